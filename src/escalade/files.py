@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InfrastructureError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
