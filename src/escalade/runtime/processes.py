@@ -88,6 +88,12 @@ def identify(pid: int) -> Identity | None:
     return None if found is None or found.dead else found.identity
 
 
+def read_identity(pid: int) -> Identity | None:
+    """Give the identity of a child that nobody has reaped yet, a zombie included."""
+    found = read_stat(pid)
+    return None if found is None else found.identity
+
+
 def own_identity() -> Identity:
     """Give the identity of this process."""
     found = read_stat(os.getpid())
@@ -127,6 +133,15 @@ def descendants(roots: Iterable[int], table: dict[int, Stat]) -> set[int]:
                 reached.add(child)
                 waiting.append(child)
     return reached
+
+
+def lineage(pid: int, table: dict[int, Stat]) -> set[int]:
+    """Give `pid`, its parent, its parent's parent and so on."""
+    line: set[int] = set()
+    while pid not in line and pid in table:
+        line.add(pid)
+        pid = table[pid].parent
+    return line
 
 
 def marked(variable: str, value: str, table: dict[int, Stat]) -> set[int]:
