@@ -1,0 +1,50 @@
+"""One campaign, from the first allocation to the report.
+
+Run it with `snakemake --profile profiles/local`; another campaign with
+`--configfile FILE`. docs/architecture.md explains why the chain is built so.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/deploy.smk"
+include: "rules/measure.smk"
+include: "rules/collect.smk"
+include: "rules/analyse.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        [f"{RESULTS}/cells/{cell.name}/cell.json" for cell in RUN.plan.cells],
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/MANIFEST.json",
+
+
+# Nothing above starts, stops or deletes anything: the same lines run under -n,
+# --lint, --rulegraph and --unlock, beside a campaign that may be live.
+onstart:
+    begin_run(RUN)
+
+
+onsuccess:
+    end_run(RUN)
+
+
+onerror:
+    end_run(RUN)

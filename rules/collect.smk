@@ -1,0 +1,50 @@
+"""Take home what a cell measured, and stop everything of it.
+
+needs: the outcome of every step
+makes: series, requests, windows, the Prometheus archive, and cell.json last
+"""
+
+
+rule query_windows:
+    input:
+        allocation=f"{STATE}/{{cell}}/allocation.json",
+        prometheus=f"{STATE}/{{cell}}/prometheus.json",
+        exporters=f"{STATE}/{{cell}}/exporters.json",
+        service=f"{STATE}/{{cell}}/service.json",
+        outcomes=outcomes,
+    output:
+        series=f"{RESULTS}/cells/{{cell}}/series.parquet",
+        windows=f"{RESULTS}/cells/{{cell}}/windows.json",
+        requests=f"{RESULTS}/cells/{{cell}}/requests.parquet",
+    log:
+        f"{RESULTS}/logs/{{cell}}/query_windows.log",
+    conda:
+        "../envs/runner.yaml"
+    priority: 50
+    resources:
+        lane=1,
+    script:
+        "../scripts/query_windows.py"
+
+
+rule archive_cell:
+    input:
+        allocation=f"{STATE}/{{cell}}/allocation.json",
+        prometheus=f"{STATE}/{{cell}}/prometheus.json",
+        exporters=f"{STATE}/{{cell}}/exporters.json",
+        service=f"{STATE}/{{cell}}/service.json",
+        windows=f"{RESULTS}/cells/{{cell}}/windows.json",
+        series=f"{RESULTS}/cells/{{cell}}/series.parquet",
+    output:
+        archive=f"{RESULTS}/cells/{{cell}}/tsdb.tar.zst",
+        environment=f"{RESULTS}/cells/{{cell}}/environment.json",
+        cell=f"{RESULTS}/cells/{{cell}}/cell.json",
+    log:
+        f"{RESULTS}/logs/{{cell}}/archive_cell.log",
+    conda:
+        "../envs/runner.yaml"
+    priority: 60
+    resources:
+        lane=1,
+    script:
+        "../scripts/archive_cell.py"

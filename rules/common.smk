@@ -1,0 +1,51 @@
+"""The campaign of this run: its plan, its unfinished cells, its folders.
+
+needs: the configuration
+makes: RUN, RESULTS, STATE and the wildcard constraints
+"""
+
+from snakemake.exceptions import WorkflowError
+
+from escalade.campaign.run import begin_run, end_run, open_run, version_of
+from escalade.errors import EscaladeError
+
+try:
+    RUN = open_run(config, [str(path) for path in workflow.configfiles])
+except EscaladeError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = RUN.folder.path.as_posix()
+STATE = RUN.state.as_posix() + "/cells"
+
+# Snakemake does not see edits in src/; analysis and report cost no node-hours,
+# so they are made again when their sources change.
+KPI_VERSION = version_of("analysis")
+REPORT_VERSION = version_of("report")
+
+# Each rule of a cell's chain takes one lane, so that a cell that was begun is
+# ended before the next one begins.
+workflow.global_resources.setdefault("lane", RUN.plan.campaign.execution.parallel_cells)
+
+
+# A cell that is over has no rule: its files are source files, which no trigger
+# and no --force can make again.
+wildcard_constraints:
+    cell=RUN.unfinished_pattern,
+    step=r"[1-9][0-9]*",
+
+
+def previous_outcome(wildcards):
+    """Steps of a cell run one after the other."""
+    number = int(wildcards.step)
+    return [] if number == 1 else f"{RESULTS}/cells/{wildcards.cell}/steps/{number - 1}/outcome.json"
+
+
+def outcomes(wildcards):
+    """All steps of a cell."""
+    numbers = [step.step for step in RUN.plan.cell(wildcards.cell).steps]
+    return expand(f"{RESULTS}/cells/{wildcards.cell}/steps/{{step}}/outcome.json", step=numbers)
+
+
+def finished_cells(wildcards):
+    """The outcome of every planned cell, measured in this run or before."""
+    return [f"{RESULTS}/cells/{cell.name}/cell.json" for cell in RUN.plan.cells]

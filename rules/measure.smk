@@ -1,0 +1,26 @@
+"""Run the ladder of a cell, one step after the other.
+
+needs: a service that is ready, and the outcome of the step before
+makes: the outcome of the step; its request log lies beside it
+"""
+
+
+rule run_load:
+    input:
+        allocation=f"{STATE}/{{cell}}/allocation.json",
+        prometheus=f"{STATE}/{{cell}}/prometheus.json",
+        service=f"{STATE}/{{cell}}/service.json",
+        schedule=f"{RESULTS}/cells/{{cell}}/schedule.parquet",
+        previous=previous_outcome,
+    output:
+        outcome=f"{RESULTS}/cells/{{cell}}/steps/{{step}}/outcome.json",
+        requests=f"{RESULTS}/cells/{{cell}}/steps/{{step}}/requests-0.parquet",
+    log:
+        f"{RESULTS}/logs/{{cell}}/run_load_{{step}}.log",
+    conda:
+        "../envs/runner.yaml"
+    priority: 40
+    resources:
+        lane=1,
+    script:
+        "../scripts/run_load.py"

@@ -1,0 +1,28 @@
+"""Tell the campaign on one offline page.
+
+needs: KPIs, verdicts, provenance, and the cells behind them
+makes: report.html
+"""
+
+
+rule render_report:
+    input:
+        resolved=f"{RESULTS}/campaign.resolved.yaml",
+        provenance=f"{RESULTS}/provenance.json",
+        kpis=f"{RESULTS}/kpis.parquet",
+        verdicts=f"{RESULTS}/verdicts.json",
+        cells=finished_cells,
+    output:
+        page=report(
+            f"{RESULTS}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    log:
+        f"{RESULTS}/logs/render_report.log",
+    conda:
+        "../envs/runner.yaml"
+    params:
+        report_version=REPORT_VERSION,
+    script:
+        "../scripts/render_report.py"

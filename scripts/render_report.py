@@ -1,0 +1,14 @@
+"""Step: render the report."""
+
+from typing import TYPE_CHECKING
+
+from escalade.campaign.results import planned_cells, write_report
+from escalade.cli.stage import campaign_stage
+from escalade.files import read_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+with campaign_stage("render_report", snakemake.log[0], snakemake.config) as run:
+    provenance = read_json(run.folder.provenance, "provenance")
+    write_report(run.folder, planned_cells(run), run.plan.campaign, provenance)

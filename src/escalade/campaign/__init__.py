@@ -1,0 +1,1 @@
+"""Campaigns: their configuration, their plan, and how their results are made."""

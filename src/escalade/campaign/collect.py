@@ -1,0 +1,146 @@
+"""Taking home what a cell measured, and stopping everything of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from escalade.campaign import events
+from escalade.campaign.deploy import release_allocation
+from escalade.campaign.measure import read_outcomes
+from escalade.campaign.state import (
+    read_allocation,
+    read_exporters,
+    read_prometheus,
+    read_service,
+)
+from escalade.files import read_table, write_json, write_table
+from escalade.load.records import REQUEST_COLUMNS
+from escalade.monitoring import collector, manager
+from escalade.monitoring.client import PrometheusClient
+from escalade.provenance import host_facts
+
+if TYPE_CHECKING:
+    from escalade.campaign.run import CellRun
+
+
+def query_windows(here: CellRun) -> None:
+    """Write the raw samples, the windows and the request log of all steps.
+
+    Raises
+    ------
+    InfrastructureError
+        When Prometheus does not answer.
+    """
+    outcomes = read_outcomes(here)
+    write_table(here.folder.series, _series(here, outcomes))
+    write_table(here.folder.requests, _requests(here))
+    interval = here.run.plan.campaign.monitoring.scrape_interval_seconds
+    windows = {
+        "schema": 1,
+        "cell": here.cell.name,
+        "scrape_interval_seconds": interval,
+        "steps": outcomes,
+    }
+    write_json(here.folder.windows, windows)
+
+
+def archive_cell(here: CellRun) -> None:
+    """Archive the Prometheus data, stop everything, and write cell.json last."""
+    allocation = read_allocation(here.state)
+    manager.archive(read_prometheus(here.state), here.folder.archive)
+    write_json(here.folder.environment, _environment(here))
+    release_allocation(here.state)
+    shutil.rmtree(here.folder.prometheus, ignore_errors=True)
+    write_json(here.folder.cell, _cell_outcome(here, allocation.node))
+
+
+def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
+    client = PrometheusClient(read_prometheus(here.state).url)
+    selectors = collector.selectors(list(read_service(here.state).get("metric_names", {}).values()))
+    frames = [
+        collector.window_series(client, outcome, selectors).assign(step=outcome["step"])
+        for outcome in outcomes
+        if outcome["started_at"] is not None
+    ]
+    if not frames:
+        return collector.empty_series()
+    series = pd.concat(frames, ignore_index=True)
+    return series.astype({"step": "int16"})[list(collector.SERIES_COLUMNS)]
+
+
+def _requests(here: CellRun) -> pd.DataFrame:
+    frames = [
+        read_table(path, "request log of a step", REQUEST_COLUMNS)
+        for step in here.cell.steps
+        for path in sorted(here.folder.step(step.step).glob("requests-*.parquet"))
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _environment(here: CellRun) -> dict[str, Any]:
+    allocation = read_allocation(here.state)
+    prometheus = read_prometheus(here.state)
+    exporters = read_exporters(here.state)
+    service = read_service(here.state)
+    return {
+        "schema": 1,
+        "node": host_facts(),
+        "gpus": exporters["gpus"],
+        "gpu_note": exporters["gpu_note"],
+        "allocation": {
+            "launcher": allocation.launcher,
+            "client_cpus": list(allocation.client_cpus),
+            "service_cpus": list(allocation.service_cpus),
+        },
+        "prometheus": {"version": prometheus.version},
+        "exporters": exporters["versions"],
+        "service": service.get("service"),
+        "metric_names": service.get("metric_names", {}),
+        "agreement": service.get("agreement"),
+    }
+
+
+def _cell_outcome(here: CellRun, node: str) -> dict[str, Any]:
+    failure = _failure(here)
+    stages = _stages(here)
+    return {
+        "schema": 1,
+        "cell": here.cell.name,
+        "deployment": here.cell.deployment.name,
+        "repetition": here.cell.repetition,
+        "definition_hash": here.cell.definition_hash,
+        "definition": here.cell.definition,
+        "outcome": "finished" if failure is None else "failed",
+        "cause": None if failure is None else failure["cause"],
+        "log_tail": [] if failure is None else failure["log_tail"],
+        "attempt": here.folder.attempt(),
+        "node": node,
+        "started_at": stages[0]["started_at"] if stages else None,
+        "ended_at": time.time(),
+        "stages": stages,
+    }
+
+
+def _failure(here: CellRun) -> dict[str, Any] | None:
+    service = read_service(here.state)
+    if service["outcome"] != "ready":
+        return service
+    failed = [step for step in read_outcomes(here) if step["outcome"] == "service_failed"]
+    return failed[0] if failed else None
+
+
+def _stages(here: CellRun) -> list[dict[str, Any]]:
+    """Give begin and end of every stage of this cell, for the account of overheads."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events.read(here.run.events)[0]:
+        if event.cell != here.cell.name:
+            continue
+        if event.kind == "started":
+            found[event.stage] = {"name": event.stage, "started_at": event.at, "ended_at": None}
+        elif event.kind == "ended" and event.stage in found:
+            found[event.stage]["ended_at"] = event.at
+    return list(found.values())

@@ -1,0 +1,201 @@
+"""Bringing up what a cell needs: an allocation, Prometheus, exporters, the service."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from escalade.campaign.configuration import beside, recipes_of
+from escalade.campaign.state import (
+    ALLOCATION,
+    EXPORTERS,
+    PROMETHEUS,
+    SERVICE,
+    read_allocation,
+    read_exporters,
+    read_prometheus,
+)
+from escalade.errors import EscaladeError, InfrastructureError, ServiceFailedError
+from escalade.files import write_json, write_table
+from escalade.gpu.nvml import gpus
+from escalade.load.schedule import draw_schedule
+from escalade.monitoring import manager
+from escalade.monitoring.registry import Registry, Target
+from escalade.runtime import tools
+from escalade.runtime.driver import RunFolder
+from escalade.runtime.endpoints import free_port, wait_http
+from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.services import loader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from escalade.campaign.run import CellRun
+    from escalade.runtime.launcher import AllocationState, StepState
+
+HOST = "127.0.0.1"
+EXPORTER_SECONDS = 15.0
+FIRST_SCRAPE_SECONDS = 30.0
+logger = logging.getLogger(__name__)
+
+
+def allocate(here: CellRun) -> None:
+    """Set aside what an earlier attempt left, draw the schedule, and get the allocation."""
+    here.folder.set_aside()
+    write_table(here.folder.schedule, draw_schedule(here.cell.steps, here.cell.seed))
+    launcher = launcher_for(here.run.plan.campaign.execution.launcher)
+    allocation = launcher.allocate(
+        here.cell.name, here.state / "allocation", RunFolder.open(here.run.state)
+    )
+    write_json(here.state / ALLOCATION, allocation.to_json())
+
+
+def start_prometheus(here: CellRun) -> None:
+    """Start the cell's own Prometheus; it scrapes itself from the first second."""
+    allocation = read_allocation(here.state)
+    state = manager.start(
+        launcher_for(allocation),
+        allocation,
+        folder=here.folder.prometheus,
+        registry=Registry(),
+        log=here.folder.logs / "prometheus.log",
+        scrape_interval_seconds=here.run.plan.campaign.monitoring.scrape_interval_seconds,
+    )
+    write_json(here.state / PROMETHEUS, state.to_json())
+
+
+def deploy_exporters(here: CellRun) -> None:
+    """Start node exporter and process exporter, and the GPU exporter where there is a GPU."""
+    found, note = gpus()
+    ports = {"node": free_port(HOST), "process": free_port(HOST)}
+    node_exporter = tools.find("node_exporter")
+    commands = {
+        "node": _node_exporter(node_exporter.path, ports["node"]),
+        "process": _own_exporter("monitoring.process_exporter", ports["process"])
+        + ("--steps", str(read_allocation(here.state).steps)),
+    }
+    if found:
+        ports["gpu"] = free_port(HOST)
+        commands["gpu"] = _own_exporter("gpu.exporter", ports["gpu"])
+    targets = [_start_exporter(here, name, commands[name], ports[name]) for name in commands]
+    content = {
+        "targets": targets,
+        "versions": {"node": {"version": node_exporter.version}},
+        "gpus": found,
+        "gpu_note": note,
+    }
+    write_json(here.state / EXPORTERS, content)
+
+
+def load_models(here: CellRun) -> None:
+    """Start the service with its models, and wait until Prometheus scrapes every target.
+
+    A service that fails is recorded, not raised: it is a result of the cell.
+    """
+    try:
+        service = _start_service(here)
+    except ServiceFailedError as failure:
+        logger.warning("the service failed: %s", failure.cause)
+        failed = {"outcome": "service_failed", "cause": failure.cause, "log_tail": failure.log_tail}
+        write_json(here.state / SERVICE, failed)
+        return
+    try:
+        _scrape_all(here, service)
+    except InfrastructureError as error:
+        if (ended := _service_end(here)) is None:
+            raise
+        logger.warning("the service ended before it was scraped: %s", error)
+        service = ended
+    write_json(here.state / SERVICE, service)
+
+
+def release_allocation(state: Path) -> None:
+    """Stop everything of a cell; harmless when there is nothing."""
+    if not (state / ALLOCATION).exists():
+        return
+    allocation = read_allocation(state)
+    try:
+        launcher_for(allocation).release(allocation)
+    except EscaladeError:
+        logger.exception("the allocation of %s could not be released", allocation.cell)
+        raise
+
+
+def _start_service(here: CellRun) -> dict[str, Any]:
+    deployment = here.cell.deployment
+    recipe = recipes_of(here.run.plan.campaign, here.run.source)[deployment.recipe]
+    allocation = read_allocation(here.state)
+    return loader.start_service(
+        launcher_for(allocation),
+        allocation,
+        recipe,
+        parameters=deployment.parameters,
+        catalogue=loader.load_catalogue(beside(here.run.source, "models.yaml")),
+        profile=deployment.profile,
+        models=deployment.models,
+        log=here.folder.logs / "service.log",
+        ready_timeout_seconds=deployment.ready_timeout_seconds,
+    )
+
+
+def _scrape_all(here: CellRun, service: dict[str, Any]) -> None:
+    prometheus = read_prometheus(here.state)
+    registry = Registry()
+    for target in read_exporters(here.state)["targets"]:
+        registry.add(Target(**target))
+    if service.get("metrics_path"):
+        address = service["url"].removeprefix("http://").rstrip("/")
+        registry.add(Target("service", address, service["metrics_path"], {}))
+    manager.reload(prometheus, registry)
+    manager.await_up(prometheus, registry, FIRST_SCRAPE_SECONDS)
+
+
+def _service_end(here: CellRun) -> dict[str, Any] | None:
+    """Give the service's failure when it is the service that is gone, else None."""
+    allocation = read_allocation(here.state)
+    state = launcher_for(allocation).state(allocation, "service")
+    if state.running:
+        return None
+    from escalade.files import tail
+
+    cause = f"the service {state.describe()} before the first step"
+    return {"outcome": "service_failed", "cause": cause, "log_tail": tail(Path(state.log))}
+
+
+def _start_exporter(
+    here: CellRun, name: str, argv: tuple[str, ...], port: int
+) -> dict[str, Any]:
+    allocation = read_allocation(here.state)
+    launcher = launcher_for(allocation)
+    spec = StepSpec(
+        name=f"{name}-exporter",
+        argv=argv,
+        role="exporter",
+        log=here.folder.logs / f"{name}-exporter.log",
+        cpus=allocation.client_cpus,
+    )
+    launcher.start(allocation, spec)
+
+    def watch() -> str | None:
+        state = launcher.state(allocation, spec.name)
+        return None if state.running else f"the exporter {state.describe()}; its log is {spec.log}"
+
+    wait_http(f"http://{HOST}:{port}/metrics", EXPORTER_SECONDS, watch)
+    return {"job": name, "address": f"{HOST}:{port}", "path": "/metrics", "labels": {}}
+
+
+def _node_exporter(path: Path, port: int) -> tuple[str, ...]:
+    """Without the collectors that log an error at every scrape where there is no D-Bus."""
+    return (
+        str(path),
+        f"--web.listen-address={HOST}:{port}",
+        "--no-collector.systemd",
+        "--no-collector.textfile",
+    )
+
+
+def _own_exporter(module: str, port: int) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"escalade.{module}", "--port", str(port))
+
+

@@ -1,0 +1,171 @@
+"""Where the files of a campaign are: the one place that knows the folder's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from escalade.files import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CellFolder:
+    """`results/<campaign>/cells/<cell>`."""
+
+    path: Path
+
+    @property
+    def schedule(self) -> Path:
+        """Planned arrivals of all steps."""
+        return self.path / "schedule.parquet"
+
+    @property
+    def requests(self) -> Path:
+        """One row per planned request, all steps."""
+        return self.path / "requests.parquet"
+
+    @property
+    def windows(self) -> Path:
+        """Outcome and times of every step."""
+        return self.path / "windows.json"
+
+    @property
+    def series(self) -> Path:
+        """Raw samples from Prometheus."""
+        return self.path / "series.parquet"
+
+    @property
+    def environment(self) -> Path:
+        """Node, versions, models."""
+        return self.path / "environment.json"
+
+    @property
+    def archive(self) -> Path:
+        """Prometheus data that a Prometheus can open again."""
+        return self.path / "tsdb.tar.zst"
+
+    @property
+    def cell(self) -> Path:
+        """The cell's outcome; it exists when the cell is over."""
+        return self.path / "cell.json"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the cell's processes and stages."""
+        return self.path / "logs"
+
+    @property
+    def prometheus(self) -> Path:
+        """Configuration and live data of the cell's Prometheus; gone once archived."""
+        return self.path / "prometheus"
+
+    @property
+    def attempts(self) -> Path:
+        """Evidence of earlier, unfinished or failed attempts."""
+        return self.path / "attempts"
+
+    def step(self, number: int) -> Path:
+        """Folder of one step: its requests and its outcome."""
+        return self.path / "steps" / str(number)
+
+    def attempt(self) -> int:
+        """Number the present attempt: 1, and one for every earlier one that came to an end.
+
+        A run that was killed is no attempt: it says nothing about the service.
+        """
+        return 1 + sum(1 for entry in _entries(self.attempts) if (entry / self.cell.name).exists())
+
+    def set_aside(self) -> None:
+        """Move what an unfinished or failed attempt left to `attempts/<n>`.
+
+        The schedule stays: it is drawn from the seed and was no one's result.
+        """
+        keep = {self.attempts.name, self.schedule.name}
+        left = [entry for entry in _entries(self.path) if entry.name not in keep]
+        if not left:
+            return
+        place = self.attempts / str(len(_entries(self.attempts)) + 1)
+        place.mkdir(parents=True)
+        for entry in left:
+            entry.rename(place / entry.name)
+
+
+@dataclass(frozen=True)
+class CampaignFolder:
+    """`results/<campaign>`."""
+
+    path: Path
+
+    @property
+    def resolved(self) -> Path:
+        """The configuration with every default written out; itself runnable."""
+        return self.path / "campaign.resolved.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, host, command."""
+        return self.path / "provenance.json"
+
+    @property
+    def kpis(self) -> Path:
+        """Tidy KPIs as Parquet; the CSV has the same rows."""
+        return self.path / "kpis.parquet"
+
+    @property
+    def kpis_csv(self) -> Path:
+        """Tidy KPIs as CSV."""
+        return self.path / "kpis.csv"
+
+    @property
+    def summary(self) -> Path:
+        """One row per step: a wide view of the KPIs."""
+        return self.path / "metrics_summary.csv"
+
+    @property
+    def verdicts(self) -> Path:
+        """Gates, SLO verdicts, capacity."""
+        return self.path / "verdicts.json"
+
+    @property
+    def capacity(self) -> Path:
+        """The capacity table of the verdicts as CSV."""
+        return self.path / "capacity.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    @property
+    def manifest(self) -> Path:
+        """SHA-256 of every artifact."""
+        return self.path / "MANIFEST.json"
+
+    def cell(self, name: str) -> CellFolder:
+        """Give the folder of one cell."""
+        return CellFolder(self.path / "cells" / name)
+
+    def cells_present(self) -> list[str]:
+        """Name the cells that have a folder, planned or stale."""
+        return sorted(entry.name for entry in _entries(self.path / "cells") if entry.is_dir())
+
+
+def is_over(cell: CellFolder, attempts: int, *, retry_failed: bool) -> bool:
+    """Tell whether a cell is not to be measured (again).
+
+    A finished cell is over for good. A failed one is over once it was tried
+    `attempts` times, unless failed cells are to be retried.
+    """
+    if not cell.cell.exists():
+        return False
+    state = read_json(cell.cell, "outcome of a cell")
+    if state.get("outcome") == "finished":
+        return True
+    return not retry_failed and int(state.get("attempt", 1)) >= attempts
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,180 @@
+"""The configuration of a campaign, as a user writes it.
+
+Every field says its unit in its name and its meaning in its description;
+`config/schema.json` is generated from these models. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=NAME)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+
+JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
+JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
+
+
+class Section(BaseModel):
+    """What all parts of the configuration share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Deployment(Section):
+    """One service under test: a recipe with its parameters."""
+
+    name: Name
+    """Name of the deployment in results and report."""
+    recipe: Name
+    """Name of a file in config/recipes, without its ending."""
+    models: tuple[str, ...] = ()
+    """Names from the model catalogue (config/models.yaml), for recipes that load models."""
+    profile: str = "laptop"
+    """Memory budget from the model catalogue that the models have to fit into."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the recipe; what is left out has the recipe's default."""
+    ready_timeout_seconds: Seconds | None = None
+    """How long the service may take until it is ready; the recipe's limit by default."""
+
+
+class Workload(Section):
+    """What one request is."""
+
+    kind: str = "openai_chat"
+    """A workload of Escalade (openai_chat, plain_http) or the path of a locustfile."""
+    input_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 32
+    """Approximate length of each prompt, in tokens; prompts are distinct and seeded."""
+    output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 16
+    """Number of tokens that each answer is made to have."""
+    request_timeout_seconds: Seconds = 60.0
+    """A request that takes longer counts as an error."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters that the workload documents."""
+
+
+class Step(Section):
+    """One rung of the ladder."""
+
+    target_qps: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+    """Arrival rate asked for, in requests per second."""
+    window_seconds: Seconds
+    """Length of the window that counts."""
+    warmup_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] | None = None
+    """Length of this step's warm-up; the ladder's by default."""
+
+
+class Load(Section):
+    """The graded arrival rates, run one after the other."""
+
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    """poisson draws exactly round(rate × duration) arrivals at random times; constant spaces them evenly."""
+    warmup_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] = 5.0
+    """Sent at the step's rate before each window, and never part of it."""
+    drain_timeout_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] = 30.0
+    """How long answers are awaited after the window; what is still out then is an error."""
+    ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
+    """Steps in ascending order of rate."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Load:
+        rates = [step.target_qps for step in self.ladder]
+        if any(later <= earlier for earlier, later in zip(rates, rates[1:], strict=False)):
+            raise ValueError(f"the ladder's target_qps must ascend, but they are {rates}")
+        for number, step in enumerate(self.ladder, start=1):
+            if round(step.target_qps * step.window_seconds) < 1:
+                raise ValueError(
+                    f"step {number} plans no request: {step.target_qps} requests/s for "
+                    f"{step.window_seconds} s; lengthen window_seconds"
+                )
+        return self
+
+
+class Slo(Section):
+    """A service-level objective on one statistic of one metric."""
+
+    name: Name
+    """Name in the verdicts."""
+    metric: Literal["latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio"]
+    """What is judged; latencies count from the planned send."""
+    stat: Literal["p50", "p90", "p95", "p99", "mean", "value"] = "p90"
+    """Which statistic of it (error_ratio has only `value`)."""
+    limit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """The value must stay under this, in the metric's unit."""
+    at_qps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The step where it has to hold. Only SLOs that name it count for the exit code; others judge every step."""
+
+    @model_validator(mode="after")
+    def _statistic_fits(self) -> Slo:
+        if (self.metric == "error_ratio") != (self.stat == "value"):
+            raise ValueError(
+                f"{self.metric} has no statistic {self.stat!r}: error_ratio goes with `value`, "
+                "the others with p50, p90, p95, p99 or mean"
+            )
+        return self
+
+
+class Monitoring(Section):
+    """What Prometheus does in each cell."""
+
+    scrape_interval_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    """Time between two scrapes of every target."""
+
+
+class Execution(Section):
+    """How the campaign is carried out; nothing here changes what is measured."""
+
+    launcher: Literal["local"] = "local"
+    """Where processes run: `local` means on this machine."""
+    parallel_cells: Annotated[int, Field(ge=1, le=64)] = 1
+    """Number of lanes; cells in parallel on one machine disturb each other."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    """How often a cell whose service failed is measured before it is left as failed."""
+    results: str = "results"
+    """Folder of the results, one subfolder per campaign."""
+
+
+class Campaign(Section):
+    """One configuration file: one results folder and one report."""
+
+    campaign: Name
+    """Name of the campaign and of its results folder."""
+    description: str = ""
+    """One sentence for the report's head."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Arrivals and prompts are drawn from it."""
+    deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
+    """The services under test."""
+    repetitions: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Independent runs of every deployment, each with its own start of the service."""
+    workload: Workload = Workload()
+    """What one request is."""
+    load: Load
+    """When requests are sent."""
+    slos: tuple[Slo, ...] = ()
+    """Service-level objectives."""
+    monitoring: Monitoring = Monitoring()
+    """What Prometheus does."""
+    execution: Execution = Execution()
+    """How the campaign is carried out."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Campaign:
+        _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
+        _refuse_duplicates("slos", [slo.name for slo in self.slos])
+        rates = [step.target_qps for step in self.load.ladder]
+        for slo in self.slos:
+            if slo.at_qps is not None and slo.at_qps not in rates:
+                raise ValueError(
+                    f"slo {slo.name!r} has at_qps {slo.at_qps}, which is no step of the ladder {rates}"
+                )
+        return self
+
+
+def _refuse_duplicates(what: str, names: list[str]) -> None:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"{what} have to differ in name; twice there: {', '.join(doubled)}")

@@ -1,0 +1,184 @@
+"""What a campaign is going to do: its cells in order, their steps, time and disk.
+
+A cell is known by what defines its measurement. The hash of that definition is
+part of the folder's name, so that a changed deployment, workload or ladder gets
+a folder of its own, and a changed SLO, report or script does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from escalade.load.schedule import StepPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from escalade.campaign.layout import CampaignFolder
+    from escalade.campaign.models import Campaign, Deployment
+    from escalade.services.recipes import Recipe
+
+PROTOCOL_VERSION = 1
+"""Raised when the way of measuring changes so that old and new cells are not comparable."""
+
+CELL_OVERHEAD_SECONDS = 16.0
+"""Start of Prometheus, exporters and service, first scrape, queries, archive [measured on 2 cores]."""
+STEP_OVERHEAD_SECONDS = 2.5
+"""Start of the load generator and its files [measured on 2 cores]."""
+CAMPAIGN_OVERHEAD_SECONDS = 12.0
+"""Workflow start, KPIs, report [measured on 2 cores]."""
+BYTES_PER_REQUEST = 220
+BYTES_PER_SECOND_OF_CELL = 6_000
+BYTES_PER_CELL = 600_000
+"""Stored samples, archive and logs [measured with the demo's recipe at 1 s scrapes]."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One deployment, one repetition: the unit that is measured, resumed and archived."""
+
+    name: str
+    deployment: Deployment
+    repetition: int
+    seed: int
+    definition: Mapping[str, Any]
+    definition_hash: str
+    steps: tuple[StepPlan, ...]
+    drain_timeout_seconds: float
+
+    @property
+    def window_seconds(self) -> float:
+        """Sum of the windows, in s."""
+        return sum(step.window_seconds for step in self.steps)
+
+    @property
+    def requests(self) -> int:
+        """Number of requests of the schedule, warm-up included."""
+        return sum(
+            round(step.target_qps * step.warmup_seconds)
+            + round(step.target_qps * step.window_seconds)
+            for step in self.steps
+        )
+
+    @property
+    def expected_seconds(self) -> float:
+        """Duration when only the last step has a queue to drain, in s."""
+        load = sum(step.warmup_seconds + step.window_seconds for step in self.steps)
+        steps = STEP_OVERHEAD_SECONDS * len(self.steps)
+        return CELL_OVERHEAD_SECONDS + load + steps + self.drain_timeout_seconds / 2
+
+    @property
+    def longest_seconds(self) -> float:
+        """Duration when every step drains until its timeout, in s."""
+        every_drain = self.drain_timeout_seconds * len(self.steps)
+        return self.expected_seconds - self.drain_timeout_seconds / 2 + every_drain
+
+    @property
+    def disk_bytes(self) -> float:
+        """Expected size of the cell's results, in bytes."""
+        samples = BYTES_PER_SECOND_OF_CELL * self.expected_seconds
+        return BYTES_PER_CELL + BYTES_PER_REQUEST * self.requests + samples
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a campaign in the order in which they are measured."""
+
+    campaign: Campaign
+    cells: tuple[Cell, ...]
+
+    def cell(self, name: str) -> Cell:
+        """Give the cell of that name."""
+        return next(cell for cell in self.cells if cell.name == name)
+
+    @property
+    def expected_seconds(self) -> float:
+        """Wall time of the campaign, in s."""
+        lanes = min(self.campaign.execution.parallel_cells, len(self.cells))
+        return CAMPAIGN_OVERHEAD_SECONDS + sum(c.expected_seconds for c in self.cells) / lanes
+
+    @property
+    def disk_bytes(self) -> float:
+        """Expected size of the results, in bytes."""
+        return sum(cell.disk_bytes for cell in self.cells)
+
+    def stale(self, folder: CampaignFolder) -> list[str]:
+        """Name the cells in `folder` that this plan does not have."""
+        planned = {cell.name for cell in self.cells}
+        return [name for name in folder.cells_present() if name not in planned]
+
+
+def plan_campaign(campaign: Campaign, recipes: Mapping[str, Recipe]) -> Plan:
+    """Lay out the cells: all deployments of repetition 1, then of repetition 2, and so on.
+
+    Interleaving the deployments lets a slow drift of the machine fall on all of
+    them alike. Deployments of one repetition get the same arrivals and prompts.
+    """
+    cells = [
+        _cell(campaign, deployment, recipes[deployment.recipe], repetition)
+        for repetition in range(1, campaign.repetitions + 1)
+        for deployment in campaign.deployments
+    ]
+    return Plan(campaign, tuple(cells))
+
+
+def _cell(campaign: Campaign, deployment: Deployment, recipe: Recipe, repetition: int) -> Cell:
+    seed = _derived_seed(campaign.seed, repetition)
+    definition = _definition(campaign, deployment, recipe, seed)
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+    return Cell(
+        name=f"{deployment.name}_rep-{repetition}_{digest[:8]}",
+        deployment=deployment,
+        repetition=repetition,
+        seed=seed,
+        definition=definition,
+        definition_hash=digest,
+        steps=_steps(campaign),
+        drain_timeout_seconds=campaign.load.drain_timeout_seconds,
+    )
+
+
+def _derived_seed(seed: int, repetition: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{repetition}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def _definition(
+    campaign: Campaign, deployment: Deployment, recipe: Recipe, seed: int
+) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOL_VERSION,
+        "seed": seed,
+        "deployment": deployment.model_dump(mode="json", exclude={"name", "ready_timeout_seconds"}),
+        "recipe": recipe.defining(),
+        "workload": campaign.workload.model_dump(mode="json"),
+        "load": campaign.load.model_dump(mode="json"),
+        "monitoring": campaign.monitoring.model_dump(mode="json"),
+    }
+
+
+def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
+    load = campaign.load
+    return tuple(
+        StepPlan(
+            step=number,
+            target_qps=step.target_qps,
+            warmup_seconds=load.warmup_seconds
+            if step.warmup_seconds is None
+            else step.warmup_seconds,
+            window_seconds=step.window_seconds,
+            arrivals=load.arrivals,
+            input_tokens=campaign.workload.input_tokens,
+            output_tokens=campaign.workload.output_tokens,
+        )
+        for number, step in enumerate(load.ladder, start=1)
+    )
+
+
+def describe(cells: Sequence[Cell]) -> str:
+    """Say in one line how many cells and steps there are."""
+    steps = sum(len(cell.steps) for cell in cells)
+    return f"{len(cells)} cell{'s' * (len(cells) != 1)}, {steps} step{'s' * (steps != 1)}"

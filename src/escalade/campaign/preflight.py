@@ -1,0 +1,68 @@
+"""Before anything starts: what a campaign needs is there, or one message says what is not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from escalade.campaign.configuration import beside, recipes_of
+from escalade.errors import InfrastructureError
+from escalade.runtime import tools
+from escalade.services.loader import load_catalogue, resolve_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from escalade.campaign.run import CampaignRun
+
+NEEDED = ("prometheus", "promtool", "node_exporter")
+SPARE_BYTES = 200_000_000
+"""Left on the disk beyond what the campaign itself is expected to write."""
+
+
+def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
+    """Check models, tools and disk for the cells that are to be measured.
+
+    Parameters
+    ----------
+    run
+        The run.
+    say
+        Called with a sentence when something takes time, such as fetching a tool.
+
+    Raises
+    ------
+    InputError
+        When a model file or something that a recipe needs is missing.
+    InfrastructureError
+        When a tool can't be had or the disk is too full.
+    """
+    if not run.unfinished:
+        return
+    recipes = recipes_of(run.plan.campaign, run.source)
+    catalogue = load_catalogue(beside(run.source, "models.yaml"))
+    for deployment in run.plan.campaign.deployments:
+        recipes[deployment.recipe].check_needs()
+        for model in deployment.models:
+            resolve_model(catalogue, model)
+    _check_disk(run)
+    for name in NEEDED:
+        tools.ensure(name, say=say)
+
+
+def _check_disk(run: CampaignRun) -> None:
+    needed = sum(cell.disk_bytes for cell in run.unfinished) + SPARE_BYTES
+    place = _existing(run.folder.path)
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise InfrastructureError(
+            f"{place.resolve()} has {free / 1e6:.0f} MB left, and this campaign needs about "
+            f"{needed / 1e6:.0f} MB. Free some space, or set execution.results to another disk."
+        )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,102 @@
+"""How far a run is, worked out from its plan, its events and its live file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from escalade.campaign import events
+from escalade.campaign.plan import STEP_OVERHEAD_SECONDS
+
+if TYPE_CHECKING:
+    from escalade.campaign.events import Event
+    from escalade.campaign.plan import Cell
+    from escalade.campaign.run import CampaignRun
+
+LIVE = "progress.json"
+"""Written once a second by the load engine into the cell's state folder."""
+_LAST_STAGE = "archive_cell"
+_AFTER_LADDER_SECONDS = 4.0
+
+
+@dataclass
+class CellProgress:
+    """What is known of one cell that is to be measured."""
+
+    cell: Cell
+    stage: str = ""
+    step: int = 0
+    began_at: float | None = None
+    over: bool = False
+    failed: bool = False
+
+    def remaining_seconds(self, now: float) -> float:
+        """Estimate the time that the cell still takes, in s."""
+        if self.over:
+            return 0.0
+        if self.began_at is None:
+            return self.cell.expected_seconds
+        if self.step == 0:
+            elapsed = min(now - self.began_at, self.cell.expected_seconds / 4)
+            return self.cell.expected_seconds - elapsed
+        ahead = [step for step in self.cell.steps if step.step > self.step]
+        later = sum(s.warmup_seconds + s.window_seconds + STEP_OVERHEAD_SECONDS for s in ahead)
+        return later + self.cell.drain_timeout_seconds / 2 + _AFTER_LADDER_SECONDS
+
+
+@dataclass
+class Progress:
+    """The cells of a run, as far as their events tell."""
+
+    run: CampaignRun
+    cells: dict[str, CellProgress] = field(init=False)
+    _position: int = 0
+
+    def __post_init__(self) -> None:
+        self.cells = {cell.name: CellProgress(cell) for cell in self.run.unfinished}
+
+    def take(self) -> list[Event]:
+        """Read what happened since the last call."""
+        new, self._position = events.read(self.run.events, self._position)
+        for event in new:
+            self._apply(event)
+        return new
+
+    def active(self) -> list[CellProgress]:
+        """Give the cells that have begun and are not over."""
+        return [cell for cell in self.cells.values() if cell.began_at and not cell.over]
+
+    def live(self, cell: str) -> dict[str, Any]:
+        """Give the load engine's latest figures; empty when no load runs."""
+        try:
+            text = (self.run.cell_state(cell) / LIVE).read_text(encoding="utf-8")
+            content = json.loads(text)
+        except (OSError, json.JSONDecodeError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def remaining_seconds(self, now: float) -> float:
+        """Estimate how long the cells still take, in s."""
+        lanes = min(self.run.plan.campaign.execution.parallel_cells, max(1, len(self.cells)))
+        total = sum(self._remaining(cell, now) for cell in self.cells.values())
+        return total / lanes
+
+    def _remaining(self, cell: CellProgress, now: float) -> float:
+        live = self.live(cell.cell.name) if cell.step and not cell.over else {}
+        in_step = float(live.get("window_end") or now) - now if live.get("step") == cell.step else 0
+        return cell.remaining_seconds(now) + max(0.0, in_step)
+
+    def _apply(self, event: Event) -> None:
+        cell = self.cells.get(event.cell)
+        if cell is None:
+            return
+        if cell.began_at is None:
+            cell.began_at = event.at
+        cell.stage = event.stage
+        if event.stage.startswith("run_load") and event.kind == "started":
+            cell.step = int(event.stage.rpartition("_")[2])
+        if event.kind == "failed":
+            cell.failed = cell.over = True
+        if event.stage == _LAST_STAGE and event.kind == "ended":
+            cell.over = True

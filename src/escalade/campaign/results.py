@@ -1,0 +1,138 @@
+"""Reading what a campaign measured, and writing what follows from it.
+
+The workflow's analysis rules and `escalade replay` both come here: what can be
+rebuilt from the archived files is rebuilt by the same lines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from escalade.analysis.cell import CellData
+from escalade.analysis.kpis import cell_kpis, summary
+from escalade.analysis.verdicts import Slo, judge
+from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.errors import InputError
+from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
+from escalade.load.records import REQUEST_COLUMNS
+from escalade.monitoring.collector import SERIES_COLUMNS
+from escalade.report.data import ReportData
+from escalade.report.page import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from escalade.campaign.layout import CampaignFolder, CellFolder
+    from escalade.campaign.models import Campaign
+    from escalade.campaign.run import CampaignRun
+
+
+def write_resolved(folder: CampaignFolder, configuration: dict[str, Any]) -> None:
+    """Write the configuration with every default spelled out."""
+    head = "# Every default is written out. This file is itself a campaign: escalade run THIS\n"
+    body = yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
+    write_text(folder.resolved, head + body)
+
+
+def read_resolved(folder: CampaignFolder) -> Campaign:
+    """Read the configuration that a campaign was measured with."""
+    return parse_campaign(read_configuration(folder.resolved), str(folder.resolved))
+
+
+def read_cell(folder: CellFolder) -> CellData:
+    """Read one cell that is over.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or damaged; the message names it.
+    """
+    return CellData(
+        cell=read_json(folder.cell, "outcome of a cell"),
+        windows=read_json(folder.windows, "windows of a cell"),
+        requests=read_table(folder.requests, "request log", REQUEST_COLUMNS),
+        series=read_table(folder.series, "samples of a cell", SERIES_COLUMNS),
+        environment=read_json(folder.environment, "environment of a cell"),
+    )
+
+
+def write_kpis(folder: CampaignFolder, cells: Sequence[CellData], campaign: Campaign) -> None:
+    """Reduce the cells to kpis.parquet, kpis.csv and metrics_summary.csv."""
+    objectives = slos_of(campaign)
+    frames = [cell_kpis(cell, objectives) for cell in cells]
+    kpis = pd.concat(frames, ignore_index=True)
+    write_table(folder.kpis, kpis)
+    write_csv(folder.kpis_csv, kpis)
+    write_csv(folder.summary, summary(kpis))
+
+
+def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: Campaign) -> None:
+    """Judge the KPIs: verdicts.json, and capacity.csv as a table of one part of it."""
+    kpis = read_table(folder.kpis, "KPIs")
+    verdicts = judge(kpis, cells, slos_of(campaign))
+    write_json(folder.verdicts, verdicts)
+    write_csv(folder.capacity, capacity_table(verdicts))
+
+
+def write_report(
+    folder: CampaignFolder,
+    cells: Sequence[CellData],
+    campaign: Campaign,
+    provenance: dict[str, Any],
+) -> None:
+    """Render report.html from what the files hold."""
+    data = ReportData(
+        campaign=campaign.model_dump(mode="json"),
+        kpis=read_table(folder.kpis, "KPIs"),
+        verdicts=read_json(folder.verdicts, "verdicts"),
+        cells=list(cells),
+        provenance=provenance,
+        stale=list(provenance.get("stale", [])),
+    )
+    write_text(folder.report, render(data))
+
+
+def capacity_table(verdicts: dict[str, Any]) -> pd.DataFrame:
+    """Give the capacity part of the verdicts as a table."""
+    rows = [
+        {**row, "steps_used": " ".join(str(step) for step in row["steps_used"])}
+        for row in verdicts["capacity"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a CSV whose numbers read back as the same numbers."""
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def slos_of(campaign: Campaign) -> list[Slo]:
+    """Give the campaign's objectives as the analysis takes them."""
+    return [Slo(slo.name, slo.metric, slo.stat, slo.limit, slo.at_qps) for slo in campaign.slos]
+
+
+def planned_cells(run: CampaignRun) -> list[CellData]:
+    """Read all cells of a run's plan, in its order."""
+    return cells_of(run.folder, [cell.name for cell in run.plan.cells])
+
+
+def cells_of(folder: CampaignFolder, names: Sequence[str]) -> list[CellData]:
+    """Read several cells, in the order given.
+
+    Raises
+    ------
+    InputError
+        When one of them is not over.
+    """
+    unfinished = [name for name in names if not folder.cell(name).cell.exists()]
+    if unfinished:
+        raise InputError(
+            f"{folder.path}: not measured yet: {', '.join(unfinished)}. "
+            f"`escalade run {folder.resolved}` measures what is missing."
+        )
+    return [read_cell(folder.cell(name)) for name in names]

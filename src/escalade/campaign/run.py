@@ -1,0 +1,172 @@
+"""One run of the workflow: the campaign it carries out, and its begin and end.
+
+`open_run` reads and computes only, since a Snakefile is also parsed under -n,
+--lint, --rulegraph and --unlock, beside a campaign that may be live. What
+starts, stops or deletes is in `begin_run` and `end_run`, which the workflow's
+hooks call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from escalade.campaign import events
+from escalade.campaign.configuration import canonical, recipes_of, resolve_campaign
+from escalade.campaign.layout import CampaignFolder, CellFolder, is_over
+from escalade.campaign.plan import Cell, Plan, plan_campaign
+from escalade.errors import EscaladeError
+from escalade.runtime import driver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+STATE_ROOT = Path("state")
+RUN_ID = "ESCALADE_RUN_ID"
+SOURCE = "ESCALADE_CONFIGURATION"
+COMMAND = "ESCALADE_COMMAND"
+"""Set by the driver and inherited by the steps of the workflow."""
+RETRY_FAILED = "retry_failed"
+NOTHING = r"(?!)"
+"""A pattern that matches no name."""
+
+
+@dataclass(frozen=True)
+class CampaignRun:
+    """What the Snakefile needs to know about its campaign."""
+
+    source: str
+    plan: Plan
+    folder: CampaignFolder
+    state: Path
+    unfinished: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the campaign."""
+        return self.plan.campaign.campaign
+
+    @property
+    def events(self) -> Path:
+        """Where the stages of this run report."""
+        return self.state / "events.jsonl"
+
+    @property
+    def unfinished_pattern(self) -> str:
+        """Match the names of cells that are to be measured, and nothing else."""
+        return "|".join(re.escape(cell.name) for cell in self.unfinished) or NOTHING
+
+    @property
+    def configuration_json(self) -> str:
+        """The resolved configuration, canonical."""
+        return canonical(self.plan.campaign)
+
+    @staticmethod
+    def rule_name(cell: Cell) -> str:
+        """Give the cell's name as an identifier."""
+        return re.sub(r"\W", "_", cell.name)
+
+    def cell_state(self, cell: str) -> Path:
+        """Folder of the state files of one cell in this run."""
+        return self.state / "cells" / cell
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """What a stage of a cell's chain works on."""
+
+    run: CampaignRun
+    cell: Cell
+    folder: CellFolder
+
+    @property
+    def state(self) -> Path:
+        """Folder of the cell's state files."""
+        return self.run.cell_state(self.cell.name)
+
+
+def open_run(configuration: Mapping[str, Any], sources: Sequence[str]) -> CampaignRun:
+    """Read the campaign and see which of its cells are not over.
+
+    Parameters
+    ----------
+    configuration
+        As Snakemake merged it; `retry_failed` may stand beside the campaign's own keys.
+    sources
+        Files it came from, the last one naming it in messages.
+
+    Raises
+    ------
+    InputError
+        When the configuration can't be used.
+    """
+    content = {key: value for key, value in configuration.items() if key != RETRY_FAILED}
+    source = _source(sources)
+    campaign = resolve_campaign(content, source)
+    plan = plan_campaign(campaign, recipes_of(campaign, source))
+    folder = CampaignFolder(Path(campaign.execution.results) / campaign.campaign)
+    unfinished = tuple(
+        cell
+        for cell in plan.cells
+        if not is_over(
+            folder.cell(cell.name),
+            campaign.execution.attempts,
+            retry_failed=bool(configuration.get(RETRY_FAILED, False)),
+        )
+    )
+    state = STATE_ROOT / campaign.campaign / run_id()
+    return CampaignRun(source, plan, folder, state, unfinished)
+
+
+def run_id() -> str:
+    """Give the name of this run: the caller's choice, else the time and four random digits."""
+    if RUN_ID not in os.environ:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        os.environ[RUN_ID] = f"{stamp}-{secrets.token_hex(2)}"
+    return os.environ[RUN_ID]
+
+
+def _source(sources: Sequence[str]) -> str:
+    """Name the configuration; the steps of the workflow inherit what the driver was given."""
+    if sources:
+        os.environ[SOURCE] = sources[-1]
+    return os.environ.get(SOURCE, "the configuration")
+
+
+def begin_run(run: CampaignRun) -> None:
+    """Take the campaign's lock, sweep what earlier runs left, start the lease.
+
+    Raises
+    ------
+    InfrastructureError
+        When another driver holds the campaign.
+    """
+    os.environ.setdefault(COMMAND, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    try:
+        driver.begin(STATE_ROOT, run.name, run.state.name)
+    except EscaladeError as error:
+        events.append(run.events, "", "begin", "failed", str(error))
+        raise
+
+
+def end_run(run: CampaignRun) -> None:
+    """Stop whatever of this run is left, and drop the lock."""
+    driver.end(driver.RunFolder.open(run.state))
+
+
+def version_of(package: str) -> str:
+    """Give a hash of a package's sources, for rules that have to see edits in them."""
+    folder = Path(__file__).parents[1] / package
+    digest = hashlib.sha256()
+    for source in sorted(folder.rglob("*")):
+        if source.suffix in {".py", ".j2", ".css"}:
+            digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:12]

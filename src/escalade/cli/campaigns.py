@@ -1,0 +1,166 @@
+"""Commands on campaigns: plan, run, replay, verify, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from escalade.campaign.layout import CampaignFolder
+from escalade.campaign.models import Campaign
+from escalade.campaign.plan import describe
+from escalade.campaign.run import open_run
+from escalade.campaign.configuration import read_configuration
+from escalade.cli.progress import duration
+
+if TYPE_CHECKING:
+    from escalade.campaign.run import CampaignRun
+
+Configuration = Annotated[Path, typer.Argument(help="The campaign's YAML file.")]
+Results = Annotated[Path, typer.Argument(help="The campaign's folder, as in results/demo.")]
+
+
+def plan(
+    config: Configuration = Path("config/config.yaml"),
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print cells, steps, expected duration and disk use; nothing is started."""
+    opened = open_run(read_configuration(config), [str(config)])
+    if as_json:
+        typer.echo(json.dumps(_plan_json(opened), indent=1))
+        return
+    console = Console()
+    console.print(_plan_table(opened))
+    _print_totals(opened, console)
+
+
+def run(
+    config: Configuration = Path("config/config.yaml"),
+    *,
+    profile: Annotated[str, typer.Option(help="Snakemake profile.")] = "profiles/local",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Measure the cells again that failed.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
+) -> None:
+    """Measure what is not measured yet, analyse it, and render the report."""
+    from escalade.cli.workflow import run_campaign  # noqa: PLC0415 - plan does without it
+
+    raise typer.Exit(run_campaign(config, profile, retry_failed=retry_failed, quiet=quiet))
+
+
+def replay(
+    results: Results,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Write here, and leave the campaign's own files alone.")
+    ] = None,
+) -> None:
+    """Rebuild KPIs, verdicts and report from the archived files alone.
+
+    Exit code 2 when a rebuilt file differs from the one in the manifest.
+    """
+    from escalade.replay import replay_campaign  # noqa: PLC0415 - plan does without it
+
+    console = Console()
+    outcomes = replay_campaign(CampaignFolder(results), out)
+    for outcome in outcomes:
+        console.print(f"{outcome.verdict:>9}  {outcome.path}", highlight=False, soft_wrap=True)
+    if any(outcome.verdict == "differs" for outcome in outcomes):
+        console.print(
+            "Rebuilt files differ from the manifest: another version of Escalade or of the "
+            "locked packages, or edited inputs (`escalade verify` tells which)."
+        )
+        raise typer.Exit(2)
+
+
+def verify(results: Results) -> None:
+    """Check every artifact of a campaign against its manifest; exit code 2 when one differs."""
+    from escalade.manifest import read_manifest, verify  # noqa: PLC0415
+
+    differences = verify(results)
+    for difference in differences:
+        typer.echo(f"{difference.path} {difference.what}")
+    if differences:
+        raise typer.Exit(2)
+    typer.echo(f"{len(read_manifest(results))} artifacts are as {results}/MANIFEST.json says.")
+
+
+def schema() -> None:
+    """Print the JSON schema of the configuration (config/schema.json)."""
+    typer.echo(schema_text(), nl=False)
+
+
+def schema_text() -> str:
+    """Give config/schema.json as it has to be."""
+    return json.dumps(Campaign.model_json_schema(), indent=2) + "\n"
+
+
+def _plan_json(opened: CampaignRun) -> dict[str, object]:
+    unfinished = {cell.name for cell in opened.unfinished}
+    return {
+        "campaign": opened.name,
+        "expected_seconds": opened.plan.expected_seconds,
+        "disk_bytes": opened.plan.disk_bytes,
+        "stale": opened.plan.stale(opened.folder),
+        "cells": [
+            {
+                "cell": cell.name,
+                "measured": cell.name not in unfinished,
+                "steps": len(cell.steps),
+                "requests": cell.requests,
+                "window_seconds": cell.window_seconds,
+                "expected_seconds": cell.expected_seconds,
+                "longest_seconds": cell.longest_seconds,
+                "disk_bytes": cell.disk_bytes,
+            }
+            for cell in opened.plan.cells
+        ],
+    }
+
+
+def _plan_table(opened: CampaignRun) -> Table:
+    table = Table(title=f"Campaign {opened.name}", title_justify="left", box=None, pad_edge=False)
+    for name in ("cell", "steps (requests/s × window)"):
+        table.add_column(name, overflow="fold")
+    for name in ("requests", "expected", "at most", "disk", "state"):
+        table.add_column(name, justify="right", no_wrap=True)
+    unfinished = {cell.name for cell in opened.unfinished}
+    for cell in opened.plan.cells:
+        table.add_row(
+            cell.name,
+            ", ".join(f"{step.target_qps:g} × {step.window_seconds:g} s" for step in cell.steps),
+            str(cell.requests),
+            duration(cell.expected_seconds),
+            duration(cell.longest_seconds),
+            f"{cell.disk_bytes / 1e6:.1f} MB",
+            "to measure" if cell.name in unfinished else "measured",
+        )
+    return table
+
+
+def _print_totals(opened: CampaignRun, console: Console) -> None:
+    whole = opened.plan
+    lanes = whole.campaign.execution.parallel_cells
+    console.print(
+        f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: about "
+        f"{duration(whole.expected_seconds)} and {whole.disk_bytes / 1e6:.1f} MB in {opened.folder.path}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for name in whole.stale(opened.folder):
+        console.print(
+            f"stale: {opened.folder.path}/cells/{name} was measured under another definition; "
+            "it is kept and takes no part. Remove it when you do not need it.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if not opened.unfinished:
+        console.print(f"Nothing is left to measure. Report: {opened.folder.report}", highlight=False)
+
+

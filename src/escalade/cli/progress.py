@@ -1,0 +1,148 @@
+"""The progress of a run in a terminal, or as plain lines where there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from escalade.campaign.progress import Progress
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from escalade.campaign.events import Event
+    from escalade.campaign.progress import CellProgress
+    from escalade.campaign.run import CampaignRun
+
+REFRESH_SECONDS = 0.5
+WORDS = {
+    "allocate": "gets its allocation",
+    "start_prometheus": "starts Prometheus",
+    "deploy_exporters": "deploys exporters",
+    "load_models": "starts the service and loads its models",
+    "query_windows": "queries the windows",
+    "archive_cell": "is archived",
+    "resolve_campaign": "configuration resolved",
+    "aggregate_kpis": "KPIs are computed",
+    "judge": "verdicts are reached",
+    "collect_provenance": "provenance is collected",
+    "render_report": "the report is rendered",
+    "write_manifest": "the manifest is written",
+}
+
+
+class ProgressView:
+    """Shows one run until it is closed.
+
+    Parameters
+    ----------
+    run
+        The run whose events are followed.
+    console
+        Where to write; lines that rewrite themselves need a terminal.
+    quiet
+        Show failures only.
+    """
+
+    def __init__(self, run: CampaignRun, console: Console, *, quiet: bool = False) -> None:
+        self._progress = Progress(run)
+        self._console = console
+        self._quiet = quiet
+        self._began = time.time()
+        self._live: Live | None = None
+        if console.is_terminal and not quiet:
+            self._live = Live(console=console, transient=True, auto_refresh=False)
+            self._live.start()
+
+    def refresh(self) -> None:
+        """Tell what is new and redraw what moves."""
+        for event in self._progress.take():
+            self._tell(event)
+        if self._live is not None:
+            self._live.update(Group(*self._lines()), refresh=True)
+
+    def close(self) -> None:
+        """Tell the rest and leave the terminal as it was."""
+        self.refresh()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _tell(self, event: Event) -> None:
+        stamp = f"[{duration(event.at - self._began)}]"
+        where = f"{event.cell}: " if event.cell else ""
+        if event.kind == "failed":
+            text = Text(f"{stamp} {where}{event.stage} failed: {event.message}", style="bold red")
+        elif event.kind == "note":
+            text = Text(f"{stamp} {where}{event.message}")
+        elif event.kind == "started" and not self._quiet:
+            text = Text(f"{stamp} {where}{self._started(event)}", style="dim")
+        else:
+            return
+        if not self._quiet or event.kind == "failed":
+            self._console.print(text, soft_wrap=True)
+
+    def _started(self, event: Event) -> str:
+        if event.stage.startswith("run_load"):
+            return self._step_words(event.cell, int(event.stage.rpartition("_")[2]))
+        return WORDS.get(event.stage, event.stage)
+
+    def _step_words(self, cell: str, number: int) -> str:
+        steps = self._progress.cells[cell].cell.steps
+        return f"step {number}/{len(steps)} at {steps[number - 1].target_qps:g} requests/s"
+
+    def _lines(self) -> list[Text]:
+        active = self._progress.active()
+        lines = [line for cell in active for line in self._cell_lines(cell)]
+        now = time.time()
+        left = self._progress.remaining_seconds(now)
+        clock = f"{duration(now - self._began)} elapsed"
+        if left > 0:
+            clock += f", about {duration(left)} left"
+        return [*lines, Text(clock, style="dim")]
+
+    def _cell_lines(self, progress: CellProgress) -> list[Text]:
+        name = progress.cell.name
+        number = list(self._progress.cells).index(name) + 1
+        head = f"cell {number}/{len(self._progress.cells)} {name}"
+        live = self._progress.live(name)
+        if not progress.stage.startswith("run_load") or live.get("step") != progress.step:
+            return [Text(f"{head}  {WORDS.get(progress.stage, 'starts the load')}", style="bold")]
+        step = self._step_words(name, progress.step)
+        return [Text(f"{head}  {step}", style="bold"), Text(live_figures(live))]
+
+
+def live_figures(live: dict[str, Any]) -> str:
+    """Put the load engine's figures into one line; what is not known yet is a dash."""
+    rate, p95 = live.get("rate_qps"), live.get("p95_seconds")
+    return (
+        f"sent {live.get('sent', 0)}/{live.get('planned', 0)}"
+        f"   rate {'–' if rate is None else f'{rate:.2f}'} /s"
+        f"   p95 {'–' if p95 is None else f'{p95:.3f}'} s"
+        f"   in flight {live.get('in_flight', 0)}   errors {live.get('errors', 0)}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as minutes and seconds: 83 → 1:23."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def show_in_background(run: CampaignRun) -> None:
+    """Show progress from a thread, for those who call Snakemake itself."""
+    view = ProgressView(run, Console(stderr=True))
+
+    def follow() -> None:
+        while True:
+            view.refresh()
+            time.sleep(REFRESH_SECONDS)
+
+    threading.Thread(target=follow, name="progress", daemon=True).start()

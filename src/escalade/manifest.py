@@ -1,0 +1,84 @@
+"""The manifest: the SHA-256 of every artifact of a campaign, and its check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from escalade.errors import InputError
+from escalade.files import read_json, sha256_of, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "MANIFEST.json"
+_UNCOVERED = {NAME, "logs"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One artifact that is not what the manifest says."""
+
+    path: str
+    what: str
+
+
+def write_manifest(campaign: Path) -> None:
+    """Cover every file of the campaign but the manifest itself and the driver's logs."""
+    artifacts = {
+        path.relative_to(campaign).as_posix(): {
+            "sha256": sha256_of(path),
+            "bytes": path.stat().st_size,
+        }
+        for path in _artifacts(campaign)
+    }
+    write_json(campaign / NAME, {"schema": 1, "campaign": campaign.name, "artifacts": artifacts})
+
+
+def verify(campaign: Path) -> list[Difference]:
+    """Compare the files with the manifest; an empty list means that all agree.
+
+    Raises
+    ------
+    InputError
+        When there is no manifest, or it is none.
+    """
+    artifacts = read_manifest(campaign)
+    differences = [
+        Difference(name, what)
+        for name, entry in artifacts.items()
+        if (what := _difference(campaign / name, entry))
+    ]
+    covered = set(artifacts)
+    extra = [path.relative_to(campaign).as_posix() for path in _artifacts(campaign)]
+    return differences + [
+        Difference(name, "is not in the manifest") for name in extra if name not in covered
+    ]
+
+
+def read_manifest(campaign: Path) -> dict[str, dict[str, Any]]:
+    """Read the artifacts of a manifest: path → sha256 and bytes."""
+    path = campaign / NAME
+    content = read_json(path, "manifest")
+    if not isinstance(content, dict) or not isinstance(content.get("artifacts"), dict):
+        raise InputError(f"{path} is no manifest: expected the key `artifacts`.")
+    artifacts: dict[str, dict[str, Any]] = content["artifacts"]
+    return artifacts
+
+
+def _difference(path: Path, entry: dict[str, Any]) -> str:
+    if not path.is_file():
+        return "is missing"
+    if path.stat().st_size != entry.get("bytes") or sha256_of(path) != entry.get("sha256"):
+        return "was changed"
+    return ""
+
+
+def _artifacts(campaign: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in campaign.rglob("*")
+        if path.is_file()
+        and path.relative_to(campaign).parts[0] not in _UNCOVERED
+        and not path.name.endswith((".tmp", ".snakemake_timestamp"))
+    )

@@ -1,0 +1,123 @@
+"""What a campaign's configuration may and may not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.errors import InputError
+
+
+def configuration(**changes: Any) -> dict[str, Any]:
+    """Give a small valid campaign with some keys changed."""
+    base: dict[str, Any] = {
+        "campaign": "small",
+        "deployments": [{"name": "a", "recipe": "truth_server"}],
+        "load": {"ladder": [{"target_qps": 2, "window_seconds": 10}]},
+    }
+    return {**base, **changes}
+
+
+def refusal(content: dict[str, Any]) -> str:
+    """Give the message with which a configuration is refused."""
+    with pytest.raises(InputError) as refused:
+        parse_campaign(content, "my.yaml")
+    return str(refused.value)
+
+
+def test_defaults_fill_what_is_left_out() -> None:
+    campaign = parse_campaign(configuration(), "my.yaml")
+
+    assert campaign.repetitions == 1
+    assert campaign.load.arrivals == "poisson"
+    assert campaign.execution.launcher == "local"
+
+
+def test_an_unknown_key_is_named_with_the_nearest_valid_one() -> None:
+    message = refusal(configuration(repetition=3))
+
+    assert "my.yaml" in message
+    assert "repetition" in message
+    assert "repetitions" in message
+
+
+def test_a_wrong_type_names_key_and_value() -> None:
+    message = refusal(configuration(repetitions="many"))
+
+    assert "repetitions" in message
+    assert "'many'" in message
+
+
+def test_a_negative_rate_is_refused() -> None:
+    load = {"ladder": [{"target_qps": -1, "window_seconds": 10}]}
+
+    assert "load.ladder[0].target_qps" in refusal(configuration(load=load))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_rate_that_is_no_number_is_refused(value: float) -> None:
+    load = {"ladder": [{"target_qps": value, "window_seconds": 10}]}
+
+    assert "target_qps" in refusal(configuration(load=load))
+
+
+def test_an_empty_ladder_is_refused() -> None:
+    assert "load.ladder" in refusal(configuration(load={"ladder": []}))
+
+
+def test_a_ladder_has_to_ascend() -> None:
+    rungs = [{"target_qps": 4, "window_seconds": 10}, {"target_qps": 2, "window_seconds": 10}]
+
+    assert "ascend" in refusal(configuration(load={"ladder": rungs}))
+
+
+def test_a_step_without_a_request_is_refused() -> None:
+    load = {"ladder": [{"target_qps": 0.01, "window_seconds": 10}]}
+
+    assert "plans no request" in refusal(configuration(load=load))
+
+
+def test_two_deployments_of_one_name_are_refused() -> None:
+    twice = [{"name": "a", "recipe": "x"}, {"name": "a", "recipe": "y"}]
+
+    assert "differ in name" in refusal(configuration(deployments=twice))
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "A B", "-x", "x" * 80])
+def test_a_name_that_can_not_be_a_folder_is_refused(name: str) -> None:
+    assert "campaign" in refusal(configuration(campaign=name))
+
+
+def test_an_slo_at_a_rate_outside_the_ladder_is_refused() -> None:
+    slo = {"name": "s", "metric": "latency_seconds", "limit": 1, "at_qps": 3}
+
+    assert "no step of the ladder" in refusal(configuration(slos=[slo]))
+
+
+def test_an_error_ratio_has_no_percentile() -> None:
+    slo = {"name": "s", "metric": "error_ratio", "stat": "p90", "limit": 0.01}
+
+    assert "error_ratio" in refusal(configuration(slos=[slo]))
+
+
+def test_a_missing_file_says_what_to_give(tmp_path: Any) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_configuration(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Any) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1\n- 2\n")
+
+    with pytest.raises(InputError, match=r"list\.yaml"):
+        read_configuration(path)
+
+
+def test_broken_yaml_names_the_line(tmp_path: Any) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("campaign: x\nload: [1, 2\n")
+
+    with pytest.raises(InputError, match="[Ll]ine"):
+        read_configuration(path)
