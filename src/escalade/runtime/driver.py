@@ -250,8 +250,9 @@ def _take_lock(run: RunFolder, campaign: str) -> None:
         ) from error
     _locks[path] = handle
     own = {"pid": os.getpid(), "run_id": run.path.name, "since": time.time()}
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(own).encode(), 0)
+    with contextlib.suppress(OSError):  # it only informs; a full disk is named by what follows
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(own).encode(), 0)
 
 
 def _describe_owner(handle: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import http.client
 import socket
 import struct
 import time
@@ -107,6 +106,8 @@ def wait_http(url: str, timeout: float, watch: Callable[[], str | None] = lambda
 
 
 def _status(url: str, timeout: float) -> str:
+    import http.client  # noqa: PLC0415 - brings ssl and email along, which keepers need not load
+
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise InputError(f"{url!r} is no plain http URL, as in http://127.0.0.1:9090/-/ready.")

@@ -128,7 +128,9 @@ class Holder:
             self._publish(step)
         except EscaladeError as error:  # what can't be entered must not run
             daemon.say(error)
+            step.state = replace(step.state, error=f"had to be ended: {error}")
             step.stop_began = time.monotonic()
+            self._write_end(step)
         return step
 
     def _publish(self, step: _Step) -> None:

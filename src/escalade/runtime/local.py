@@ -43,7 +43,7 @@ class LocalLauncher:
         """
         folder = folder.resolve()
         _refuse_if_held(folder)
-        (folder / "steps").mkdir(parents=True, exist_ok=True)
+        _make_folder(folder / "steps")
         identifier = f"{cell}.{secrets.token_hex(6)}"
         order: dict[str, str | float] = {
             "id": identifier,
@@ -86,7 +86,7 @@ class LocalLauncher:
             )
 
         state = self._await(allocation, begun, _START_SECONDS, f"step {spec.name!r} to start").state
-        if state.pid is None:
+        if state.error is not None:
             raise failed_to_start(state)
         return state
 
@@ -214,6 +214,15 @@ def _state_of(folder: Path, order: dict[str, str | float]) -> AllocationState:
         lease_seconds=float(order["lease_seconds"]),
         ledger=str(order["ledger"]),
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InfrastructureError(
+            f"The allocation's folder {folder} can't be made: {error.strerror or error}."
+        ) from error
 
 
 def _refuse_if_held(folder: Path) -> None:
