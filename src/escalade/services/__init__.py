@@ -1,0 +1,1 @@
+"""Services under test: how each kind is described, started, awaited and measured."""

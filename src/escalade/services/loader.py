@@ -1,0 +1,238 @@
+"""The loader: starts a service with its models and says where it is and what it took."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from escalade.errors import EscaladeError, ServiceFailedError
+from escalade.files import tail
+from escalade.runtime.endpoints import free_port
+from escalade.runtime.launcher import StepSpec
+from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
+from escalade.services.planning import LoadPlan, check_models, plan_load
+from escalade.services.probe import port_taken, wait_ready
+from escalade.services.recipes import ServedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from escalade.runtime.launcher import AllocationState, Launcher
+    from escalade.services.parameters import Value
+    from escalade.services.recipes import Command, Recipe
+
+__all__ = [
+    "STEP_NAME",
+    "LoadPlan",
+    "ModelCatalogue",
+    "ResolvedModel",
+    "check_models",
+    "load_catalogue",
+    "plan_load",
+    "resolve_model",
+    "start_service",
+]
+
+STEP_NAME = "service"
+"""Name of the service's step in its allocation."""
+
+HOST = "127.0.0.1"
+_PORTS_TRIED = 3
+_LOG_LINES = 20
+logger = logging.getLogger(__name__)
+
+
+def start_service(
+    launcher: Launcher,
+    allocation: AllocationState,
+    recipe: Recipe,
+    *,
+    parameters: Mapping[str, Value],
+    catalogue: ModelCatalogue,
+    profile: str,
+    models: Sequence[str],
+    log: Path,
+    ready_timeout_seconds: float | None = None,
+) -> dict[str, Any]:
+    """Start a service, wait until it is ready, and say where it is and what it took.
+
+    A port that somebody else takes in the moment before the start costs another
+    try with another port, three in all.
+
+    Parameters
+    ----------
+    launcher, allocation
+        Where it runs, on the allocation's CPUs for the service.
+    recipe
+        Kind of service.
+    parameters
+        Those that the deployment sets.
+    catalogue, profile, models
+        What it serves, within which memory.
+    log
+        File for its output.
+    ready_timeout_seconds
+        How long it may take until it is ready; the recipe's own limit by default.
+
+    Returns
+    -------
+    dict
+        Content of `service.json`: outcome "ready", step, url, pid, metrics_path,
+        metric_names, agreement, workload, workload_parameters, and under `service`
+        what `environment.json` keeps: recipe, parameters, argv, version,
+        ready_seconds, memory, models.
+
+    Raises
+    ------
+    InputError
+        When parameters, models or a model's file can't be used.
+    ToolMissingError
+        When something that the recipe needs is not installed.
+    ServiceFailedError
+        When it ends while it starts, or is not ready in time; nothing of it is left.
+    """
+    recipe.check_parameters(parameters, "the deployment")
+    check_models(catalogue, recipe, profile, models, "the deployment")
+    recipe.check_needs()
+    served = [resolve_model(catalogue, name) for name in models]
+    version = recipe.installed_version()
+    names = recipe.metric_names(version)
+    timeout = ready_timeout_seconds or recipe.probe.timeout_seconds
+    started = _Start(launcher, allocation, recipe, log, timeout).on_a_free_port(parameters, served)
+    return {
+        "schema": 1,
+        "outcome": "ready",
+        "step": STEP_NAME,
+        "url": started.url,
+        "pid": started.pid,
+        "metrics_path": recipe.metrics.path if recipe.metrics else None,
+        "metric_names": names,
+        "agreement": _agreement(recipe, names),
+        "workload": recipe.workload.kind,
+        "workload_parameters": recipe.workload_parameters(models),
+        "service": {
+            "recipe": recipe.name,
+            "parameters": recipe.settled(parameters, len(allocation.service_cpus)),
+            "argv": list(started.argv),
+            "version": version,
+            "ready_seconds": round(started.ready_seconds, 3),
+            **_memory(served, resident_bytes(started.pid)),
+        },
+    }
+
+
+def resident_bytes(pid: int | None) -> int | None:
+    """Add up the resident memory of a process and all it started; None when it is not here."""
+    try:
+        process = psutil.Process(pid)
+        tree = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return None
+    total = 0
+    for member in tree:
+        with contextlib.suppress(psutil.Error):  # it ended in this moment
+            total += member.memory_info().rss
+    return total
+
+
+@dataclass(frozen=True)
+class _Started:
+    url: str
+    pid: int | None
+    argv: tuple[str, ...]
+    ready_seconds: float
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One start of a service; its step is ended again when it fails."""
+
+    launcher: Launcher
+    allocation: AllocationState
+    recipe: Recipe
+    log: Path
+    timeout_seconds: float
+
+    def on_a_free_port(
+        self, parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
+    ) -> _Started:
+        """Try free ports until one is still free when the service listens."""
+        served = [ServedModel(model.name, model.path) for model in models]
+        cpus = len(self.allocation.service_cpus)
+        for port in (free_port(HOST) for _ in range(_PORTS_TRIED)):
+            command = self.recipe.make_command(
+                parameters, host=HOST, port=port, models=served, service_cpus=cpus
+            )
+            try:
+                return self._on_port(port, command)
+            except ServiceFailedError as failure:
+                if not port_taken(HOST, port):
+                    raise
+                logger.warning("%s; another process took port %d", failure.cause, port)
+        raise ServiceFailedError(
+            f"the service found its port taken {_PORTS_TRIED} times, each time another one that "
+            "had been free",
+            tail(self.log, _LOG_LINES),
+        )
+
+    def _on_port(self, port: int, command: Command) -> _Started:
+        url = f"http://{HOST}:{port}"
+        began = time.monotonic()
+        state = self.launcher.start(self.allocation, self._spec(command))
+        try:
+            wait_ready(url, self.recipe.probe.path, self.timeout_seconds, self._ended)
+        except ServiceFailedError as failure:
+            with contextlib.suppress(EscaladeError):
+                self.launcher.stop(self.allocation, STEP_NAME)
+            raise ServiceFailedError(failure.cause, tail(self.log, _LOG_LINES)) from None
+        return _Started(url, state.pid, command.argv, time.monotonic() - began)
+
+    def _spec(self, command: Command) -> StepSpec:
+        return StepSpec(
+            name=STEP_NAME,
+            argv=command.argv,
+            role="service",
+            log=self.log,
+            environment=command.environment,
+            cpus=self.allocation.service_cpus,
+        )
+
+    def _ended(self) -> str | None:
+        state = self.launcher.state(self.allocation, STEP_NAME)
+        return None if state.running else f"the service {state.describe()} while it started"
+
+
+def _agreement(recipe: Recipe, names: Mapping[str, str]) -> dict[str, str] | None:
+    if recipe.agreement is None:
+        return None
+    return {"quantity": recipe.agreement.quantity, "metric": names[recipe.agreement.metric]}
+
+
+def _memory(models: Sequence[ResolvedModel], measured_bytes: int | None) -> dict[str, Any]:
+    """Put measured beside declared memory; only a single model can be told from the service."""
+    declared = sum(model.declared_bytes for model in models)
+    ratio = None if measured_bytes is None or not declared else measured_bytes / declared - 1.0
+    return {
+        "memory": {
+            "declared_bytes": declared if models else None,
+            "measured_bytes": measured_bytes,
+            "difference_ratio": None if ratio is None else round(ratio, 4),
+        },
+        "models": [
+            {
+                "name": model.name,
+                "path": str(model.path),
+                "sha256": model.sha256,
+                "size_bytes": model.size_bytes,
+                "declared_bytes": model.declared_bytes,
+                "measured_bytes": measured_bytes if len(models) == 1 else None,
+            }
+            for model in models
+        ],
+    }

@@ -1,0 +1,343 @@
+"""Recipes: how one kind of service is started, probed, scraped and spoken to.
+
+A recipe is a file, `config/recipes/<name>.yaml`. It is checked as a whole when
+it is loaded: a placeholder without a parameter, a default out of bounds, or a
+metric that nothing is computed from, is an error then and not in the middle of
+a campaign.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from escalade.errors import InputError, ToolMissingError
+from escalade.services.parameters import Parameter, Value, check_given, settle
+from escalade.services.templates import Words, fill, fill_command, placeholders
+from escalade.services.validation import Section, nearest, read_yaml, validated
+from escalade.services.versions import Versions, VersionSource, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+Canonical = Literal[
+    "requests_total",
+    "input_tokens_total",
+    "cached_tokens_total",
+    "output_tokens_total",
+    "requests_running",
+    "queue_length",
+]
+"""The server-side metrics from which something is computed: four counters, two gauges."""
+
+BUILT_IN = ("python", "host", "port", "service_cpus")
+OF_A_MODEL = ("model_path", "model_name")
+_NOT_DEFINING = {"description", "needs", "version", "probe", "metrics", "agreement"}
+
+
+class Needs(Section):
+    """What has to be installed."""
+
+    modules: tuple[str, ...] = ()
+    """Python modules, by the name they are imported with."""
+    programs: tuple[str, ...] = ()
+    """Programs on PATH."""
+    install: str = ""
+    """What to do when something is missing, as in "pip install xllamacpp"."""
+
+
+class Probe(Section):
+    """How to know that the service is ready: a GET that is answered with 200."""
+
+    path: Annotated[str, Field(pattern=r"^/")]
+    """Path of the URL."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=24 * 3600, allow_inf_nan=False)]
+    """How long the service may take until it is ready, from its start."""
+
+
+class MetricNames(Section):
+    """What the service's metrics are called in some of its versions."""
+
+    versions: Versions = ""
+    """Versions (PEP 440, as in ">=2026.10,<2027") with these names; all when empty."""
+    names: Annotated[dict[Canonical, str], Field(min_length=1)]
+    """The service's own name of each metric that it offers."""
+
+
+class Metrics(Section):
+    """Where the service's metrics are and what they are called."""
+
+    path: Annotated[str, Field(pattern=r"^/")] = "/metrics"
+    """Path of the URL that Prometheus scrapes."""
+    by_version: Annotated[tuple[MetricNames, ...], Field(min_length=1)]
+    """Names per version; the first entry that covers the version counts."""
+
+
+class Agreement(Section):
+    """On what the client and the service have to agree over a whole step."""
+
+    quantity: Literal["requests", "output_tokens"]
+    """What the client counts."""
+    metric: Canonical
+    """The service's counter of the same thing."""
+
+
+class Speaks(Section):
+    """How to talk to the service."""
+
+    kind: str
+    """Name of the load workload that it understands."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters for the workload; texts may hold {model_name}."""
+
+
+class ModelCount(Section):
+    """How many models the service loads at its start."""
+
+    minimum: Annotated[int, Field(ge=0)] = 0
+    """At least so many."""
+    maximum: Annotated[int, Field(ge=0)] = 0
+    """At most so many."""
+
+    @property
+    def expected(self) -> str:
+        """Say it: "no model", "1 model", "1 to 4 models"."""
+        if self.maximum == 0:
+            return "no model"
+        low, high = self.minimum, self.maximum
+        return f"{high} model{'s' * (high > 1)}" if low == high else f"{low} to {high} models"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What a command needs to know about a model."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to execute."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+class Recipe(Section):
+    """One kind of service."""
+
+    name: str
+    """Name of the file without its ending; not written in the file."""
+    description: Annotated[str, Field(min_length=1)]
+    """One sentence for people."""
+    needs: Needs = Needs()
+    """What has to be installed."""
+    version: VersionSource
+    """Where the version is read."""
+    models: ModelCount = ModelCount()
+    """How many models it takes."""
+    command: Annotated[tuple[Words, ...], Field(min_length=1)]
+    """Words with placeholders: {python}, {host}, {port}, {service_cpus}, {model_path} and
+    {model_name} where it takes one model, and the parameters. `{when: p, words: […]}` is given
+    only when p is set; `{for_each: model, words: […]}` once per model."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Environment variables, with placeholders."""
+    parameters: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Parameter] = Field(
+        default_factory=dict
+    )
+    """What a deployment may set."""
+    probe: Probe
+    """How to know that it is ready."""
+    metrics: Metrics | None = None
+    """Its metrics; none when it has no such page."""
+    agreement: Agreement | None = None
+    """What client and service are compared on."""
+    workload: Speaks
+    """How to talk to it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        taken = [name for name in self.parameters if name in BUILT_IN + OF_A_MODEL]
+        if taken:
+            raise ValueError(f"parameter {taken[0]}: the name stands for something else already")
+        self._check_placeholders()
+        if self.agreement is not None:
+            metric = self.agreement.metric
+            entries = self.metrics.by_version if self.metrics else ()
+            if not entries or any(metric not in entry.names for entry in entries):
+                raise ValueError(f"agreement.metric: {metric} is not among the metrics' names")
+        return self
+
+    def _check_placeholders(self) -> None:
+        models = OF_A_MODEL if self.models.minimum == self.models.maximum == 1 else ()
+        always = {name for name, entry in self.parameters.items() if entry.always_set}
+        always |= {*BUILT_IN, *models}
+        for argument in self.command:
+            if argument.when is not None and argument.when not in self.parameters:
+                raise ValueError(f"when: no parameter {argument.when!r}. {self._names()}")
+            known = always | ({argument.when} if argument.when else set())
+            known |= set(OF_A_MODEL) if argument.for_each else set()
+            for word in argument.words:
+                self._check_template(word, known)
+        for template in self.environment.values():
+            self._check_template(template, always | set(self.parameters))
+
+    def _check_template(self, template: str, known: set[str]) -> None:
+        for name in placeholders(template):
+            if name in known:
+                continue
+            if name in self.parameters:
+                raise ValueError(
+                    f"{template!r}: {name} may have no value; write {{when: {name}, words: […]}}"
+                )
+            raise ValueError(f"{template!r}: nothing is called {name!r}. {nearest(name, known)}")
+
+    def _names(self) -> str:
+        return f"Parameters: {', '.join(self.parameters) or 'none'}."
+
+    def check_parameters(self, parameters: Mapping[str, object], where: str) -> None:
+        """Refuse parameters that the recipe does not take; `where` begins the message.
+
+        Raises
+        ------
+        InputError
+            With the valid names and their defaults, or the value that was expected.
+        """
+        check_given(self.parameters, parameters, f"{where}: recipe {self.name}")
+
+    def settled(self, parameters: Mapping[str, Value], service_cpus: int) -> dict[str, Value]:
+        """Give every parameter that has a value, from `parameters` or by default."""
+        return settle(self.parameters, parameters, service_cpus)
+
+    def make_command(
+        self,
+        parameters: Mapping[str, Value],
+        *,
+        port: int,
+        models: Sequence[ServedModel] = (),
+        service_cpus: int = 1,
+        host: str = "127.0.0.1",
+    ) -> Command:
+        """Make the command line and the environment.
+
+        Parameters
+        ----------
+        parameters
+            Those that the deployment sets, checked before.
+        port, host
+            Where to listen.
+        models
+            As many as the recipe takes.
+        service_cpus
+            Number of CPUs that the service may use.
+        """
+        values: dict[str, Value] = {
+            **self.settled(parameters, service_cpus),
+            "python": sys.executable,
+            "host": host,
+            "port": port,
+            "service_cpus": service_cpus,
+        }
+        each = [{"model_path": str(model.path), "model_name": model.name} for model in models]
+        if len(each) == 1:
+            values |= each[0]
+        environment = {
+            name: fill(template, values)
+            for name, template in self.environment.items()
+            if all(used in values for used in placeholders(template))
+        }
+        return Command(fill_command(self.command, values, each), environment)
+
+    def workload_parameters(self, models: Sequence[str]) -> dict[str, Any]:
+        """Give the recipe's parameters for the load workload, model names put in."""
+        named: dict[str, Value] = {"model_name": models[0] if models else ""}
+        return {
+            key: fill(value, named) if isinstance(value, str) else value
+            for key, value in self.workload.parameters.items()
+        }
+
+    def check_needs(self) -> None:
+        """Insist on what the recipe needs.
+
+        Raises
+        ------
+        ToolMissingError
+            Naming what is missing and how to install it.
+        """
+        missing = [f"Python module {name}" for name in self.needs.modules if not _importable(name)]
+        missing += [f"program {name}" for name in self.needs.programs if not shutil.which(name)]
+        if missing:
+            raise ToolMissingError(
+                f"Recipe {self.name} needs what is not installed: {', '.join(missing)}. "
+                f"{self.needs.install or 'Install it'}, then start again."
+            )
+
+    def installed_version(self) -> str | None:
+        """Give the version of the service as installed here; None when it can't be had."""
+        return self.version.installed()
+
+    def metric_names(self, version: str | None) -> dict[str, str]:
+        """Give the service's own name of every canonical metric that it offers.
+
+        Parameters
+        ----------
+        version
+            Of the service; when unknown, the first names of the recipe are given.
+
+        Raises
+        ------
+        InputError
+            When the recipe has no names for that version.
+        """
+        entries = self.metrics.by_version if self.metrics else ()
+        for entry in entries:
+            if version is None or covers(entry.versions, version):
+                return {str(canonical): raw for canonical, raw in entry.names.items()}
+        if not entries:
+            return {}
+        known = "; ".join(entry.versions for entry in entries)
+        raise InputError(
+            f"Recipe {self.name} has no metric names for version {version} of the service (only for "
+            f"{known}). Look at its metrics page and add an entry to metrics.by_version."
+        )
+
+    def defining(self) -> dict[str, Any]:
+        """Give what defines a measurement with this recipe: what runs, and how it is spoken to.
+
+        How it is described, installed, awaited and scraped is left out: a new name
+        for a metric must not cost the measurements that are there.
+        """
+        content = self.model_dump(mode="json", exclude=_NOT_DEFINING)
+        for parameter in content["parameters"].values():
+            del parameter["description"]
+        return content
+
+
+def load_recipe(name: str, folder: Path) -> Recipe:
+    """Load `<name>.yaml` of a folder.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, with the known ones; for a recipe that is not right,
+        with everything that is wrong in it.
+    """
+    path = folder / f"{name}.yaml"
+    known = sorted(entry.stem for entry in folder.glob("*.yaml"))
+    if name not in known:
+        raise InputError(f"There is no recipe {name!r} in {folder}. {nearest(name, known)}")
+    return validated(Recipe, {**read_yaml(path, "recipe"), "name": name}, str(path))
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
