@@ -1,0 +1,1 @@
+"""GPUs of this node, as NVML shows them."""

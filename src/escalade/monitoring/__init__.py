@@ -1,0 +1,1 @@
+"""Prometheus for a cell: its configuration, its life, its samples, its archive."""

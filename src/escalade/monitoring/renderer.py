@@ -1,0 +1,90 @@
+"""The configuration file of a cell's Prometheus."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from escalade.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from escalade.monitoring.registry import Registry, Target
+
+_OWN_PATH = "/metrics"
+
+
+class _Text(str):
+    """A string that is written in double quotes: YAML 1.1 and 1.2 read it alike."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes `_Text` quoted, and never an anchor."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature of PyYAML
+        return True
+
+
+_Dumper.add_representer(
+    _Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def render(registry: Registry, scrape_interval: float = 1.0) -> str:
+    """Give prometheus.yml for the targets of a registry.
+
+    Parameters
+    ----------
+    registry
+        One `scrape_config` for each job; the timeout of a scrape is its interval.
+    scrape_interval
+        Seconds, 0.001 at least.
+
+    Returns
+    -------
+    str
+        YAML: the same registry gives the same text.
+
+    Raises
+    ------
+    InputError
+        When the interval is shorter than Prometheus can count.
+    """
+    milliseconds = round(scrape_interval * 1000)
+    if milliseconds < 1:
+        raise InputError(
+            f"A scrape interval of {scrape_interval} s is too short: expected 0.001 s or more."
+        )
+    jobs = itertools.groupby(registry.targets, key=lambda target: target.job)
+    content = {
+        "global": {
+            "scrape_interval": _duration(milliseconds),
+            "scrape_timeout": _duration(milliseconds),
+        },
+        "scrape_configs": [
+            {"job_name": _Text(job), "static_configs": _groups(targets)} for job, targets in jobs
+        ],
+    }
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=False)
+
+
+def _groups(targets: Iterable[Target]) -> list[dict[str, Any]]:
+    return [{"targets": [_Text(target.address)], **_labels(target)} for target in targets]
+
+
+def _labels(target: Target) -> dict[str, Any]:
+    labels = {name: _Text(value) for name, value in sorted(target.labels.items())}
+    if target.path != _OWN_PATH:  # by label, since a job may have pages at several paths
+        labels["__metrics_path__"] = _Text(target.path)
+    return {"labels": labels} if labels else {}
+
+
+def _duration(milliseconds: int) -> str:
+    """Spell a duration as Prometheus itself does, so that the two can be compared."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds}s" * (seconds > 0) + f"{rest}ms" * (rest > 0)
