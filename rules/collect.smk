@@ -18,9 +18,9 @@ rule query_windows:
         requests=f"{RESULTS}/cells/{{cell}}/requests.parquet",
     log:
         f"{RESULTS}/logs/{{cell}}/query_windows.log",
+    priority: 50
     conda:
         "../envs/runner.yaml"
-    priority: 50
     resources:
         lane=1,
     script:
@@ -41,9 +41,9 @@ rule archive_cell:
         cell=f"{RESULTS}/cells/{{cell}}/cell.json",
     log:
         f"{RESULTS}/logs/{{cell}}/archive_cell.log",
+    priority: 60
     conda:
         "../envs/runner.yaml"
-    priority: 60
     resources:
         lane=1,
     script:

@@ -15,7 +15,7 @@ except EscaladeError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = RUN.folder.path.as_posix()
-STATE = RUN.state.as_posix() + "/cells"
+STATE = (RUN.state / "cells").as_posix()
 
 # Snakemake does not see edits in src/; analysis and report cost no node-hours,
 # so they are made again when their sources change.
@@ -37,13 +37,19 @@ wildcard_constraints:
 def previous_outcome(wildcards):
     """Steps of a cell run one after the other."""
     number = int(wildcards.step)
-    return [] if number == 1 else f"{RESULTS}/cells/{wildcards.cell}/steps/{number - 1}/outcome.json"
+    return (
+        []
+        if number == 1
+        else f"{RESULTS}/cells/{wildcards.cell}/steps/{number - 1}/outcome.json"
+    )
 
 
 def outcomes(wildcards):
     """All steps of a cell."""
     numbers = [step.step for step in RUN.plan.cell(wildcards.cell).steps]
-    return expand(f"{RESULTS}/cells/{wildcards.cell}/steps/{{step}}/outcome.json", step=numbers)
+    return expand(
+        f"{RESULTS}/cells/{wildcards.cell}/steps/{{step}}/outcome.json", step=numbers
+    )
 
 
 def finished_cells(wildcards):

@@ -15,9 +15,9 @@ for position, planned in enumerate(RUN.unfinished):
             schedule=f"{RESULTS}/cells/{planned.name}/schedule.parquet",
         log:
             f"{RESULTS}/logs/{planned.name}/allocate.log",
+        priority: -position
         conda:
             "../envs/runner.yaml"
-        priority: -position
         resources:
             lane=1,
         params:
@@ -33,9 +33,9 @@ rule start_prometheus:
         prometheus=temp(f"{STATE}/{{cell}}/prometheus.json"),
     log:
         f"{RESULTS}/logs/{{cell}}/start_prometheus.log",
+    priority: 10
     conda:
         "../envs/runner.yaml"
-    priority: 10
     resources:
         lane=1,
     script:
@@ -50,9 +50,9 @@ rule deploy_exporters:
         exporters=temp(f"{STATE}/{{cell}}/exporters.json"),
     log:
         f"{RESULTS}/logs/{{cell}}/deploy_exporters.log",
+    priority: 20
     conda:
         "../envs/runner.yaml"
-    priority: 20
     resources:
         lane=1,
     script:
@@ -68,9 +68,9 @@ rule load_models:
         service=temp(f"{STATE}/{{cell}}/service.json"),
     log:
         f"{RESULTS}/logs/{{cell}}/load_models.log",
+    priority: 30
     conda:
         "../envs/runner.yaml"
-    priority: 30
     resources:
         lane=1,
     script:

@@ -17,9 +17,9 @@ rule run_load:
         requests=f"{RESULTS}/cells/{{cell}}/steps/{{step}}/requests-0.parquet",
     log:
         f"{RESULTS}/logs/{{cell}}/run_load_{{step}}.log",
+    priority: 40
     conda:
         "../envs/runner.yaml"
-    priority: 40
     resources:
         lane=1,
     script:

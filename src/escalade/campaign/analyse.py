@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from escalade.campaign.configuration import recipes_of
-from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.plan import PROTOCOL_VERSION
 from escalade.campaign.run import COMMAND
 from escalade.files import write_json
 from escalade.provenance import host_facts, software_facts, source_facts
 
 if TYPE_CHECKING:
+    from escalade.campaign.layout import CampaignFolder
     from escalade.campaign.run import CampaignRun
 
 

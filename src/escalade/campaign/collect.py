@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from escalade.campaign import events
 from escalade.campaign.deploy import release_allocation
@@ -17,8 +19,8 @@ from escalade.campaign.state import (
     read_prometheus,
     read_service,
 )
-from escalade.files import read_table, write_json, write_table
-from escalade.load.records import REQUEST_COLUMNS
+from escalade.files import write_json, write_table
+from escalade.load.records import write_requests
 from escalade.monitoring import collector, manager
 from escalade.monitoring.client import PrometheusClient
 from escalade.provenance import host_facts
@@ -37,7 +39,7 @@ def query_windows(here: CellRun) -> None:
     """
     outcomes = read_outcomes(here)
     write_table(here.folder.series, _series(here, outcomes))
-    write_table(here.folder.requests, _requests(here))
+    write_requests(here.folder.requests, _requests(here))
     interval = here.run.plan.campaign.monitoring.scrape_interval_seconds
     windows = {
         "schema": 1,
@@ -72,13 +74,13 @@ def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
     return series.astype({"step": "int16"})[list(collector.SERIES_COLUMNS)]
 
 
-def _requests(here: CellRun) -> pd.DataFrame:
-    frames = [
-        read_table(path, "request log of a step", REQUEST_COLUMNS)
+def _requests(here: CellRun) -> pa.Table:
+    tables = [
+        pq.read_table(path)
         for step in here.cell.steps
         for path in sorted(here.folder.step(step.step).glob("requests-*.parquet"))
     ]
-    return pd.concat(frames, ignore_index=True)
+    return pa.concat_tables(tables)
 
 
 def _environment(here: CellRun) -> dict[str, Any]:

@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import ValidationError
-
 from escalade.campaign.models import Campaign
+from escalade.campaign.project import project_root
 from escalade.errors import InputError
 from escalade.services.loader import check_models, load_catalogue
 from escalade.services.recipes import Recipe, load_recipe
-from escalade.services.validation import explain
+from escalade.services.validation import read_yaml, validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from escalade.campaign.models import Deployment
 
 WORKLOADS = ("openai_chat", "plain_http")
-SHIPPED = Path("config")
-"""Where recipes and the model catalogue are, unless they lie beside the campaign's file."""
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -33,21 +29,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     InputError
         When the file is missing, is no YAML, or is no mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist. Give a campaign's configuration, such as config/config.yaml."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can't be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is no YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path} holds no campaign: expected keys such as `campaign:` and `deployments:`."
-        )
-    return content
+    return read_yaml(path, "campaign")
 
 
 def resolve_campaign(content: Mapping[str, Any], source: str) -> Campaign:
@@ -81,10 +63,7 @@ def parse_campaign(content: Mapping[str, Any], source: str) -> Campaign:
     InputError
         As `resolve_campaign`.
     """
-    try:
-        return Campaign.model_validate(dict(content))
-    except ValidationError as error:
-        raise InputError(explain(error, source)) from None
+    return validated(Campaign, dict(content), source)
 
 
 def recipes_of(campaign: Campaign, source: str) -> dict[str, Recipe]:
@@ -95,9 +74,9 @@ def recipes_of(campaign: Campaign, source: str) -> dict[str, Recipe]:
 
 
 def beside(source: str, name: str) -> Path:
-    """Give `name` beside the campaign's file where it exists, else in config/."""
+    """Give `name` beside the campaign's file where it exists, else in the project's config/."""
     own = Path(source).parent / name
-    return own if own.exists() else SHIPPED / name
+    return own if own.exists() else project_root() / "config" / name
 
 
 def canonical(campaign: Campaign) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.configuration import beside, recipes_of
@@ -17,7 +18,7 @@ from escalade.campaign.state import (
     read_prometheus,
 )
 from escalade.errors import EscaladeError, InfrastructureError, ServiceFailedError
-from escalade.files import write_json, write_table
+from escalade.files import tail, write_json, write_table
 from escalade.gpu.nvml import gpus
 from escalade.load.schedule import draw_schedule
 from escalade.monitoring import manager
@@ -29,10 +30,7 @@ from escalade.runtime.launcher import StepSpec, launcher_for
 from escalade.services import loader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from escalade.campaign.run import CellRun
-    from escalade.runtime.launcher import AllocationState, StepState
 
 HOST = "127.0.0.1"
 EXPORTER_SECONDS = 15.0
@@ -72,8 +70,11 @@ def deploy_exporters(here: CellRun) -> None:
     node_exporter = tools.find("node_exporter")
     commands = {
         "node": _node_exporter(node_exporter.path, ports["node"]),
-        "process": _own_exporter("monitoring.process_exporter", ports["process"])
-        + ("--steps", str(read_allocation(here.state).steps)),
+        "process": (
+            *_own_exporter("monitoring.process_exporter", ports["process"]),
+            "--steps",
+            str(read_allocation(here.state).steps),
+        ),
     }
     if found:
         ports["gpu"] = free_port(HOST)
@@ -82,7 +83,7 @@ def deploy_exporters(here: CellRun) -> None:
     content = {
         "targets": targets,
         "versions": {"node": {"version": node_exporter.version}},
-        "gpus": found,
+        "gpus": [dict(gpu) for gpu in found],
         "gpu_note": note,
     }
     write_json(here.state / EXPORTERS, content)
@@ -157,15 +158,11 @@ def _service_end(here: CellRun) -> dict[str, Any] | None:
     state = launcher_for(allocation).state(allocation, "service")
     if state.running:
         return None
-    from escalade.files import tail
-
     cause = f"the service {state.describe()} before the first step"
     return {"outcome": "service_failed", "cause": cause, "log_tail": tail(Path(state.log))}
 
 
-def _start_exporter(
-    here: CellRun, name: str, argv: tuple[str, ...], port: int
-) -> dict[str, Any]:
+def _start_exporter(here: CellRun, name: str, argv: tuple[str, ...], port: int) -> dict[str, Any]:
     allocation = read_allocation(here.state)
     launcher = launcher_for(allocation)
     spec = StepSpec(
@@ -197,5 +194,3 @@ def _node_exporter(path: Path, port: int) -> tuple[str, ...]:
 
 def _own_exporter(module: str, port: int) -> tuple[str, ...]:
     return (sys.executable, "-m", f"escalade.{module}", "--port", str(port))
-
-

@@ -72,7 +72,7 @@ class CellFolder:
         return self.path / "steps" / str(number)
 
     def attempt(self) -> int:
-        """Number the present attempt: 1, and one for every earlier one that came to an end.
+        """Give the number of the present attempt: one more than have come to an end.
 
         A run that was killed is no attempt: it says nothing about the service.
         """

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import read_allocation, read_service
 from escalade.errors import InfrastructureError
-from escalade.files import read_json, write_json, write_table
-from escalade.load.records import empty_requests
-from escalade.load.step import LoadStep, not_run, run_step
+from escalade.files import read_json, tail, write_json
+from escalade.load.records import SCHEMA, write_requests
+from escalade.load.step import LoadStep, run_step
 from escalade.monitoring import manager
 from escalade.runtime.launcher import launcher_for
 
@@ -51,7 +51,11 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         cpus=read_allocation(here.state).client_cpus,
         log=here.folder.logs / f"load-{number}.log",
     )
-    return run_step(step, _Watch(here), here.state / LIVE)
+    outcome = run_step(step, _Watch(here), here.state / LIVE)
+    if outcome["outcome"] == "service_failed":
+        outcome["log_tail"] = tail(here.folder.logs / "service.log")
+        write_json(here.folder.step(number) / "outcome.json", outcome)
+    return outcome
 
 
 class _Watch:
@@ -91,8 +95,21 @@ def _cause_not_to_run(here: CellRun, number: int, service: dict[str, Any]) -> st
 
 def _skip(here: CellRun, plan: StepPlan, cause: str) -> dict[str, Any]:
     folder = here.folder.step(plan.step)
-    outcome = not_run(plan, cause)
-    write_table(folder / "requests-0.parquet", empty_requests())
+    never = dict.fromkeys(("started_at", "window_start", "window_end", "drained_at"))
+    outcome = {
+        "schema": 1,
+        "step": plan.step,
+        "target_qps": plan.target_qps,
+        "arrivals": plan.arrivals,
+        "outcome": "not_run",
+        "cause": cause,
+        "log_tail": [],
+        **never,
+        "drained": False,
+        "planned": {"warmup": plan.count("warmup"), "window": plan.count("window")},
+        "client": {},
+    }
+    write_requests(folder / "requests-0.parquet", SCHEMA.empty_table())
     write_json(folder / "outcome.json", outcome)
     return outcome
 
@@ -109,5 +126,3 @@ def read_outcomes(here: CellRun) -> list[dict[str, Any]]:
         read_json(here.folder.step(step.step) / "outcome.json", "outcome of a step")
         for step in here.cell.steps
     ]
-
-

@@ -6,6 +6,7 @@ Every field says its unit in its name and its meaning in its description;
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -82,7 +83,7 @@ class Load(Section):
     @model_validator(mode="after")
     def _ascending(self) -> Load:
         rates = [step.target_qps for step in self.ladder]
-        if any(later <= earlier for earlier, later in zip(rates, rates[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(rates)):
             raise ValueError(f"the ladder's target_qps must ascend, but they are {rates}")
         for number, step in enumerate(self.ladder, start=1):
             if round(step.target_qps * step.window_seconds) < 1:

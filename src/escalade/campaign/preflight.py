@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from escalade.campaign.configuration import beside, recipes_of
@@ -13,6 +12,7 @@ from escalade.services.loader import load_catalogue, resolve_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from escalade.campaign.run import CampaignRun
 
@@ -43,7 +43,7 @@ def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
     recipes = recipes_of(run.plan.campaign, run.source)
     catalogue = load_catalogue(beside(run.source, "models.yaml"))
     for deployment in run.plan.campaign.deployments:
-        recipes[deployment.recipe].check_needs()
+        recipes[deployment.recipe].require()
         for model in deployment.models:
             resolve_model(catalogue, model)
     _check_disk(run)

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from escalade.campaign.configuration import read_configuration
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.models import Campaign
 from escalade.campaign.plan import describe
 from escalade.campaign.run import open_run
-from escalade.campaign.configuration import read_configuration
 from escalade.cli.progress import duration
 
 if TYPE_CHECKING:
@@ -161,6 +161,6 @@ def _print_totals(opened: CampaignRun, console: Console) -> None:
             soft_wrap=True,
         )
     if not opened.unfinished:
-        console.print(f"Nothing is left to measure. Report: {opened.folder.report}", highlight=False)
-
-
+        console.print(
+            f"Nothing is left to measure. Report: {opened.folder.report}", highlight=False
+        )

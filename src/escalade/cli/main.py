@@ -38,7 +38,8 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
 
 @app.callback()
 def main(
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    *,
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:

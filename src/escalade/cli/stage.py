@@ -109,7 +109,9 @@ def _reported(run: CampaignRun, name: str, cell: str) -> Iterator[None]:
         raise
     except OSError as error:
         events.append(run.events, cell, name, "failed", str(error))
-        raise InfrastructureError(f"{error.filename or name}: {error.strerror or error}.") from error
+        raise InfrastructureError(
+            f"{error.filename or name}: {error.strerror or error}."
+        ) from error
     except Exception as error:
         events.append(run.events, cell, name, "failed", f"{type(error).__name__}: {error}")
         raise

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -20,6 +19,7 @@ from escalade.analysis.verdicts import exit_code
 from escalade.campaign import events
 from escalade.campaign.configuration import read_configuration
 from escalade.campaign.preflight import preflight
+from escalade.campaign.project import profile_folder, project_root
 from escalade.campaign.run import COMMAND, RETRY_FAILED, RUN_ID, open_run, run_id
 from escalade.cli.progress import REFRESH_SECONDS, ProgressView
 from escalade.errors import InfrastructureError
@@ -28,6 +28,7 @@ from escalade.runtime.lifeline import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from escalade.campaign.run import CampaignRun
 
@@ -124,8 +125,8 @@ def _one_pass(
 
 
 def _command(config: Path, profile: str, *, retry_failed: bool) -> list[str]:
-    command = [sys.executable, "-m", "snakemake", "--profile", profile]
-    command += ["--configfile", str(config)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_root() / "Snakefile")]
+    command += ["--profile", str(profile_folder(profile)), "--configfile", str(config)]
     return [*command, "--config", f"{RETRY_FAILED}=true"] if retry_failed else command
 
 
@@ -175,7 +176,9 @@ def _interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

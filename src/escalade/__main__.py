@@ -1,0 +1,5 @@
+"""`python -m escalade`: the command line."""
+
+from escalade.cli.main import run
+
+run()

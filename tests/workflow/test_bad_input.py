@@ -1,0 +1,108 @@
+"""Bad input: one screen, a documented exit code, nothing started, nothing half-written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from workplace import deployment, ladder
+
+if TYPE_CHECKING:
+    from workplace import Workplace
+
+SCREEN_LINES = 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"repetition": 2}, "repetitions"),
+        ({"repetitions": "two"}, "repetitions"),
+        ({"load": {"ladder": []}}, "load.ladder"),
+        ({"load": ladder((-1, 2))}, "target_qps"),
+        ({"load": ladder((5, 2), (5, 2))}, "ascend"),
+        ({"deployments": [{"name": "x", "recipe": "lama_cpp"}]}, "llama_cpp"),
+        ({"deployments": [deployment("x", slot=4)]}, "slots"),
+        ({"deployments": [deployment("x", slots="four")]}, "slots"),
+        ({"deployments": [{**deployment("x"), "models": ["smollm2-135m"]}]}, "model"),
+        ({"deployments": [{"name": "x", "recipe": "llama_cpp", "models": ["none"]}]}, "none"),
+        (
+            {
+                "deployments": [
+                    {
+                        "name": "x",
+                        "recipe": "llama_cpp",
+                        "models": ["smollm2-135m"],
+                        "profile": "none",
+                    }
+                ]
+            },
+            "none",
+        ),
+        (
+            {"deployments": [{"name": "x", "recipe": "llama_cpp", "models": ["llama2_70b_chat"]}]},
+            "llama2_70b_chat",
+        ),
+        ({"workload": {"kind": "openai_chatt"}}, "openai_chat"),
+        ({"workload": {"kind": "missing.py"}}, "missing.py"),
+    ],
+)
+def test_a_wrong_configuration_is_one_message(
+    workplace: Workplace, changes: dict[str, Any], expected: str
+) -> None:
+    workplace.write(**changes)
+
+    code, output = workplace.run()
+
+    assert code == 2, output
+    assert expected in output
+    assert str(workplace.config.name) in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) <= SCREEN_LINES
+    assert not workplace.results.exists()
+    assert workplace.processes() == []
+
+
+def test_snakemake_gives_the_same_message(workplace: Workplace) -> None:
+    workplace.write(repetition=2)
+
+    answer = workplace.snakemake("-n")
+
+    assert answer.returncode == 1
+    assert "repetitions" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_missing_profile_lists_those_that_are_there(workplace: Workplace) -> None:
+    workplace.write()
+
+    code, output = workplace.run("--profile", "profiles/none")
+
+    assert code == 2
+    assert "profiles/local" in output
+
+
+def test_a_missing_configuration_is_told(workplace: Workplace) -> None:
+    code, output = workplace.escalade("run", "none.yaml")
+
+    assert code == 2
+    assert "none.yaml" in output
+
+
+def test_a_plan_starts_nothing(workplace: Workplace) -> None:
+    workplace.write(deployments=[deployment("a"), deployment("b")], repetitions=2)
+
+    code, output = workplace.escalade("plan", str(workplace.config))
+
+    assert code == 0, output
+    assert "4 cells, 8 steps" in output
+    assert sorted(entry.name for entry in workplace.folder.iterdir()) == ["trial.yaml"]
+
+
+def test_a_replay_of_something_else_is_refused(workplace: Workplace) -> None:
+    code, output = workplace.escalade("replay", str(workplace.folder))
+
+    assert code == 2
+    assert "no measured campaign" in output
+    assert "Traceback" not in output

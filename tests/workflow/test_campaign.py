@@ -1,0 +1,159 @@
+"""A campaign of two deployments and two repetitions, and what may happen to it afterwards."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from escalade.files import read_json, sha256_of
+from workplace import Workplace, deployment, ladder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO = [deployment("quick"), deployment("slow", ttft_seconds=0.1)]
+STEPS = ladder((10, 2), (150, 2))
+"""The second step asks for more than four slots of 112 ms can do."""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """Measure once; the tests below look at it, in the order of this file."""
+    place = Workplace(tmp_path_factory.mktemp("campaign"))
+    place.write(deployments=TWO, repetitions=2, load=STEPS)
+    code, output = place.run(timeout=280)
+    assert code == 0, output
+    return place
+
+
+def fingerprints(place: Workplace) -> dict[str, Any]:
+    """Give inode, time and hash of every file of the cells."""
+    files = [path for path in (place.results / "cells").rglob("*") if path.is_file()]
+    return {str(p): (p.stat().st_ino, p.stat().st_mtime_ns, sha256_of(p)) for p in files}
+
+
+@pytest.mark.timeout(300)
+def test_cells_run_in_the_order_of_the_plan(measured: Workplace) -> None:
+    begun = [event.cell for event in measured.events() if event.stage == "allocate"]
+
+    order = [(name.split("_")[0], name.split("_")[1]) for name in dict.fromkeys(begun)]
+    assert order == [("quick", "rep-1"), ("slow", "rep-1"), ("quick", "rep-2"), ("slow", "rep-2")]
+
+
+def test_a_lane_ends_a_cell_before_it_begins_the_next(measured: Workplace) -> None:
+    cells = [event.cell for event in measured.events() if event.cell]
+
+    changes = sum(1 for before, after in itertools.pairwise(cells) if before != after)
+    assert changes == 3  # three changes between four cells
+
+
+def test_every_planned_request_is_one_row(measured: Workplace) -> None:
+    for cell in measured.cells():
+        folder = measured.results / "cells" / cell
+        planned = pd.read_parquet(folder / "schedule.parquet")
+        logged = pd.read_parquet(folder / "requests.parquet")
+        keys = ["step", "index"]
+        assert sorted(map(tuple, planned[keys].to_numpy())) == sorted(
+            map(tuple, logged[keys].to_numpy())
+        )
+
+
+def test_deployments_of_one_repetition_get_the_same_arrivals(measured: Workplace) -> None:
+    first, second, *_ = sorted(name for name in measured.cells() if "rep-1" in name)
+
+    hashes = {
+        name: pd.read_parquet(measured.results / "cells" / name / "schedule.parquet")
+        for name in (first, second)
+    }
+    pd.testing.assert_frame_equal(hashes[first], hashes[second])
+
+
+def test_nothing_of_it_runs_any_more(measured: Workplace) -> None:
+    assert measured.processes() == []
+
+
+def test_the_manifest_covers_the_report_and_agrees(measured: Workplace) -> None:
+    code, output = measured.escalade("verify", str(measured.results))
+
+    assert code == 0, output
+    manifest = read_json(measured.results / "MANIFEST.json", "manifest")
+    assert "report.html" in manifest["artifacts"]
+
+
+def test_throughput_saturates_below_what_is_asked(measured: Workplace) -> None:
+    kpis = pd.read_csv(measured.results / "kpis.csv")
+    rows = kpis[(kpis.metric == "throughput_qps") & (kpis.deployment == "slow")]
+
+    assert (rows[rows.step == 2].value < 0.5 * 150).all()  # 4 slots / 0.112 s = 36/s
+    assert (rows[rows.step == 1].value > 0.9 * 10).all()
+
+
+def test_a_replay_gives_the_same_bytes(measured: Workplace, tmp_path: Path) -> None:
+    code, output = measured.escalade("replay", str(measured.results), "--out", str(tmp_path))
+
+    assert code == 0, output
+    assert output.count("identical") == 6
+    for name in ("kpis.csv", "kpis.parquet", "verdicts.json", "report.html"):
+        assert sha256_of(tmp_path / name) == sha256_of(measured.results / name)
+
+
+def test_the_archive_opens_in_a_prometheus(measured: Workplace) -> None:
+    for cell in measured.cells():
+        assert (measured.results / "cells" / cell / "tsdb.tar.zst").stat().st_size > 1000
+
+
+def test_a_second_run_measures_nothing(measured: Workplace) -> None:
+    before = fingerprints(measured)
+
+    code, output = measured.run()
+
+    assert code == 0, output
+    assert fingerprints(measured) == before
+
+
+def test_dry_run_rulegraph_and_unlock_touch_nothing(measured: Workplace) -> None:
+    before = fingerprints(measured)
+
+    for arguments in (("-n",), ("--rulegraph",), ("--unlock",)):
+        answer = measured.snakemake(*arguments)
+        assert answer.returncode == 0, answer.stderr
+
+    assert fingerprints(measured) == before
+
+
+def test_forceall_does_not_measure_again(measured: Workplace) -> None:
+    before = fingerprints(measured)
+
+    answer = measured.snakemake("--forceall")
+
+    assert answer.returncode == 0, answer.stderr
+    assert fingerprints(measured) == before
+
+
+def test_another_slo_is_judged_without_measuring(measured: Workplace) -> None:
+    before = fingerprints(measured)
+    impossible = {"name": "fast", "metric": "latency_seconds", "stat": "p50", "limit": 0.001}
+    measured.write(deployments=TWO, repetitions=2, load=STEPS, slos=[{**impossible, "at_qps": 10}])
+
+    code, output = measured.run()
+
+    assert fingerprints(measured) == before
+    assert code == 1, output  # an SLO that names where it applies counts, and it is missed
+
+
+def test_a_changed_deployment_gets_its_own_folder_and_the_stale_one_is_named(
+    measured: Workplace,
+) -> None:
+    changed = [deployment("quick", slots=2), TWO[1]]
+    measured.write(deployments=changed, repetitions=2, load=STEPS)
+
+    code, output = measured.escalade("plan", str(measured.config))
+
+    assert code == 0, output
+    assert output.count("to measure") == 2
+    stale = [name for name in measured.cells() if name.startswith("quick")]
+    assert len(stale) == 2
+    assert all(name in output for name in stale)
