@@ -58,6 +58,7 @@ class RunFolder:
         InputError
             When it is no such folder.
         """
+        path = path.resolve()
         return cls(path, float(read_driver(path)["lease_seconds"]))
 
     @property

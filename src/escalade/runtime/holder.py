@@ -25,7 +25,7 @@ from escalade.errors import EscaladeError
 from escalade.files import read_json, write_json
 from escalade.runtime import daemon, ledger, processes
 from escalade.runtime.launcher import StepSpec, StepState
-from escalade.runtime.lease import LeaseWatch
+from escalade.runtime.lease import PATIENCE, LeaseWatch
 from escalade.runtime.lifeline import adopt_orphans, die_with_parent
 from escalade.runtime.processes import ALLOCATION_VARIABLE, STEP_VARIABLE, Identity
 from escalade.runtime.spool import Spool
@@ -37,7 +37,6 @@ _KNOCK = signal.SIGUSR1
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _AWAITED = _ENDING | {signal.SIGCHLD, _KNOCK}
 _SURVIVAL_SECONDS = 2.0
-_LEASE_SHARE = 0.8  # of the lease, so that everything has ended by the time it is over
 
 
 def knock(guard: Identity) -> bool:
@@ -86,7 +85,7 @@ class Holder:
     def __init__(self, folder: Path) -> None:
         self._holding = Holding.read(folder)
         self._spool = Spool(folder / "steps")
-        patience = _LEASE_SHARE * self._holding.lease_seconds
+        patience = PATIENCE * self._holding.lease_seconds
         self._lease = LeaseWatch(Path(self._holding.lease), patience)
         self._steps: dict[str, _Step] = {}
 

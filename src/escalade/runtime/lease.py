@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+PATIENCE = 0.8
+"""Share of a lease after which what depends on it begins to end itself."""
+
 _WIDTH = 20
 
 

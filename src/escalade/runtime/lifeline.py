@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from escalade.runtime.lease import LeaseWatch
+from escalade.runtime.lease import PATIENCE, LeaseWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,8 @@ def watch_lease(path: Path, seconds: float) -> threading.Thread:
     path
         The lease file of the run.
     seconds
-        How long its counter may stand still.
+        The length of the lease. The process gives up at four fifths of it, so that
+        everything has ended by the time it is over.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def watch_lease(path: Path, seconds: float) -> threading.Thread:
         The daemon thread that watches, already started. It ends the process with
         exit code 3 without running any handler.
     """
-    watch = LeaseWatch(path, seconds)
+    watch = LeaseWatch(path, PATIENCE * seconds)
     thread = threading.Thread(target=_watch, args=(watch,), name="lease", daemon=True)
     thread.start()
     return thread
