@@ -8,5 +8,7 @@ from escalade.cli.stage import cell_stage
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-with cell_stage("archive_cell", snakemake.wildcards.cell, snakemake.log[0], snakemake.config) as here:
+with cell_stage(
+    "archive_cell", snakemake.wildcards.cell, snakemake.log[0], snakemake.config
+) as here:
     archive_cell(here)

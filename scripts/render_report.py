@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from escalade.campaign.results import planned_cells, write_report
+from escalade.campaign.reporting import write_report
+from escalade.campaign.results import planned_cells
 from escalade.cli.stage import campaign_stage
 from escalade.files import read_json
 

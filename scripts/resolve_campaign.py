@@ -1,8 +1,7 @@
 """Step: write the configuration with every default spelled out."""
 
-from typing import TYPE_CHECKING
-
 import json
+from typing import TYPE_CHECKING
 
 from escalade.campaign.results import write_resolved
 from escalade.cli.stage import campaign_stage

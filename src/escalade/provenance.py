@@ -23,9 +23,7 @@ def host_facts() -> dict[str, Any]:
         "cpu_model": _cpu_model(),
         "cpus": os.cpu_count(),
         "cpus_usable": len(os.sched_getaffinity(0)),
-        "cpu_governor": _first_line(
-            Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-        ),
+        "cpu_governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),
         "machine": platform.machine(),

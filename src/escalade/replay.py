@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from escalade.campaign import results
 from escalade.campaign.layout import CampaignFolder
+from escalade.campaign.reporting import write_report
 from escalade.errors import InputError
 from escalade.files import read_json, replacing, sha256_of
 from escalade.manifest import read_manifest
@@ -74,7 +75,7 @@ def rebuild(folder: CampaignFolder) -> None:
     cells = results.cells_of(folder, provenance["cells"])
     results.write_kpis(folder, cells, campaign)
     results.write_verdicts(folder, cells, campaign)
-    results.write_report(folder, cells, campaign, provenance)
+    write_report(folder, cells, campaign, provenance)
 
 
 def _inputs(folder: CampaignFolder, scratch: Path) -> CampaignFolder:

@@ -25,9 +25,13 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     write_text(path, "old")
 
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise RuntimeError
+    def stopped_half_way() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half of the n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stopped_half_way()
 
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def campaign(tmp_path: Path) -> Path:
-    """A sealed campaign of two artifacts."""
+    """Seal a campaign of two artifacts."""
     write_text(tmp_path / "kpis.csv", "a,b\n1,2\n")
     write_text(tmp_path / "cells" / "x" / "cell.json", "{}")
     write_text(tmp_path / "logs" / "judge.log", "grows on")

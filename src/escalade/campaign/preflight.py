@@ -43,7 +43,7 @@ def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
     recipes = recipes_of(run.plan.campaign, run.source)
     catalogue = load_catalogue(beside(run.source, "models.yaml"))
     for deployment in run.plan.campaign.deployments:
-        recipes[deployment.recipe].require()
+        recipes[deployment.recipe].check_needs()
         for model in deployment.models:
             resolve_model(catalogue, model)
     _check_disk(run)

@@ -19,8 +19,6 @@ from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
 from escalade.load.records import SCHEMA
 from escalade.monitoring.collector import SERIES_COLUMNS
-from escalade.report.data import ReportData
-from escalade.report.page import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,24 +74,6 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     verdicts = judge(kpis, cells, slos_of(campaign))
     write_json(folder.verdicts, verdicts)
     write_csv(folder.capacity, capacity_table(verdicts))
-
-
-def write_report(
-    folder: CampaignFolder,
-    cells: Sequence[CellData],
-    campaign: Campaign,
-    provenance: dict[str, Any],
-) -> None:
-    """Render report.html from what the files hold."""
-    data = ReportData(
-        campaign=campaign.model_dump(mode="json"),
-        kpis=read_table(folder.kpis, "KPIs"),
-        verdicts=read_json(folder.verdicts, "verdicts"),
-        cells=list(cells),
-        provenance=provenance,
-        stale=list(provenance.get("stale", [])),
-    )
-    write_text(folder.report, render(data))
 
 
 def capacity_table(verdicts: dict[str, Any]) -> pd.DataFrame:

@@ -13,8 +13,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from escalade.monitoring.faults import (
     BadQueryError,
@@ -28,6 +26,7 @@ from escalade.monitoring.faults import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
 COLUMNS = ("metric", "labels", "timestamp", "value")
@@ -130,6 +129,8 @@ class Samples:
 
     def frame(self) -> pd.DataFrame:
         """Give all that was taken, sorted by metric, labels and timestamp."""
+        import pandas as pd  # noqa: PLC0415 - half a second that most steps do without
+
         names = list(self._series)
         rank = np.empty(len(names), dtype=np.int32)
         rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
@@ -168,6 +169,9 @@ def _joined(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
 
 def _spelled(codes: NDArray[np.int32], words: list[str]) -> pd.Series[str]:
     """Write out one word per row; Arrow does it without a Python string per row."""
+    import pandas as pd  # noqa: PLC0415 - the same
+    import pyarrow as pa  # noqa: PLC0415
+
     dictionary = pa.array(words, type=pa.large_string())
     column = pa.DictionaryArray.from_arrays(pa.array(codes), dictionary).dictionary_decode()
     return pd.Series(pd.array(column, dtype="str"))

@@ -43,9 +43,7 @@ def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
 
 
 @given(message=st.text())
-def test_any_message_survives(
-    tmp_path_factory: pytest.TempPathFactory, message: str
-) -> None:
+def test_any_message_survives(tmp_path_factory: pytest.TempPathFactory, message: str) -> None:
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
 
     events.append(path, "a", "judge", "failed", message)

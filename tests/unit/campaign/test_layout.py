@@ -22,7 +22,7 @@ def ended(folder: CellFolder, outcome: str, attempt: int = 1) -> CellFolder:
 
 @pytest.fixture
 def cell(tmp_path: Path) -> CellFolder:
-    """A cell's folder that does not exist yet."""
+    """Give a cell's folder that does not exist yet."""
     return CellFolder(tmp_path / "cells" / "a_rep-1_00000000")
 
 

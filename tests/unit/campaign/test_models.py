@@ -119,5 +119,5 @@ def test_broken_yaml_names_the_line(tmp_path: Any) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("campaign: x\nload: [1, 2\n")
 
-    with pytest.raises(InputError, match="[Ll]ine"):
+    with pytest.raises(InputError, match=r"[Ll]ine"):
         read_configuration(path)
