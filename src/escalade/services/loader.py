@@ -8,8 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from escalade.errors import EscaladeError, ServiceFailedError
 from escalade.files import tail
 from escalade.runtime.endpoints import free_port
@@ -17,6 +15,7 @@ from escalade.runtime.launcher import StepSpec
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
 from escalade.services.planning import LoadPlan, check_models, plan_load
 from escalade.services.probe import port_taken, wait_ready
+from escalade.services.processes import listens, resident_bytes
 from escalade.services.recipes import ServedModel
 
 if TYPE_CHECKING:
@@ -127,20 +126,6 @@ def start_service(
     }
 
 
-def resident_bytes(pid: int | None) -> int | None:
-    """Add up the resident memory of a process and all it started; None when it is not here."""
-    try:
-        process = psutil.Process(pid)
-        tree = [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return None
-    total = 0
-    for member in tree:
-        with contextlib.suppress(psutil.Error):  # it ended in this moment
-            total += member.memory_info().rss
-    return total
-
-
 @dataclass(frozen=True)
 class _Started:
     url: str
@@ -174,7 +159,7 @@ class _Start:
             except ServiceFailedError as failure:
                 if not port_taken(HOST, port):
                     raise
-                logger.warning("%s; another process took port %d", failure.cause, port)
+                logger.warning("port %d was taken in between: %s", port, failure.cause)
         raise ServiceFailedError(
             f"the service found its port taken {_PORTS_TRIED} times, each time another one that "
             "had been free",
@@ -186,12 +171,17 @@ class _Start:
         began = time.monotonic()
         state = self.launcher.start(self.allocation, self._spec(command))
         try:
-            wait_ready(url, self.recipe.probe.path, self.timeout_seconds, self._ended)
+            self._await(url, port, state.pid)
         except ServiceFailedError as failure:
             with contextlib.suppress(EscaladeError):
                 self.launcher.stop(self.allocation, STEP_NAME)
             raise ServiceFailedError(failure.cause, tail(self.log, _LOG_LINES)) from None
         return _Started(url, state.pid, command.argv, time.monotonic() - began)
+
+    def _await(self, url: str, port: int, pid: int | None) -> None:
+        wait_ready(url, self.recipe.probe.path, self.timeout_seconds, self._ended)
+        if not listens(pid, port):
+            raise ServiceFailedError(f"another process answers on port {port}")
 
     def _spec(self, command: Command) -> StepSpec:
         return StepSpec(

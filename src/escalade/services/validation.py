@@ -145,7 +145,7 @@ def key_path(parts: Sequence[int | str]) -> str:
 
 def _problem(problem: ErrorDetails, root: type[BaseModel] | None) -> str:
     parts = problem["loc"]
-    where = key_path(parts)
+    where = key_path(parts) or "the whole"
     if problem["type"] == _UNKNOWN_KEY:
         return f"{where}: unknown key. {_valid_keys(root, parts)}".rstrip()
     if problem["type"] == "missing":
@@ -154,7 +154,7 @@ def _problem(problem: ErrorDetails, root: type[BaseModel] | None) -> str:
     if problem["type"] in {"value_error", "assertion_error"}:
         message = message.partition(", ")[2]
         shown = "" if isinstance(problem["input"], dict | BaseModel) else _shown(problem["input"])
-        return ": ".join(part for part in (where, shown, message) if part)
+        return ": ".join(part for part in (key_path(parts), shown, message) if part)
     if problem["type"] in _EXPECTED:
         message = f"expected {_EXPECTED[problem['type']].format(**problem.get('ctx', {}))}"
     return f"{where}: {_shown(problem['input'])} is not accepted; {message}."
