@@ -1,0 +1,324 @@
+"""How much a deployment carries: the rate at which throughput stops following.
+
+Throughput against offered rate is fitted by min(r, C). A ladder that never
+saturates gives a lower bound and no number.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
+from escalade.analysis.slo_capacity import SloCapacity, over_cells, slo_capacity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from escalade.analysis.cell import Slo
+    from escalade.analysis.windows import FloatArray
+
+FOLLOWS = 0.97
+"""Throughput per offered rate from which on a step counts as following."""
+
+TWO_SEGMENTS = "two segments min(r, C)"
+LOWER_BOUND = "lower bound"
+BEST_STEP = "best step before the collapse"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One valid step of a ladder, as the fit sees it.
+
+    Attributes
+    ----------
+    step
+        Its number.
+    offered, throughput
+        Requests planned, and good answers, per second of the window.
+    completed
+        Number of good answers in the window.
+    piles_up
+        Whether the backlog grew, or requests failed for lack of capacity.
+    """
+
+    step: int
+    offered: float
+    throughput: float
+    completed: int
+    piles_up: bool
+
+    @property
+    def follows(self) -> bool:
+        """Whether throughput follows what is offered."""
+        return self.throughput >= FOLLOWS * self.offered
+
+    @property
+    def saturated(self) -> bool:
+        """Whether it is beyond saturation: throughput lags, and that shows as backlog or errors."""
+        return not self.follows and self.piles_up
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Capacity of a cell, or of a deployment over its repetitions.
+
+    Attributes
+    ----------
+    qps, low, high
+        Requests per second; NaN for what is not known. Without saturation only
+        `low` is: the highest throughput seen.
+    method, reason
+        How, and one sentence.
+    saturated
+        Whether the ladder reached beyond saturation.
+    steps
+        Steps that were used.
+    """
+
+    qps: float
+    low: float
+    high: float
+    method: str
+    reason: str
+    saturated: bool
+    steps: tuple[int, ...]
+
+    def row(self, deployment: str, cell: str | None, slo: SloCapacity) -> dict[str, Any]:
+        """Make a row of verdicts.json."""
+        return {
+            "deployment": deployment,
+            "cell": cell,
+            "capacity_qps": _known(self.qps),
+            "ci_low": _known(self.low),
+            "ci_high": _known(self.high),
+            "method": self.method,
+            "reason": self.reason,
+            "saturated": self.saturated,
+            "slo_capacity_qps": _known(slo.qps),
+            "slo_reason": slo.reason,
+            "steps_used": list(self.steps),
+        }
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def ladder_capacity(
+    kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]], slos: Sequence[Slo]
+) -> dict[str, Any]:
+    """Find the capacity of one cell.
+
+    Parameters
+    ----------
+    kpis
+        KPI table of one cell.
+    gates
+        Gate rows of the same cell.
+    slos
+        All of them have to hold at the SLO capacity.
+
+    Returns
+    -------
+    dict
+        A row of `capacity` in verdicts.json.
+    """
+    cell, deployment = str(kpis["cell"].iloc[0]), str(kpis["deployment"].iloc[0])
+    found = fitted(rungs(kpis, gates), zlib.crc32(cell.encode()))
+    notes = [found.reason, *_left_out(gates)]
+    found = replace(found, reason="; ".join(note for note in notes if note))
+    return found.row(deployment, cell, slo_capacity(kpis, gates, slos))
+
+
+def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
+    """Take the valid steps of a cell, ascending in offered rate."""
+    failing = {(gate["step"], gate["gate"]) for gate in gates if gate["outcome"] == "fail"}
+    invalid = {gate["step"] for gate in gates if gate["outcome"] == "fail" and gate["invalidates"]}
+    found = []
+    for step in sorted({int(number) for number in kpis["step"]} - {0}):
+        group = kpis[kpis["step"] == step]
+        offered, throughput, errors = (
+            _row(group, metric) for metric in ("offered_qps", "throughput_qps", "error_ratio")
+        )
+        if step in invalid or not _usable(offered) or not _usable(throughput):
+            continue
+        failures = float(errors["value"]) > 1 - FOLLOWS if _usable(errors) else False
+        piles_up = (step, "over_saturation") in failing or failures
+        found.append(
+            Rung(
+                step,
+                float(offered["value"]),
+                float(throughput["value"]),
+                int(throughput["n"]),
+                piles_up,
+            )
+        )
+    return sorted((rung for rung in found if rung.offered > 0), key=lambda rung: rung.offered)
+
+
+def _row(group: pd.DataFrame, metric: str) -> Mapping[str, Any]:
+    rows = group[(group["metric"] == metric) & (group["stat"] == "value")]
+    return {str(key): value for key, value in rows.iloc[0].items()} if len(rows) else {}
+
+
+def _usable(row: Mapping[str, Any]) -> bool:
+    return bool(row) and math.isfinite(float(row["value"]))
+
+
+def _left_out(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the steps that the fit leaves out, with the first gate that failed."""
+    first: dict[int, Mapping[str, Any]] = {}
+    for gate in gates:
+        if gate["outcome"] == "fail" and gate["invalidates"]:
+            first.setdefault(int(gate["step"]), gate)
+    return [f"step {step} is left out: {gate['detail']}" for step, gate in sorted(first.items())]
+
+
+def fitted(ladder: Sequence[Rung], seed: int) -> Capacity:
+    """Fit min(r, C) to a ladder, or say why it has no capacity."""
+    steps = tuple(sorted(rung.step for rung in ladder))
+    if not ladder:
+        return Capacity(
+            math.nan, math.nan, math.nan, "none", "no valid step", saturated=False, steps=()
+        )
+    best = max(ladder, key=lambda rung: rung.throughput)
+    beyond = [rung for rung in ladder if rung.saturated]
+    if not beyond:
+        reason = (
+            f"at least {best.throughput:.3g} requests/s: no valid step went beyond saturation; "
+            f"add a step above {ladder[-1].offered:.3g} requests/s"
+        )
+        return Capacity(
+            math.nan, best.throughput, math.nan, LOWER_BOUND, reason, saturated=False, steps=steps
+        )
+    worst = min(
+        (rung for rung in ladder if rung.offered >= best.offered), key=lambda rung: rung.throughput
+    )
+    if worst.throughput < FOLLOWS * best.throughput and _beyond_chance(worst, best):
+        return _collapsed(best, worst, steps)
+    return _two_segments(ladder, seed, _collapse_note(worst, best))
+
+
+def _beyond_chance(worst: Rung, best: Rung) -> bool:
+    """Compare two counts given their sum: the lower rate is lower beyond chance (2.5 %)."""
+    if best.throughput <= 0:
+        return False
+    times = [
+        rung.completed / rung.throughput if rung.throughput > 0 else math.nan
+        for rung in (worst, best)
+    ]
+    if math.isnan(times[0]):
+        return True
+    share = times[0] / (times[0] + times[1])
+    return bool(stats.binom.cdf(worst.completed, worst.completed + best.completed, share) < TAIL)
+
+
+def _collapse_note(worst: Rung, best: Rung) -> str:
+    if worst.throughput >= FOLLOWS * best.throughput:
+        return ""
+    return (
+        f"throughput at {worst.offered:.3g} requests/s was {100 * (1 - worst.throughput / best.throughput):.2g} % "
+        "below the best step, within chance"
+    )
+
+
+def _collapsed(best: Rung, worst: Rung, steps: tuple[int, ...]) -> Capacity:
+    reason = (
+        f"collapse: throughput fell from {best.throughput:.3g} at {best.offered:.3g} offered requests/s to "
+        f"{worst.throughput:.3g} at {worst.offered:.3g}; the capacity lies between the best throughput and that rate"
+    )
+    return Capacity(
+        best.throughput,
+        best.throughput,
+        worst.offered,
+        BEST_STEP,
+        reason,
+        saturated=True,
+        steps=steps,
+    )
+
+
+def _two_segments(ladder: Sequence[Rung], seed: int, note: str) -> Capacity:
+    offered = np.array([rung.offered for rung in ladder])
+    throughput = np.array([rung.throughput for rung in ladder])
+    counts = np.array([rung.completed for rung in ladder], dtype=np.int64)
+    seconds = np.divide(counts, throughput, out=np.ones(len(ladder)), where=throughput > 0)
+    point = float(two_segments(offered, throughput[None, :], seconds)[0])
+    drawn = np.random.default_rng(seed).poisson(counts, size=(RESAMPLES, len(ladder))) / seconds
+    resampled = np.where(offered > point, drawn, throughput)
+    low, high = np.quantile(two_segments(offered, resampled, seconds), [TAIL, 1 - TAIL])
+    follows = [rung for rung in ladder if rung.follows]
+    reason = f"throughput stops following at {point:.3g} requests/s"
+    if not follows:
+        reason += "; no step lies below saturation"
+    return Capacity(
+        point,
+        min(point, float(low)),
+        max(point, float(high)),
+        f"{TWO_SEGMENTS}, bootstrap of Poisson counts",
+        "; ".join(part for part in (reason, note) if part),
+        saturated=True,
+        steps=tuple(sorted(rung.step for rung in ladder)),
+    )
+
+
+def two_segments(offered: FloatArray, throughput: FloatArray, weights: FloatArray) -> FloatArray:
+    """Fit C of min(r, C) by least squares, for each row of `throughput`.
+
+    Parameters
+    ----------
+    offered
+        Ascending rates, shape (steps,).
+    throughput
+        Throughputs, shape (rows, steps).
+    weights
+        Weight of each step, shape (steps,).
+    """
+    best = np.full(len(throughput), np.inf)
+    found = np.full(len(throughput), np.nan)
+    for knee in range(len(offered)):
+        upper = weights[knee:]
+        level = (throughput[:, knee:] * upper).sum(axis=1) / upper.sum()
+        level = np.clip(level, offered[knee - 1] if knee else 0.0, offered[knee])
+        fit = np.minimum(offered[None, :], level[:, None])
+        loss = (weights * (throughput - fit) ** 2).sum(axis=1)
+        better = loss < best
+        best, found = np.where(better, loss, best), np.where(better, level, found)
+    return found
+
+
+def deployment_capacity(rows: Sequence[Mapping[str, Any]], slos: Sequence[Slo]) -> dict[str, Any]:
+    """Join the capacities of a deployment's repetitions.
+
+    Parameters
+    ----------
+    rows
+        `ladder_capacity` of every repetition.
+    slos
+        As given to it.
+    """
+    deployment = str(rows[0]["deployment"])
+    known = [float(row["capacity_qps"]) for row in rows if row["capacity_qps"] is not None]
+    steps = tuple(sorted({step for row in rows for step in row["steps_used"]}))
+    slo = over_cells([row["slo_capacity_qps"] for row in rows], slos)
+    if len(known) == len(rows) and len(known) >= MIN_REPETITIONS and min(known) > 0:
+        found = over_repetitions(known)
+        reason = f"{found.value:.3g} requests/s over {len(known)} repetitions"
+        whole = Capacity(
+            found.value, found.low, found.high, found.method, reason, saturated=True, steps=steps
+        )
+        return whole.row(deployment, None, slo)
+    bounds = [float(row["ci_low"]) for row in rows if row["ci_low"] is not None]
+    reason = f"{len(known)} of {len(rows)} repetitions have a capacity; the interval needs all, and {MIN_REPETITIONS} at least"
+    low = min(bounds) if len(bounds) == len(rows) else math.nan
+    return Capacity(math.nan, low, math.nan, LOWER_BOUND, reason, saturated=False, steps=steps).row(
+        deployment, None, slo
+    )

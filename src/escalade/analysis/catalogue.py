@@ -1,0 +1,155 @@
+"""Every KPI: its statistics, unit, direction, formula, source and interval.
+
+docs/metrics.md shows these rows; a test keeps both the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["higher", "lower", "none"]
+
+LOG = "requests.parquet"
+OUTCOME = "windows.json"
+SERIES = "series.parquet"
+ENVIRONMENT = "environment.json"
+
+PERCENTILES = ("p50", "p90", "p95", "p99")
+SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+VALUE = ("value",)
+
+NO_INTERVAL = "none"
+ORDER = "order statistics, on n_eff when requests depend on each other"
+BOOTSTRAP = "bootstrap over requests"
+WILSON = "Wilson, on n_eff when requests depend on each other"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One KPI.
+
+    Attributes
+    ----------
+    name
+        Name in kpis.csv, with its unit.
+    stats
+        Its statistics, in the order of the rows.
+    unit
+        "s", "1/s", "ratio", "bytes", "cores", "W", or what is counted.
+    direction
+        Which way is better: "higher", "lower" or "none".
+    formula
+        How it is computed.
+    source
+        File that it is computed from.
+    section
+        Heading in docs/metrics.md.
+    interval
+        Method of its 95 % interval.
+    per_cell
+        Whether it belongs to the whole cell (step 0) instead of a step.
+    """
+
+    name: str
+    stats: tuple[str, ...]
+    unit: str
+    direction: Direction
+    formula: str
+    source: str
+    section: str
+    interval: str = NO_INTERVAL
+    per_cell: bool = False
+
+
+# fmt: off
+LOAD = (
+    Metric("target_qps", VALUE, "1/s", "none", "rate asked for in the ladder", OUTCOME, "Load"),
+    Metric("offered_qps", VALUE, "1/s", "none", "requests planned in the window / its length", LOG, "Load"),
+    Metric("arrival_rate_qps", VALUE, "1/s", "none", "(N − 1) / (last sent − first sent), over the cohort", LOG, "Load"),
+    Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends", LOG, "Load"),
+    Metric("planned_gap_cv", VALUE, "ratio", "none", "the same of the planned sends", LOG, "Load"),
+    Metric("offered_load_erlangs", VALUE, "erlangs", "none", "arrival_rate_qps × mean service time (sent to last byte, good answers)", LOG, "Load"),
+)
+THROUGHPUT = (
+    Metric("throughput_qps", VALUE, "1/s", "higher", "good answers that ended in the window, whenever planned / its length", LOG, "Throughput", "Poisson (Garwood)"),
+    Metric("goodput_qps", VALUE, "1/s", "higher", "requests of the cohort answered well and within the SLO's limit / length of the window; one row per SLO on latency_seconds or ttft_seconds", LOG, "Throughput", "Wilson × offered_qps"),
+    Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort", LOG, "Throughput", WILSON),
+)
+LATENCY = (
+    Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", ORDER),
+    Metric("ttft_seconds", (*PERCENTILES, "mean"), "s", "lower", "planned send to first chunk; a failed request is +∞", LOG, "Latency", ORDER),
+    Metric("itl_seconds", (*PERCENTILES, "mean"), "s", "lower", "gaps between neighbouring chunks of a request, pooled; a failed request counts as the mean number of gaps, all +∞", LOG, "Latency", BOOTSTRAP),
+    Metric("tpot_seconds", (*PERCENTILES, "mean"), "s", "lower", "(last chunk − first chunk) / (output tokens − 1), per request with two tokens or more; a failed request is +∞", LOG, "Latency", ORDER),
+)
+TOKENS = (
+    Metric("output_tokens_per_second", VALUE, "1/s", "higher", "output tokens that arrived in the window, by chunk times / its length", LOG, "Tokens", "t over ten blocks"),
+    Metric("output_tokens", ("mean",), "tokens", "none", "mean over good answers of the cohort, as the server counts", LOG, "Tokens", "t"),
+    Metric("input_tokens", ("mean",), "tokens", "none", "mean over good answers of the cohort, as the server counts", LOG, "Tokens", "t"),
+    Metric("cached_token_ratio", VALUE, "ratio", "none", "Σ cached input tokens / Σ input tokens, good answers of the cohort", LOG, "Tokens"),
+)
+CONCURRENCY = (
+    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency"),
+    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency"),
+)
+CLIENT = (
+    Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", ORDER),
+    Metric("late_ratio", VALUE, "ratio", "lower", "share of the cohort sent later than max(5 ms, 5 % of the judged latency)", LOG, "Client", WILSON),
+    Metric("client_resolution_seconds", VALUE, "s", "lower", "larger one of the medians of dispatch lag and event-loop lag", f"{LOG}, {OUTCOME}", "Client"),
+    Metric("client_cpu_ratio", VALUE, "ratio", "lower", "CPU time of the client / wall time: share of the one core that a client process can use", OUTCOME, "Client"),
+    Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client"),
+    Metric("client_backlog", ("max",), "requests", "lower", "arrivals that were due and found no free user, over the whole step", OUTCOME, "Client"),
+    Metric("client_suspended_seconds", VALUE, "s", "lower", "time in which the client did not run at all (stopped, or the machine slept)", OUTCOME, "Client"),
+    Metric("steal_ratio", VALUE, "ratio", "lower", "CPU time that the hypervisor gave to others / all CPU time, as the client saw it, else of node_cpu_seconds_total", f"{OUTCOME}, {SERIES}", "Client"),
+)
+SERVICE = (
+    Metric("service_cpu_cores", ("mean", "max"), "cores", "lower", "growth of the CPU time of the service's process tree / time between the samples; max: between two scrapes", SERIES, "Service"),
+    Metric("service_memory_bytes", ("mean", "max"), "bytes", "lower", "resident memory of the service's process tree", SERIES, "Service"),
+    Metric("queue_length", ("mean", "max"), "requests", "lower", "requests waiting in the service", SERIES, "Service"),
+    Metric("requests_running", ("mean", "max"), "requests", "none", "requests being worked on in the service", SERIES, "Service"),
+    Metric("server_output_tokens_per_second", VALUE, "1/s", "higher", "growth of output_tokens_total / time between the samples", SERIES, "Service"),
+    Metric("server_input_tokens_per_second", VALUE, "1/s", "higher", "growth of input_tokens_total / time between the samples", SERIES, "Service"),
+    Metric("server_requests_per_second", VALUE, "1/s", "higher", "growth of requests_total / time between the samples", SERIES, "Service"),
+    Metric("client_server_agreement_ratio", VALUE, "ratio", "none", "client's count / server's count of the quantity that the recipe declares, idle to idle over the whole step", f"{LOG}, {SERIES}", "Service", "bounds: what can't be attributed counts fully or not at all"),
+)
+NODE = (
+    Metric("node_cpu_ratio", ("mean", "max"), "ratio", "none", "growth of all modes but idle, iowait and steal / growth of all modes, all CPUs; the load generator is in it", SERIES, "Node"),
+    Metric("node_memory_used_bytes", ("mean", "max"), "bytes", "none", "MemTotal − MemAvailable", SERIES, "Node"),
+    Metric("load_cpu_cores", ("mean",), "cores", "lower", "growth of the load generator's CPU time / time between the samples", SERIES, "Node"),
+    Metric("prometheus_cpu_cores", ("mean",), "cores", "lower", "growth of Prometheus' CPU time / time between the samples", SERIES, "Node"),
+)
+MONITORING = (
+    Metric("scrape_coverage_ratio", VALUE, "ratio", "higher", "successful scrapes (up = 1) / scrapes due in the window; one row per target", SERIES, "Monitoring"),
+    Metric("scrape_gap_seconds", ("max",), "s", "lower", "longest time without a successful scrape; one row per target", SERIES, "Monitoring"),
+)
+GPU = (
+    Metric("gpu_utilization_ratio", ("mean", "max"), "ratio", "none", "share of the time in which a kernel ran; one row per GPU", SERIES, "GPU"),
+    Metric("gpu_memory_used_bytes", ("mean", "max"), "bytes", "lower", "memory in use; one row per GPU", SERIES, "GPU"),
+    Metric("gpu_power_watts", ("mean", "max"), "W", "lower", "power of the board; one row per GPU", SERIES, "GPU"),
+)
+START = (
+    Metric("ready_seconds", VALUE, "s", "lower", "start of the service to its first good answer to the probe", ENVIRONMENT, "Start of the service", per_cell=True),
+    Metric("model_memory_declared_bytes", VALUE, "bytes", "none", "memory that the catalogue of models declares; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
+    Metric("model_memory_measured_bytes", VALUE, "bytes", "lower", "memory that was measured for the model; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
+)
+# fmt: on
+
+METRICS: tuple[Metric, ...] = (
+    *LOAD,
+    *THROUGHPUT,
+    *LATENCY,
+    *TOKENS,
+    *CONCURRENCY,
+    *CLIENT,
+    *SERVICE,
+    *NODE,
+    *MONITORING,
+    *GPU,
+    *START,
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+WAITING = ("latency_seconds", "ttft_seconds")
+"""Metrics that contain the time in the queue: functions of time when the backlog grows."""
+TIMES = (*WAITING, "itl_seconds", "tpot_seconds")
+"""Metrics that the client times: no finer than the client's own resolution."""

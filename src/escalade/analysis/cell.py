@@ -1,0 +1,87 @@
+"""What the analysis reads: one cell as it was measured, and the objectives it is held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class CellData:
+    """One cell (deployment × repetition), as its files say it.
+
+    Attributes
+    ----------
+    cell
+        Content of cell.json.
+    windows
+        Content of windows.json: the scrape interval and one outcome per step.
+    requests
+        requests.parquet: one row per planned request of every step that ran.
+    series
+        series.parquet: raw samples of every step, not resampled.
+    environment
+        Content of environment.json.
+    """
+
+    cell: Mapping[str, Any]
+    windows: Mapping[str, Any]
+    requests: pd.DataFrame
+    series: pd.DataFrame
+    environment: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the cell."""
+        return str(self.cell["cell"])
+
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment that the cell repeats."""
+        return str(self.cell["deployment"])
+
+    @property
+    def repetition(self) -> int:
+        """Number of the repetition, from 1."""
+        return int(self.cell["repetition"])
+
+    @property
+    def steps(self) -> list[Mapping[str, Any]]:
+        """Outcome of every step, in ascending order of step number."""
+        return sorted(self.windows.get("steps", ()), key=lambda outcome: int(outcome["step"]))
+
+    @property
+    def scrape_interval_seconds(self) -> float:
+        """Time between two scrapes of a target."""
+        return float(self.windows.get("scrape_interval_seconds") or 1.0)
+
+
+@dataclass(frozen=True)
+class Slo:
+    """A service-level objective: one statistic of one metric stays within a limit.
+
+    Attributes
+    ----------
+    name
+        Name in the verdicts.
+    metric
+        `latency_seconds`, `ttft_seconds`, `itl_seconds`, `tpot_seconds` or `error_ratio`.
+    stat
+        `p50`, `p90`, `p95`, `p99`, `mean`; `value` for `error_ratio`.
+    limit
+        Largest value that is still good, in the metric's unit.
+    at_qps
+        Step where it has to hold; only then does its verdict count for the
+        exit code. None: it is judged at every step, for information.
+    """
+
+    name: str
+    metric: str
+    stat: str
+    limit: float
+    at_qps: float | None = None

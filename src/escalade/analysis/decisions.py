@@ -1,0 +1,311 @@
+"""The verdict on one objective at one step of one cell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from escalade.analysis.catalogue import BY_NAME, TIMES, WAITING
+from escalade.analysis.request_kpis import RESOLUTION_FACTOR
+from escalade.analysis.sample_size import more_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from escalade.analysis.cell import CellData, Slo
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID", "NOT_RUN"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict and the sentence that justifies it."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict on one step rests on.
+
+    Attributes
+    ----------
+    slo
+        The objective.
+    row
+        KPI row of the judged statistic; empty when the table has none.
+    gates
+        Gate rows of the step, by name.
+    outcome
+        Outcome of the step: "measured", "service_failed", …
+    error_ratio, resolution_seconds
+        KPIs of the step; NaN when unknown.
+    """
+
+    slo: Slo
+    row: Mapping[str, Any]
+    gates: Mapping[str, Mapping[str, Any]]
+    outcome: str
+    error_ratio: float
+    resolution_seconds: float
+
+    def number(self, column: str) -> float:
+        """Give a number of the KPI row, NaN without one."""
+        return float(self.row.get(column, math.nan))
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the step was measured and every gate that invalidates passed."""
+        return _unmeasured(self) is None and _untrusted(self) is None
+
+    def fails(self, gate: str) -> bool:
+        """Say whether a gate failed."""
+        return str(self.gates.get(gate, {}).get("outcome")) == "fail"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row of verdicts.json with what it rests on; None for a step that the cell lacks."""
+
+    row: dict[str, Any]
+    evidence: Evidence | None
+
+
+def cell_verdicts(
+    cell: CellData,
+    kpis: pd.DataFrame,
+    gates: Sequence[Mapping[str, Any]],
+    slos: Sequence[Slo],
+    *,
+    counting: bool,
+) -> list[Judged]:
+    """Judge every objective at every step where it applies.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    kpis, gates
+        Of this cell.
+    slos
+        Objectives.
+    counting
+        Whether the verdicts on objectives with `at_qps` count for the exit
+        code; they do not when those over repetitions do.
+    """
+    rows = []
+    for slo in slos:
+        steps = [
+            outcome for outcome in cell.steps if slo.at_qps in (None, float(outcome["target_qps"]))
+        ]
+        for outcome in steps:
+            evidence = _evidence(slo, outcome, kpis, gates)
+            rows.append(Judged(_row(cell, outcome, evidence, counting=counting), evidence))
+        if not steps:
+            rows.append(Judged(_never_reached(cell, slo, counting=counting), None))
+    return rows
+
+
+def _evidence(
+    slo: Slo, outcome: Mapping[str, Any], kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]
+) -> Evidence:
+    mine = kpis[kpis["step"] == int(outcome["step"])]
+    judged = _kpi(mine, slo.metric, slo.stat)
+    return Evidence(
+        slo=slo,
+        row=judged,
+        gates={str(gate["gate"]): gate for gate in gates if gate["step"] == outcome["step"]},
+        outcome=str(outcome.get("outcome")),
+        error_ratio=float(_kpi(mine, "error_ratio", "value").get("value", math.nan)),
+        resolution_seconds=float(
+            _kpi(mine, "client_resolution_seconds", "value").get("value", math.nan)
+        ),
+    )
+
+
+def _kpi(kpis: pd.DataFrame, metric: str, stat: str) -> dict[str, Any]:
+    rows = kpis[(kpis["metric"] == metric) & (kpis["stat"] == stat)]
+    return {str(key): value for key, value in rows.iloc[0].items()} if len(rows) else {}
+
+
+def decide(evidence: Evidence) -> Decision:
+    """Decide one objective at one step."""
+    return _unmeasured(evidence) or _untrusted(evidence) or _by_interval(evidence)
+
+
+def _unmeasured(evidence: Evidence) -> Decision | None:
+    gate = evidence.gates.get("step_measured", {})
+    if gate.get("outcome") != "fail":
+        return None
+    why = str(gate["detail"])
+    if evidence.outcome == "not_run":
+        return Decision("NOT_RUN", why)
+    if evidence.outcome == "service_failed":
+        return Decision("FAIL", f"{why}; what it left unanswered counts as missed")
+    return Decision("INVALID", f"gate step_measured: {why}")
+
+
+def _untrusted(evidence: Evidence) -> Decision | None:
+    """Name the first gate that failed or could not be checked, of those that invalidate."""
+    validity = [gate for gate in evidence.gates.values() if gate["invalidates"]]
+    for gate in validity:
+        if gate["outcome"] == "fail":
+            return Decision("INVALID", f"gate {gate['gate']}: {gate['detail']}")
+    for gate in validity:
+        if gate["outcome"] == "unknown":
+            return Decision(
+                "INCONCLUSIVE", f"gate {gate['gate']} could not be checked: {gate['detail']}"
+            )
+    return None
+
+
+def _by_interval(evidence: Evidence) -> Decision:
+    low, high, limit = evidence.number("ci_low"), evidence.number("ci_high"), evidence.slo.limit
+    if str(evidence.row.get("quality", "missing: not computed")).startswith("missing"):
+        return Decision("INCONCLUSIVE", str(evidence.row.get("quality", "missing: not computed")))
+    said = _said(evidence)
+    if low > limit:
+        blocked = fail_blocked(evidence)
+        return (
+            Decision("INCONCLUSIVE", f"{said}; {blocked}")
+            if blocked
+            else Decision("FAIL", _failing(evidence, said))
+        )
+    if high <= limit:
+        blocked = pass_blocked(evidence)
+        return Decision("INCONCLUSIVE", f"{said}; {blocked}") if blocked else Decision("PASS", said)
+    if evidence.fails("over_saturation"):
+        return Decision(
+            "INCONCLUSIVE",
+            f"{said}; the step is over-saturated: more requests would not make it stationary",
+        )
+    return Decision(
+        "INCONCLUSIVE", f"{said}; {more_requests(evidence.row, evidence.slo, evidence.error_ratio)}"
+    )
+
+
+def _said(evidence: Evidence) -> str:
+    """Put the estimate and the limit into words."""
+    slo, unit = evidence.slo, unit_word(evidence.slo.metric)
+    value, low, high = (evidence.number(name) for name in ("value", "ci_low", "ci_high"))
+    point = (
+        f"{slo.stat} {value:.3g}{unit}"
+        if math.isfinite(value)
+        else f"{slo.stat} {evidence.row['quality']}"
+    )
+    if math.isnan(low) or math.isnan(high):
+        return f"{point}, without interval, limit {slo.limit:g}{unit}"
+    return f"{point}, 95 % [{bound(low)}, {bound(high)}], limit {slo.limit:g}{unit}"
+
+
+def unit_word(metric: str) -> str:
+    """Give a metric's unit as it follows a number; a ratio has none."""
+    unit = BY_NAME[metric].unit
+    return "" if unit == "ratio" else f" {unit}"
+
+
+def bound(value: float) -> str:
+    """Write a bound; an infinite one is none."""
+    return f"{value:.3g}" if math.isfinite(value) else "unbounded"
+
+
+def _failing(evidence: Evidence, said: str) -> str:
+    if math.isinf(evidence.number("ci_low")):
+        return f"{said}; even the lower bound lies among failed requests"
+    if evidence.fails("over_saturation"):
+        return f"{said}; the step is over-saturated, so there is no stationary value, but the lower bound exceeds the limit and grows with time"
+    return said
+
+
+def fail_blocked(evidence: Evidence) -> str | None:
+    """Say what would make a good service look bad in this step, if anything."""
+    drift = evidence.gates.get("steadiness", {})
+    falls = evidence.fails("steadiness") and float(drift["value"]) < 1
+    if falls and evidence.slo.metric in WAITING and not evidence.fails("over_saturation"):
+        return "but latency was still falling: lengthen the warm-up"
+    return None
+
+
+def pass_blocked(evidence: Evidence) -> str | None:
+    """Say what would make a bad service look good in this step, if anything."""
+    slo = evidence.slo
+    if evidence.fails("over_saturation"):
+        return "but the step is over-saturated: a longer window would be worse"
+    if (
+        slo.metric in WAITING
+        and evidence.fails("steadiness")
+        and float(evidence.gates["steadiness"]["value"]) > 1
+    ):
+        return "but latency was still rising: lengthen the window"
+    if slo.metric in TIMES and slo.limit < RESOLUTION_FACTOR * evidence.resolution_seconds:
+        return f"but the limit is under ten times the client's resolution of {evidence.resolution_seconds:.2g} s"
+    return None
+
+
+def _row(
+    cell: CellData, outcome: Mapping[str, Any], evidence: Evidence, *, counting: bool
+) -> dict[str, Any]:
+    decision = decide(evidence)
+    return verdict_row(
+        cell=cell.name,
+        deployment=cell.deployment,
+        step=int(outcome["step"]),
+        target_qps=float(outcome["target_qps"]),
+        slo=evidence.slo,
+        numbers={column: evidence.number(column) for column in ("value", "ci_low", "ci_high", "n")},
+        decision=decision,
+        counts=counting and evidence.slo.at_qps is not None,
+    )
+
+
+def _never_reached(cell: CellData, slo: Slo, *, counting: bool) -> dict[str, Any]:
+    where = "no step" if slo.at_qps is None else f"no step at {slo.at_qps:g} requests/s"
+    return verdict_row(
+        cell=cell.name,
+        deployment=cell.deployment,
+        step=None,
+        target_qps=slo.at_qps,
+        slo=slo,
+        numbers={},
+        decision=Decision("NOT_RUN", f"the cell has {where}"),
+        counts=counting and slo.at_qps is not None,
+    )
+
+
+def verdict_row(
+    *,
+    cell: str | None,
+    deployment: str,
+    step: int | None,
+    target_qps: float | None,
+    slo: Slo,
+    numbers: Mapping[str, float],
+    decision: Decision,
+    counts: bool,
+) -> dict[str, Any]:
+    """Make a row of verdicts.json; numbers that JSON can't hold become None."""
+    known = {
+        column: float(value) if math.isfinite(value := numbers.get(column, math.nan)) else None
+        for column in ("value", "ci_low", "ci_high")
+    }
+    n = numbers.get("n", math.nan)
+    return {
+        "cell": cell,
+        "deployment": deployment,
+        "step": step,
+        "target_qps": target_qps,
+        "slo": slo.name,
+        "metric": slo.metric,
+        "stat": slo.stat,
+        "limit": float(slo.limit),
+        "unit": BY_NAME[slo.metric].unit,
+        **known,
+        "n": int(n) if math.isfinite(n) else 0,
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "counts": counts,
+    }

@@ -1,0 +1,101 @@
+"""What a gate is, and what gates look at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+
+    from escalade.analysis.steps import MeasuredStep
+
+Outcome = Literal["pass", "fail", "unknown"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate of one step.
+
+    Attributes
+    ----------
+    name
+        Name of the gate.
+    outcome
+        "pass", "fail" or "unknown".
+    detail
+        One sentence.
+    value, limit
+        What was found and what is allowed; None where there is no number.
+    unit
+        Unit of both.
+    invalidates
+        Whether a failure makes the step INVALID; otherwise it flags it.
+    """
+
+    name: str
+    outcome: Outcome
+    detail: str
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    invalidates: bool = False
+
+    def row(self, cell: str, step: int) -> dict[str, Any]:
+        """Make a row of verdicts.json; a value that JSON can't hold becomes None."""
+        return {
+            "cell": cell,
+            "step": step,
+            "gate": self.name,
+            "value": _finite(self.value),
+            "limit": _finite(self.limit),
+            "unit": self.unit,
+            "outcome": self.outcome,
+            "detail": self.detail,
+            "invalidates": self.invalidates,
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def passed(good: bool) -> Outcome:  # noqa: FBT001 - it turns a truth into a word
+    """Give "pass" or "fail"."""
+    return "pass" if good else "fail"
+
+
+def at_most(value: float | None, limit: float) -> Outcome:
+    """Compare with an upper limit; without a value the outcome is unknown."""
+    return "unknown" if value is None else passed(value <= limit)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A measured step with its KPI rows."""
+
+    step: MeasuredStep
+    kpis: pd.DataFrame
+
+    def value(self, metric: str, stat: str = "value") -> float | None:
+        """Give the value of a metric that has one row, None when it is missing."""
+        known = self._known(metric, stat)
+        return next(iter(known.values()), None)
+
+    def worst(
+        self, metric: str, stat: str, choose: Callable[[Sequence[float]], float]
+    ) -> tuple[float, str] | None:
+        """Give the worst value over the rows of a metric, and the source that names the row."""
+        known = self._known(metric, stat)
+        if not known:
+            return None
+        worst = choose(list(known.values()))
+        return worst, next(source for source, value in known.items() if value == worst)
+
+    def _known(self, metric: str, stat: str) -> dict[str, float]:
+        rows = self.kpis[(self.kpis["metric"] == metric) & (self.kpis["stat"] == stat)]
+        pairs = zip(rows["source"], rows["value"], strict=True)
+        return {str(source): float(value) for source, value in pairs if math.isfinite(value)}

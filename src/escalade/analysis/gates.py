@@ -1,0 +1,63 @@
+"""Gates: whether a step's figures may be trusted, and in what state it was.
+
+A gate that *invalidates* says that the instrument failed: no verdict stands on
+such a step. The others flag the state of the service; verdicts take them into
+account (see docs/metrics.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from escalade.analysis.gate import Found, Gate, passed
+from escalade.analysis.instrument_gates import INSTRUMENT
+from escalade.analysis.state_gates import STATE
+from escalade.analysis.steps import measured_steps, why_unmeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from escalade.analysis.cell import CellData, Slo
+
+
+def cell_gates(
+    data: CellData, kpis: pd.DataFrame, slos: Sequence[Slo] = ()
+) -> list[dict[str, Any]]:
+    """Check every step of a cell.
+
+    Parameters
+    ----------
+    data
+        The cell.
+    kpis
+        Its KPI table, made with the same `slos`.
+    slos
+        They say which statistic the sample floor is for (p90 without any), and
+        which latency the client's lateness is compared with.
+
+    Returns
+    -------
+    list of dict
+        cell, step, gate, value, limit, unit, outcome, detail, invalidates;
+        steps ascending, gates in a fixed order. A step that was not measured
+        has one row, `step_measured`.
+    """
+    measured = {step.number: step for step in measured_steps(data, slos)}
+    rows = []
+    for outcome in data.steps:
+        number = int(outcome["step"])
+        gates = [_step_measured(outcome)]
+        if number in measured:
+            mine = kpis[(kpis["cell"] == data.name) & (kpis["step"] == number)]
+            found = Found(measured[number], mine)
+            gates += [check(found) for check in (*INSTRUMENT, *STATE)]
+        rows += [gate.row(data.name, number) for gate in gates]
+    return rows
+
+
+def _step_measured(outcome: Mapping[str, Any]) -> Gate:
+    why = why_unmeasured(outcome)
+    detail = why or "the step ran to its end"
+    return Gate("step_measured", passed(why is None), detail, invalidates=True)

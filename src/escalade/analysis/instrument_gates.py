@@ -1,0 +1,163 @@
+"""Gates on the instrument: where one fails, the step's figures can't be trusted."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from escalade.analysis.agreement import TOLERANCE, agreement_of
+from escalade.analysis.gate import Gate, at_most, passed
+from escalade.analysis.request_kpis import send_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from escalade.analysis.gate import Found
+
+MAX_LATE_RATIO = 0.01
+MAX_RATE_DEVIATION = 0.01
+MAX_CV_DEVIATION = 0.05
+MAX_BACKLOG_SHARE = 0.01
+MAX_SUSPENDED_SECONDS = 0.0
+MIN_COVERAGE = 0.95
+
+
+def late_ratio(found: Found) -> Gate:
+    """Check that the client sent on time: at most 1 % later than max(5 ms, 5 % of the judged latency)."""
+    value, after = found.value("late_ratio"), found.step.late_after_seconds
+    share = "no request was planned" if value is None else f"{100 * value:.2g} % of the requests"
+    detail = (
+        f"{share} were sent more than {1000 * after:.3g} ms after their planned time; "
+        "at most 1 % may be"
+    )
+    outcome = at_most(value, MAX_LATE_RATIO)
+    return Gate("late_ratio", outcome, detail, value, MAX_LATE_RATIO, "ratio", invalidates=True)
+
+
+def arrival_rate(found: Found) -> Gate:
+    """Check that the sent rate is within 1 % of the plan."""
+    sent, planned = found.value("arrival_rate_qps"), send_rate(found.step.cohort.planned)
+    if sent is None or planned is None:
+        value, detail = None, "fewer than two requests were sent in the window: no rate to compare"
+    else:
+        value = abs(sent / planned - 1)
+        detail = (
+            f"sent {sent:.5g} requests/s of the {planned:.5g} that the schedule plans; "
+            "they may differ by 1 %"
+        )
+    outcome = at_most(value, MAX_RATE_DEVIATION)
+    return Gate(
+        "arrival_rate", outcome, detail, value, MAX_RATE_DEVIATION, "ratio", invalidates=True
+    )
+
+
+def gap_cv(found: Found) -> Gate:
+    """Check that the gaps between sends vary as planned, within 0.05."""
+    sent, planned = found.value("gap_cv"), found.value("planned_gap_cv")
+    if sent is None or planned is None:
+        value, detail = None, "fewer than three requests were sent in the window: no spread of gaps"
+    else:
+        value = abs(sent - planned)
+        detail = (
+            f"the gaps between sends vary by {sent:.3f} of their mean, those of the schedule "
+            f"by {planned:.3f}; they may differ by 0.05"
+        )
+    outcome = at_most(value, MAX_CV_DEVIATION)
+    return Gate("gap_cv", outcome, detail, value, MAX_CV_DEVIATION, "ratio", invalidates=True)
+
+
+def client_backlog(found: Found) -> Gate:
+    """Check that the client had no pile of unsent requests when the window ended."""
+    step, cohort = found.step, found.step.cohort
+    due = cohort.planned + step.late_after_seconds < step.window.end
+    unsent = np.isnan(cohort.sent) | (cohort.sent >= step.window.end)
+    waiting = float((due & unsent).sum()) if len(cohort) else None
+    limit = float(max(1, math.floor(MAX_BACKLOG_SHARE * len(cohort))))
+    detail = (
+        f"{waiting or 0:.0f} requests were due and unsent when the window ended; "
+        f"{limit:.0f} may be (1 % of {len(cohort)}, at least one)"
+    )
+    outcome = at_most(waiting, limit)
+    return Gate("client_backlog", outcome, detail, waiting, limit, "requests", invalidates=True)
+
+
+def client_suspended(found: Found) -> Gate:
+    """Check that the client was never stopped."""
+    value = found.value("client_suspended_seconds")
+    known = "the client did not report whether it was stopped"
+    detail = known if value is None else f"the client was stopped for {value:.3g} s"
+    outcome = at_most(value, MAX_SUSPENDED_SECONDS)
+    return Gate("client_suspended", outcome, detail, value, 0.0, "s", invalidates=True)
+
+
+def started_idle(found: Found) -> Gate:
+    """Check that the step before had drained, so that its requests are not in this step's way."""
+    number = found.step.number
+    earlier = [outcome for outcome in found.step.data.steps if int(outcome["step"]) < number]
+    before = earlier[-1] if earlier else {}
+    left = before.get("drained") is False and before.get("started_at") is not None
+    detail = "nothing was in flight when the step began"
+    if left:
+        detail = f"step {before['step']} had not drained: its requests may have been in the service"
+    return Gate("started_idle", passed(not left), detail, invalidates=True)
+
+
+def scrape_coverage(found: Found) -> Gate:
+    """Check that at least 95 % of the scrapes of every target succeeded."""
+    worst = found.worst("scrape_coverage_ratio", "value", min)
+    if worst is None:
+        value, outcome, detail = None, at_most(None, 0), "no sample of `up` says what was scraped"
+    else:
+        value, outcome = worst[0], passed(worst[0] >= MIN_COVERAGE)
+        detail = (
+            f"{100 * value:.3g} % of the scrapes of the worst target, {worst[1]}, succeeded; "
+            "at least 95 % have to"
+        )
+    return Gate("scrape_coverage", outcome, detail, value, MIN_COVERAGE, "ratio", invalidates=True)
+
+
+def scrape_gap(found: Found) -> Gate:
+    """Check that no target was away for more than 3 s, or three scrape intervals if longer."""
+    limit, worst = found.step.samples.max_gap, found.worst("scrape_gap_seconds", "max", max)
+    value = worst[0] if worst else None
+    detail = "no sample of `up` says what was scraped"
+    if worst:
+        detail = f"the longest hole was {worst[0]:.3g} s, in {worst[1]}; {limit:.3g} s are allowed"
+    outcome = at_most(value, limit)
+    return Gate("scrape_gap", outcome, detail, value, limit, "s", invalidates=True)
+
+
+def client_server_agreement(found: Found) -> Gate:
+    """Check that client and server counted the same, within 1 %, from idle to idle.
+
+    Nothing declared, or failed requests that leave it open, make it unknown
+    without invalidating; samples that should be there and are not do.
+    """
+    agreement = agreement_of(found.step)
+    ratio = agreement.estimate.value
+    value = None if math.isnan(ratio) else abs(ratio - 1)
+    left_open = agreement.outcome == "unknown" and value is not None
+    return Gate(
+        "client_server_agreement",
+        agreement.outcome,
+        agreement.detail,
+        value,
+        TOLERANCE,
+        "ratio",
+        invalidates=agreement.declared and not left_open,
+    )
+
+
+INSTRUMENT: tuple[Callable[[Found], Gate], ...] = (
+    late_ratio,
+    arrival_rate,
+    gap_cv,
+    client_backlog,
+    client_suspended,
+    started_idle,
+    scrape_coverage,
+    scrape_gap,
+    client_server_agreement,
+)

@@ -1,0 +1,156 @@
+"""All KPIs of a cell, as one tidy table, and the wide view of it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from escalade.analysis.catalogue import BY_NAME, METRICS
+from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain
+from escalade.analysis.request_kpis import request_readings
+from escalade.analysis.series_kpis import GPU_METRICS, no_gpu, series_readings
+from escalade.analysis.steps import measured_steps, why_unmeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.steps import MeasuredStep
+
+PLACE = {metric.name: place for place, metric in enumerate(METRICS)}
+PER_STEP = tuple(metric.name for metric in METRICS if not metric.per_cell)
+SERVICE_UNKNOWN = "the service was not described: it never became ready"
+
+SUMMARY = {
+    "offered_qps": ("offered_qps", "value"),
+    "throughput_qps": ("throughput_qps", "value"),
+    "error_ratio": ("error_ratio", "value"),
+    "latency_p50_seconds": ("latency_seconds", "p50"),
+    "latency_p95_seconds": ("latency_seconds", "p95"),
+    "latency_p99_seconds": ("latency_seconds", "p99"),
+    "service_cpu_cores": ("service_cpu_cores", "mean"),
+    "node_cpu_ratio": ("node_cpu_ratio", "mean"),
+    "gpu_utilization_ratio": ("gpu_utilization_ratio", "mean"),
+}
+"""Columns of metrics_summary.csv, from metric and statistic; of several GPUs the mean."""
+
+
+def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
+    """Reduce one cell to its KPI table.
+
+    Parameters
+    ----------
+    data
+        The cell, as measured.
+    slos
+        Goodput has one row per SLO on latency or time to first token.
+
+    Returns
+    -------
+    DataFrame
+        One row per step, metric and statistic (and target, GPU, model or SLO,
+        named in `source`); step 0 is the whole cell. `value` is NaN unless
+        `quality` is "ok" or begins with "flagged". Bounds may be infinite.
+
+    Raises
+    ------
+    NoDataError
+        When the request log or the samples lack a column.
+    """
+    measured = {step.number: step for step in measured_steps(data, slos)}
+    rows = [reading.row(_where(data, 0, math.nan)) for reading in _start_readings(data.environment)]
+    for outcome in data.steps:
+        number = int(outcome["step"])
+        readings = _step_readings(data, outcome, measured.get(number))
+        where = _where(data, number, float(outcome["target_qps"]))
+        rows += [reading.row(where) for reading in sorted(readings, key=_place)]
+    return _table(rows)
+
+
+def _step_readings(
+    data: CellData, outcome: Mapping[str, Any], step: MeasuredStep | None
+) -> list[Reading]:
+    if step is not None:
+        return [*request_readings(step), *series_readings(step)]
+    readings = missing(PER_STEP, why_unmeasured(outcome) or "the step has no window")
+    if data.environment.get("gpus"):
+        return readings
+    return [
+        *(each for each in readings if each.metric not in GPU_METRICS),
+        no_gpu(data.environment),
+    ]
+
+
+def _place(reading: Reading) -> tuple[int, str, int]:
+    stats = BY_NAME[reading.metric].stats
+    return PLACE[reading.metric], reading.label, stats.index(reading.stat)
+
+
+def _where(data: CellData, step: int, target_qps: float) -> dict[str, Any]:
+    return {
+        "cell": data.name,
+        "deployment": data.deployment,
+        "repetition": data.repetition,
+        "step": step,
+        "target_qps": target_qps,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = ["target_qps", "value", "ci_low", "ci_high", "n_eff"]
+    return frame.astype(
+        dict.fromkeys(numbers, "float64") | dict.fromkeys(["repetition", "step", "n"], "int64")
+    )
+
+
+def _start_readings(environment: Mapping[str, Any]) -> list[Reading]:
+    service = environment.get("service") or {}
+    models = service.get("models") or []
+    memory = ("model_memory_declared_bytes", "model_memory_measured_bytes")
+    readings = [plain("ready_seconds", service.get("ready_seconds"), SERVICE_UNKNOWN)]
+    if not models:
+        return [
+            *readings,
+            *missing(memory, "the service loads no model" if service else SERVICE_UNKNOWN),
+        ]
+    for metric, key in zip(memory, ("declared_bytes", "measured_bytes"), strict=True):
+        for model in models:
+            found = plain(metric, model.get(key), f"{key} of the model is not known")
+            readings.append(
+                Reading(
+                    metric, "value", found.estimate, label_of({"model": str(model.get("name"))})
+                )
+            )
+    return readings
+
+
+def summary(kpis: pd.DataFrame) -> pd.DataFrame:
+    """Give metrics_summary: one row per cell and step, one column per figure, unit in its name.
+
+    What is missing or not estimable is NaN; flagged figures are there, and the
+    last column names them.
+    """
+    rows = [
+        _summary_row(
+            dict(zip(("cell", "deployment", "repetition", "step", "target_qps"), key, strict=True)),
+            group,
+        )
+        for key, group in kpis[kpis["step"] > 0].groupby(
+            ["cell", "deployment", "repetition", "step", "target_qps"], sort=False
+        )
+    ]
+    columns = ["cell", "deployment", "repetition", "step", "target_qps", *SUMMARY, "flagged"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _summary_row(where: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
+    flagged = []
+    for column, (metric, stat) in SUMMARY.items():
+        rows = group[(group["metric"] == metric) & (group["stat"] == stat)]
+        where[column] = float(rows["value"].mean()) if len(rows) else math.nan
+        if rows["quality"].str.startswith("flagged").any():
+            flagged.append(column)
+    return {**where, "flagged": " ".join(flagged)}

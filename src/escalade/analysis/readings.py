@@ -1,0 +1,91 @@
+"""One KPI of one step, before it becomes a row of the table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from escalade.analysis.catalogue import BY_NAME
+from escalade.analysis.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+COLUMNS = (
+    "cell",
+    "deployment",
+    "repetition",
+    "step",
+    "target_qps",
+    "metric",
+    "stat",
+    "value",
+    "unit",
+    "ci_low",
+    "ci_high",
+    "ci_method",
+    "n",
+    "n_eff",
+    "source",
+    "quality",
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A statistic of a metric.
+
+    Attributes
+    ----------
+    metric, stat
+        As in the catalogue.
+    estimate
+        The number, or why there is none.
+    label
+        What tells rows of the same metric apart, as in `{instance="…"}`.
+    """
+
+    metric: str
+    stat: str
+    estimate: Estimate
+    label: str = ""
+
+    def row(self, where: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a row of the KPI table; `where` gives cell, step and rate."""
+        metric, found = BY_NAME[self.metric], self.estimate
+        return {
+            **where,
+            "metric": self.metric,
+            "stat": self.stat,
+            "value": found.value,
+            "unit": metric.unit,
+            "ci_low": found.low,
+            "ci_high": found.high,
+            "ci_method": found.method,
+            "n": found.n,
+            "n_eff": found.n_eff,
+            "source": f"{metric.source}{self.label}",
+            "quality": found.quality,
+        }
+
+
+def missing(metrics: Iterable[str], why: str) -> list[Reading]:
+    """Give every statistic of `metrics` as missing, with the reason."""
+    absent = Estimate.missing(why)
+    return [Reading(name, stat, absent) for name in metrics for stat in BY_NAME[name].stats]
+
+
+def plain(metric: str, value: float | None, why: str, stat: str = "value", n: int = 0) -> Reading:
+    """Give a number without interval; None becomes missing for the reason `why`."""
+    if value is None:
+        return Reading(metric, stat, Estimate.missing(why))
+    return Reading(metric, stat, Estimate(value=float(value), n=n))
+
+
+def label_of(labels: Mapping[str, str]) -> str:
+    """Write labels as Prometheus does: `{instance="127.0.0.1:9100",job="node"}`."""
+    inner = ",".join(
+        f"{key}={json.dumps(labels[key], ensure_ascii=False)}" for key in sorted(labels)
+    )
+    return f"{{{inner}}}"

@@ -1,0 +1,330 @@
+"""KPIs of a step that come from the request log and from the client itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from escalade.analysis.catalogue import BY_NAME, LOG, SHARES, TIMES, WAITING
+from escalade.analysis.intervals import (
+    Clustered,
+    Estimate,
+    mean,
+    percentile,
+    poisson,
+    ratio,
+)
+from escalade.analysis.readings import Reading, label_of, missing, plain
+from escalade.analysis.windows import completions, occupancy, token_events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from escalade.analysis.cell import Slo
+    from escalade.analysis.steps import MeasuredStep
+    from escalade.analysis.windows import FloatArray
+
+TOKEN_BLOCKS = 10
+RESOLUTION_FACTOR = 10.0
+"""A time below this many times the client's resolution is flagged."""
+
+OVER_SATURATED = "over-saturated, latency is a function of time"
+EMPTY_LOG = "the request log has no row of this step"
+NO_REQUEST = "no request was planned inside the window"
+SILENT_CLIENT = "the client did not report it"
+
+
+def request_readings(step: MeasuredStep) -> list[Reading]:
+    """Compute every KPI of the log; an empty cohort leaves most of them missing."""
+    if not len(step.log):
+        own = [name for name in BY_NAME if BY_NAME[name].source.startswith(LOG)]
+        unlogged = [name for name in own if name != "client_server_agreement_ratio"]
+        return [
+            plain("target_qps", step.target_qps, ""),
+            *missing(unlogged, EMPTY_LOG),
+            *_client(step),
+        ]
+    return [
+        *_load(step),
+        *_throughput(step),
+        *(_flagged(reading, step) for reading in _times(step)),
+        *_tokens(step),
+        *_concurrency(step),
+        *_sends(step),
+        *_client(step),
+    ]
+
+
+def _load(step: MeasuredStep) -> list[Reading]:
+    sent = np.sort(step.cohort.sent[~np.isnan(step.cohort.sent)])
+    rate = send_rate(sent)
+    few = f"{len(sent)} requests were sent in the window: a rate needs two"
+    gaps = f"{len(sent)} requests were sent in the window: a spread of gaps needs three"
+    return [
+        plain("target_qps", step.target_qps, ""),
+        plain("offered_qps", len(step.cohort) / step.window.seconds, "", n=len(step.cohort)),
+        plain("arrival_rate_qps", rate, few, n=len(sent)),
+        plain("gap_cv", gap_cv(sent), gaps, n=len(sent)),
+        plain("planned_gap_cv", gap_cv(step.cohort.planned), gaps, n=len(step.cohort)),
+        Reading("offered_load_erlangs", "value", _erlangs(step, rate)),
+    ]
+
+
+def send_rate(times: FloatArray) -> float | None:
+    """Give (N − 1) / (last − first) of ascending times; None for fewer than two."""
+    if len(times) < 2 or times[-1] <= times[0]:
+        return None
+    return float((len(times) - 1) / (times[-1] - times[0]))
+
+
+def gap_cv(times: FloatArray) -> float | None:
+    """Give the coefficient of variation of the gaps of ascending times; None for fewer than two gaps."""
+    gaps = np.diff(times)
+    if len(gaps) < 2 or gaps.mean() <= 0:
+        return None
+    return float(gaps.std() / gaps.mean())
+
+
+def _erlangs(step: MeasuredStep, rate: float | None) -> Estimate:
+    good = step.cohort.only(step.cohort.success & ~np.isnan(step.cohort.sent))
+    if rate is None or not len(good):
+        return Estimate.missing("it needs an arrival rate and a good answer")
+    found = Estimate(value=rate * float((good.ended - good.sent).mean()), n=len(good))
+    return (
+        found.flagged(f"without failed requests: {step.failures}")
+        if step.cohort.failures
+        else found
+    )
+
+
+def _throughput(step: MeasuredStep) -> list[Reading]:
+    done, seconds = completions(step.log, step.window), step.window.seconds
+    low, high = poisson(done)
+    throughput = Estimate(
+        done / seconds, low / seconds, high / seconds, "Poisson", done, float(done)
+    )
+    errors = ratio(~step.cohort.success) if len(step.cohort) else Estimate.missing(NO_REQUEST)
+    return [
+        Reading("throughput_qps", "value", throughput),
+        *_goodput(step),
+        Reading("error_ratio", "value", errors),
+    ]
+
+
+def _goodput(step: MeasuredStep) -> list[Reading]:
+    slos = [slo for slo in step.slos if slo.metric in WAITING]
+    if not slos:
+        return missing(["goodput_qps"], "no SLO on latency_seconds or ttft_seconds")
+    return [
+        Reading("goodput_qps", "value", _good(step, slo), label_of({"slo": slo.name}))
+        for slo in slos
+    ]
+
+
+def _good(step: MeasuredStep, slo: Slo) -> Estimate:
+    if not len(step.cohort):
+        return Estimate.missing(NO_REQUEST)
+    values = step.cohort.latency if slo.metric == "latency_seconds" else step.cohort.ttft
+    share, offered = ratio(values <= slo.limit), len(step.cohort) / step.window.seconds
+    return replace(
+        share,
+        value=share.value * offered,
+        low=share.low * offered,
+        high=share.high * offered,
+        method=f"{share.method} × offered rate",
+    )
+
+
+def _times(step: MeasuredStep) -> list[Reading]:
+    if not len(step.cohort):
+        return missing(TIMES, NO_REQUEST)
+    latency = step.cohort.latency
+    return [
+        *_spread("latency_seconds", latency, step),
+        Reading("latency_seconds", "max", _largest(latency, step.failures)),
+        *_first_chunk(step),
+        *_gaps(step),
+        *_per_token(step),
+    ]
+
+
+def _spread(metric: str, values: FloatArray, step: MeasuredStep) -> list[Reading]:
+    """Give percentiles and mean of one time per request."""
+    percentiles = [
+        Reading(metric, stat, percentile(values, share, step.failures))
+        for stat, share in SHARES.items()
+    ]
+    return [*percentiles, Reading(metric, "mean", _finite_mean(values, step.failures))]
+
+
+def _finite_mean(values: FloatArray, failures: str) -> Estimate:
+    """Average what is finite; what failed has no upper bound, and so has the mean."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == len(values):
+        return mean(values)
+    if not len(finite):
+        return Estimate(
+            n=len(values), low=math.inf, high=math.inf, quality=f"not estimable: {failures}"
+        )
+    return replace(mean(finite), high=math.inf).flagged(f"mean of good answers, {failures}")
+
+
+def _largest(values: FloatArray, failures: str) -> Estimate:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return Estimate(n=len(values), quality=f"not estimable: {failures}")
+    found = Estimate(value=float(finite.max()), n=len(values))
+    return (
+        found if len(finite) == len(values) else found.flagged(f"largest good answer, {failures}")
+    )
+
+
+def _first_chunk(step: MeasuredStep) -> list[Reading]:
+    if np.isnan(step.cohort.first[step.cohort.success]).all() and step.cohort.success.any():
+        return missing(["ttft_seconds"], "no answer came in chunks")
+    return _spread("ttft_seconds", step.cohort.ttft, step)
+
+
+def _gaps(step: MeasuredStep) -> list[Reading]:
+    good = step.cohort.success
+    gaps, owner = step.cohort.chunks.gaps()
+    kept = good[owner]
+    gaps, owner = gaps[kept], owner[kept]
+    if not len(gaps):
+        return missing(["itl_seconds"], "no good answer had two chunks")
+    failed = np.flatnonzero(~good)
+    each = max(1, round(len(gaps) / len(np.unique(owner))))
+    values = np.concatenate([gaps, np.full(len(failed) * each, np.inf)])
+    clusters = np.concatenate([owner, np.repeat(failed, each)])
+    found = Clustered(values, clusters, step.seed).estimates(tuple(SHARES.values()), step.failures)
+    readings = [
+        Reading("itl_seconds", stat, each)
+        for stat, each in zip((*SHARES, "mean"), found, strict=True)
+    ]
+    if len(failed):
+        readings[-1] = replace(
+            readings[-1], estimate=found[-1].flagged(f"mean of good answers, {step.failures}")
+        )
+    return readings
+
+
+def _per_token(step: MeasuredStep) -> list[Reading]:
+    log = step.cohort
+    good = log.success & ~np.isnan(log.first) & (log.output_tokens >= 2)
+    if not good.any():
+        return missing(["tpot_seconds"], "no good answer had chunks and two output tokens or more")
+    times = np.full(len(log), np.inf)
+    times[good] = (log.last[good] - log.first[good]) / (log.output_tokens[good] - 1)
+    return _spread("tpot_seconds", times[good | ~log.success], step)
+
+
+def _flagged(reading: Reading, step: MeasuredStep) -> Reading:
+    """Mark a time of an over-saturated step, and one that the client can hardly resolve."""
+    reasons = []
+    if reading.metric in WAITING and step.saturation.over:
+        reasons.append(OVER_SATURATED)
+    if reading.estimate.value < RESOLUTION_FACTOR * step.resolution_seconds:
+        reasons.append(
+            f"under ten times the client's resolution of {step.resolution_seconds:.2g} s"
+        )
+    return replace(reading, estimate=reading.estimate.flagged(*reasons))
+
+
+def _tokens(step: MeasuredStep) -> list[Reading]:
+    good = step.cohort.only(step.cohort.success)
+    silent = "the server reported no token counts"
+    counts = {"output_tokens": good.output_tokens, "input_tokens": good.input_tokens}
+    known = {name: values[~np.isnan(values)] for name, values in counts.items()}
+    return [
+        Reading("output_tokens_per_second", "value", _token_rate(step)),
+        *(
+            Reading(name, "mean", mean(values) if len(values) else Estimate.missing(silent))
+            for name, values in known.items()
+        ),
+        plain(
+            "cached_token_ratio",
+            _cached(good.cached_tokens, good.input_tokens),
+            silent,
+            n=len(good),
+        ),
+    ]
+
+
+def _cached(cached: FloatArray, received: FloatArray) -> float | None:
+    known = ~np.isnan(cached) & ~np.isnan(received)
+    total = float(received[known].sum())
+    return float(cached[known].sum()) / total if total > 0 else None
+
+
+def _token_rate(step: MeasuredStep) -> Estimate:
+    times, weights = token_events(step.log)
+    if not len(times):
+        return Estimate.missing("no answer had chunks or a token count")
+    inside = step.window.holds(times)
+    edges = step.window.blocks(TOKEN_BLOCKS)
+    per_block, _ = np.histogram(times[inside], bins=edges, weights=weights[inside])
+    found = mean(per_block / (step.window.seconds / TOKEN_BLOCKS))
+    return replace(found, method="t over ten blocks", n=int(inside.sum()))
+
+
+def _concurrency(step: MeasuredStep) -> list[Reading]:
+    left = np.where(np.isnan(step.log.ended), max(step.drained_at, step.window.end), step.log.ended)
+    counted = {
+        "requests_in_flight": occupancy(step.log.sent, left, step.window),
+        "requests_in_system": occupancy(step.log.planned, left, step.window),
+    }
+    return [
+        plain(name, value, "", stat, n=len(step.log))
+        for name, found in counted.items()
+        for stat, value in (("mean", found.mean), ("max", found.maximum))
+    ]
+
+
+def _sends(step: MeasuredStep) -> list[Reading]:
+    resolution = None if math.isnan(step.resolution_seconds) else step.resolution_seconds
+    return [
+        *_lag(step.cohort.dispatch_lag),
+        _late(step),
+        plain("client_resolution_seconds", resolution, SILENT_CLIENT),
+    ]
+
+
+def _client(step: MeasuredStep) -> list[Reading]:
+    client = step.client
+    loop: Mapping[str, Any] = client.get("event_loop_lag_seconds") or {}
+    return [
+        plain("client_cpu_ratio", _cpu_ratio(client), SILENT_CLIENT),
+        *(
+            plain("event_loop_lag_seconds", loop.get(stat), SILENT_CLIENT, stat)
+            for stat in ("p50", "p99", "max")
+        ),
+        plain("client_backlog", client.get("backlog_max"), SILENT_CLIENT, "max"),
+        plain("client_suspended_seconds", client.get("suspended_seconds"), SILENT_CLIENT),
+    ]
+
+
+def _lag(lags: FloatArray) -> Sequence[Reading]:
+    if not len(lags):
+        return missing(["dispatch_lag_seconds"], NO_REQUEST)
+    unsent = f"{100 * np.isinf(lags).mean():.3g} % of requests were never sent"
+    return [
+        Reading("dispatch_lag_seconds", "p50", percentile(lags, 0.5, unsent)),
+        Reading("dispatch_lag_seconds", "p99", percentile(lags, 0.99, unsent)),
+        Reading("dispatch_lag_seconds", "max", _largest(lags, unsent)),
+    ]
+
+
+def _late(step: MeasuredStep) -> Reading:
+    label = label_of({"later_than_seconds": f"{step.late_after_seconds:.6g}"})
+    late = step.cohort.dispatch_lag > step.late_after_seconds
+    return Reading(
+        "late_ratio", "value", ratio(late) if len(late) else Estimate.missing(NO_REQUEST), label
+    )
+
+
+def _cpu_ratio(client: Mapping[str, Any]) -> float | None:
+    used, wall = client.get("cpu_seconds"), client.get("wall_seconds")
+    return None if used is None or not wall else float(used) / float(wall)

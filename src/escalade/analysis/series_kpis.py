@@ -1,0 +1,217 @@
+"""KPIs of a step that come from the samples of service, node, monitoring and GPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from escalade.analysis.agreement import agreement_of
+from escalade.analysis.intervals import Estimate
+from escalade.analysis.readings import Reading, label_of, missing, plain
+from escalade.analysis.series import Track
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from escalade.analysis.steps import MeasuredStep
+
+CPU_SECONDS = "escalade_process_cpu_seconds_total"
+MEMORY_BYTES = "escalade_process_resident_memory_bytes"
+NODE_CPU_SECONDS = "node_cpu_seconds_total"
+IDLE_MODES = ("idle", "iowait", "steal")
+MEMORY_TOTAL = "node_memory_MemTotal_bytes"
+MEMORY_AVAILABLE = "node_memory_MemAvailable_bytes"
+
+CANONICAL = {
+    "queue_length": ("queue_length", "requests_waiting"),
+    "requests_running": ("requests_running",),
+    "server_output_tokens_per_second": ("output_tokens_total",),
+    "server_input_tokens_per_second": ("input_tokens_total",),
+    "server_requests_per_second": ("requests_total",),
+}
+"""KPI to the recipe's names of the metric that it is made of."""
+
+GPU_METRICS = {
+    "gpu_utilization_ratio": "escalade_gpu_utilization_ratio",
+    "gpu_memory_used_bytes": "escalade_gpu_memory_used_bytes",
+    "gpu_power_watts": "escalade_gpu_power_watts",
+}
+GPU_LABELS = ("index", "uuid")
+
+
+def series_readings(step: MeasuredStep) -> list[Reading]:
+    """Compute every KPI of the samples; what was not scraped is missing, with the reason."""
+    return [
+        _steal(step),
+        *_cpu("service_cpu_cores", "service", step),
+        *_gauge("service_memory_bytes", step.samples.tracks(MEMORY_BYTES, role="service"), step),
+        *_service_gauges(step),
+        *_service_counters(step),
+        _agreement(step),
+        *_node(step),
+        *_cpu("load_cpu_cores", "load", step),
+        *_cpu("prometheus_cpu_cores", "prometheus", step),
+        *_monitoring(step),
+        *_gpus(step),
+    ]
+
+
+def _steal(step: MeasuredStep) -> Reading:
+    why = "neither the client nor node_exporter reported it"
+    reported = step.client.get("steal_ratio")
+    if reported is not None:
+        return plain("steal_ratio", reported, why)
+    shares = _node_shares(step, ("steal",))
+    return plain("steal_ratio", None if shares is None else shares[0], why)
+
+
+def _cpu(metric: str, role: str, step: MeasuredStep) -> list[Reading]:
+    tracks = step.samples.tracks(CPU_SECONDS, role=role)
+    growth = step.samples.growth(tracks, step.window)
+    rates = step.samples.rates(tracks, step.window)
+    why = f'fewer than two samples of {CPU_SECONDS}{{role="{role}"}} in the window'
+    readings = [plain(metric, growth.rate if growth else None, why, "mean", len(rates))]
+    if metric == "service_cpu_cores":
+        largest = float(rates.max()) if growth and len(rates) else None
+        readings.append(plain(metric, largest, why, "max", len(rates)))
+    return readings
+
+
+def _gauge(
+    metric: str, tracks: Sequence[Track], step: MeasuredStep, label: str = "", what: str = ""
+) -> list[Reading]:
+    found = step.samples.gauge(tracks, step.window)
+    if found is None:
+        absent = Estimate.missing(f"no sample of {what or metric} in the window")
+        return [Reading(metric, stat, absent, label) for stat in ("mean", "max")]
+    average, largest, n = found
+    return [
+        Reading(metric, "mean", Estimate(value=average, n=n), label),
+        Reading(metric, "max", Estimate(value=largest, n=n), label),
+    ]
+
+
+def _raw_name(metric: str, step: MeasuredStep) -> str | None:
+    names = step.data.environment.get("metric_names") or {}
+    return next((names[name] for name in CANONICAL[metric] if names.get(name)), None)
+
+
+def _unmapped(metric: str) -> str:
+    return f"the recipe names no {' or '.join(CANONICAL[metric])}"
+
+
+def _service_gauges(step: MeasuredStep) -> list[Reading]:
+    readings = []
+    for metric in ("queue_length", "requests_running"):
+        raw = _raw_name(metric, step)
+        if raw is None:
+            readings += missing([metric], _unmapped(metric))
+        else:
+            readings += _gauge(metric, step.samples.tracks(raw), step, what=raw)
+    return readings
+
+
+def _service_counters(step: MeasuredStep) -> list[Reading]:
+    readings = []
+    for metric in CANONICAL:
+        if not metric.startswith("server_"):
+            continue
+        raw = _raw_name(metric, step)
+        if raw is None:
+            readings += missing([metric], _unmapped(metric))
+            continue
+        growth = step.samples.growth(step.samples.tracks(raw), step.window)
+        why = f"fewer than two samples of {raw} in the window"
+        readings.append(plain(metric, growth.rate if growth else None, why))
+    return readings
+
+
+def _agreement(step: MeasuredStep) -> Reading:
+    found = agreement_of(step)
+    return Reading("client_server_agreement_ratio", "value", found.estimate)
+
+
+def _node_shares(step: MeasuredStep, modes: Sequence[str]) -> tuple[float, float] | None:
+    """Give mean and largest share of CPU time spent in some modes."""
+    tracks = step.samples.tracks(NODE_CPU_SECONDS)
+    some = [track for track in tracks if track.labels.get("mode") in modes]
+    total, part = step.samples.growth(tracks, step.window), step.samples.growth(some, step.window)
+    if total is None or part is None or total.amount <= 0:
+        return None
+    rates, of_some = step.samples.rates(tracks, step.window), step.samples.rates(some, step.window)
+    largest = float("nan")
+    if len(rates) and len(rates) == len(of_some):
+        largest = float((of_some / np.where(rates > 0, rates, np.inf)).max())
+    return part.amount / total.amount, largest
+
+
+def _node(step: MeasuredStep) -> list[Reading]:
+    tracks = step.samples.tracks(NODE_CPU_SECONDS)
+    busy_modes = sorted({track.labels.get("mode", "") for track in tracks} - {*IDLE_MODES})
+    busy = _node_shares(step, busy_modes)
+    why = f"fewer than two samples of {NODE_CPU_SECONDS} in the window"
+    return [
+        plain("node_cpu_ratio", busy[0] if busy else None, why, "mean"),
+        plain("node_cpu_ratio", busy[1] if busy and not np.isnan(busy[1]) else None, why, "max"),
+        *_gauge("node_memory_used_bytes", _memory_used(step), step, what=MEMORY_AVAILABLE),
+    ]
+
+
+def _memory_used(step: MeasuredStep) -> list[Track]:
+    total = step.samples.summed(step.samples.tracks(MEMORY_TOTAL))
+    available = step.samples.summed(step.samples.tracks(MEMORY_AVAILABLE))
+    if total is None or available is None:
+        return []
+    both, of_total, of_available = np.intersect1d(total.times, available.times, return_indices=True)
+    return [Track({}, both, total.levels[of_total] - available.levels[of_available])]
+
+
+def _monitoring(step: MeasuredStep) -> list[Reading]:
+    if not step.targets:
+        return missing(
+            ["scrape_coverage_ratio", "scrape_gap_seconds"], "no sample of up in the whole cell"
+        )
+    found = step.samples.coverage(step.window, step.targets)
+    return [
+        *(
+            Reading(
+                "scrape_coverage_ratio",
+                "value",
+                Estimate(value=each.ratio, n=each.expected),
+                label_of(each.target),
+            )
+            for each in found
+        ),
+        *(
+            Reading(
+                "scrape_gap_seconds",
+                "max",
+                Estimate(value=each.largest_gap, n=each.received),
+                label_of(each.target),
+            )
+            for each in found
+        ),
+    ]
+
+
+def _gpus(step: MeasuredStep) -> list[Reading]:
+    if not step.data.environment.get("gpus"):
+        return [no_gpu(step.data.environment)]
+    readings = []
+    for metric, raw in GPU_METRICS.items():
+        tracks = step.samples.tracks(raw)
+        if not tracks:
+            readings += missing(
+                [metric], f"no sample of {raw}: the GPU does not offer it, or its exporter was away"
+            )
+        for track in tracks:
+            label = label_of({key: track.labels[key] for key in GPU_LABELS if key in track.labels})
+            readings += _gauge(metric, [track], step, label, raw)
+    return readings
+
+
+def no_gpu(environment: Mapping[str, Any]) -> Reading:
+    """Give the one row that says that there is no GPU, and why."""
+    why = str(environment.get("gpu_note") or "no GPU")
+    return Reading("gpu_utilization_ratio", "mean", Estimate.missing(why))

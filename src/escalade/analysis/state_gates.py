@@ -1,0 +1,112 @@
+"""Gates on the state of service and node: where one fails, the step is flagged."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from escalade.analysis.catalogue import SHARES
+from escalade.analysis.gate import Gate, at_most, passed
+from escalade.analysis.intervals import sample_floor
+from escalade.analysis.steadiness import DRIFT_LIMIT, MIN_COMPLETED_SHARE, drift, littles_law
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from escalade.analysis.gate import Found
+
+MAX_STEAL = 0.05
+DEFAULT_STAT = "p90"
+NO_REQUEST = "no request was planned in the window"
+
+
+def drained(found: Found) -> Gate:
+    """Check that every request ended before the drain timeout."""
+    said = found.step.outcome.get("drained")
+    if said is None:
+        return Gate("drained", "unknown", "the outcome does not say whether the step drained")
+    log = found.step.log
+    left = int((np.isnan(log.ended) & ~np.isnan(log.sent)).sum())
+    detail = "every request had ended before the drain timeout"
+    if not said:
+        detail = f"{left} requests had not ended at the drain timeout; they count as errors"
+    return Gate("drained", passed(bool(said)), detail)
+
+
+def steal(found: Found) -> Gate:
+    """Check that the hypervisor took at most 5 % of the CPU time."""
+    value = found.value("steal_ratio")
+    detail = "CPU steal is not known"
+    if value is not None:
+        detail = f"the hypervisor took {100 * value:.2g} % of the CPU time; 5 % are allowed"
+    return Gate("steal", at_most(value, MAX_STEAL), detail, value, MAX_STEAL, "ratio")
+
+
+def over_saturation(found: Found) -> Gate:
+    """Check that the backlog does not grow while answers fall behind arrivals."""
+    state = found.step.saturation
+    if math.isnan(state.completed_share):
+        return Gate("over_saturation", "unknown", NO_REQUEST, None, MIN_COMPLETED_SHARE, "ratio")
+    detail = (
+        f"{100 * state.completed_share:.3g} % of the arrivals were finished in the window and the "
+        f"backlog grew by {state.slope:.3g} [{state.low:.3g}, {state.high:.3g}] requests/s; "
+        "over-saturated means less than 97 % and an interval above 0"
+    )
+    share = state.completed_share
+    outcome = passed(not state.over)
+    return Gate("over_saturation", outcome, detail, share, MIN_COMPLETED_SHARE, "ratio")
+
+
+def sample_floor_gate(found: Found) -> Gate:
+    """Check that there are enough requests for the strictest percentile that is judged."""
+    judged = {slo.stat for slo in found.step.slos if slo.stat in SHARES} or {DEFAULT_STAT}
+    stat = max(judged, key=lambda name: sample_floor(SHARES[name]))
+    limit, n = sample_floor(SHARES[stat]), len(found.step.cohort)
+    enough = [name for name, share in SHARES.items() if sample_floor(share) <= n]
+    detail = (
+        f"{n} requests suffice for {', '.join(enough) or 'no percentile'}; {stat} needs {limit}"
+    )
+    return Gate("sample_floor", passed(n >= limit), detail, float(n), float(limit), "requests")
+
+
+def steadiness(found: Found) -> Gate:
+    """Check that latency did not move from the first half of the window to the second."""
+    moved = drift(found.step.cohort, found.step.window)
+    limit = 1 + DRIFT_LIMIT
+    if not moved.known:
+        detail = "too few answers to compare the halves of the window"
+        return Gate("steadiness", "unknown", detail, None, limit, "ratio")
+    detail = (
+        f"mean latency of the second half over the first is {moved.ratio:.3g} "
+        f"[{moved.low:.3g}, {moved.high:.3g}] (99 %); it drifts when 1 lies outside and the "
+        "change exceeds 10 %"
+    )
+    outcome = passed(not (moved.rises or moved.falls))
+    return Gate("steadiness", outcome, detail, moved.ratio, limit, "ratio")
+
+
+def littles_law_gate(found: Found) -> Gate:
+    """Check that requests in the system = arrival rate × mean time in it."""
+    step = found.step
+    law = littles_law(step.log, step.window, step.drained_at)
+    value = None if math.isnan(law.deviation) else law.deviation
+    detail = NO_REQUEST
+    if value is not None:
+        detail = (
+            f"requests in the system differ by {100 * value:.3g} % from arrival rate × mean time "
+            f"in it; {100 * law.tolerance:.3g} % are tolerated"
+        )
+    outcome = at_most(value, law.tolerance)
+    return Gate("littles_law", outcome, detail, value, law.tolerance, "ratio")
+
+
+STATE: tuple[Callable[[Found], Gate], ...] = (
+    drained,
+    steal,
+    over_saturation,
+    sample_floor_gate,
+    steadiness,
+    littles_law_gate,
+)

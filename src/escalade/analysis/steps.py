@@ -1,0 +1,173 @@
+"""A measured step with everything that its KPIs and gates are computed from."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from escalade.analysis.catalogue import SHARES, WAITING
+from escalade.analysis.intervals import quantile
+from escalade.analysis.series import Samples, targets_of
+from escalade.analysis.steadiness import Saturation, saturation
+from escalade.analysis.windows import Window, cohort, request_log, window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.windows import FloatArray, RequestLog
+
+LATE_SECONDS = 0.005
+LATE_SHARE = 0.05
+
+OUTCOME_WORDS = {
+    "service_failed": "the service failed",
+    "client_failed": "the load client failed",
+    "not_run": "not run",
+}
+
+
+def why_unmeasured(outcome: Mapping[str, Any]) -> str | None:
+    """Say why a step has no KPIs, or None when it was measured."""
+    kind = str(outcome.get("outcome"))
+    if kind == "measured":
+        return None if window_of(outcome) else "the step has no window"
+    words = OUTCOME_WORDS.get(kind, f"outcome {kind!r}")
+    cause = outcome.get("cause")
+    return f"{words}: {cause}" if cause else words
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """One step that was measured.
+
+    Attributes
+    ----------
+    data
+        The cell that it belongs to.
+    outcome
+        Its entry in windows.json.
+    window
+        The part that counts.
+    log
+        All its requests, warm-up included.
+    samples
+        Its samples.
+    targets
+        Targets that were ever scraped in this cell.
+    slos
+        What the step is held to; decides which sends are late.
+    """
+
+    data: CellData
+    outcome: Mapping[str, Any]
+    window: Window
+    log: RequestLog
+    samples: Samples
+    targets: Sequence[Mapping[str, str]]
+    slos: Sequence[Slo]
+
+    @property
+    def number(self) -> int:
+        """Number of the step, from 1."""
+        return int(self.outcome["step"])
+
+    @property
+    def target_qps(self) -> float:
+        """Rate asked for, in requests per second."""
+        return float(self.outcome["target_qps"])
+
+    @property
+    def drained_at(self) -> float:
+        """When nothing was in flight any more, or waiting for it ended."""
+        drained = self.outcome.get("drained_at")
+        return self.window.end if drained is None else float(drained)
+
+    @property
+    def client(self) -> Mapping[str, Any]:
+        """What the client reported about itself."""
+        return self.outcome.get("client") or {}
+
+    @property
+    def seed(self) -> tuple[int, ...]:
+        """Identity of the data, to draw resamples from."""
+        return zlib.crc32(self.data.name.encode()), self.data.repetition, self.number
+
+    @cached_property
+    def cohort(self) -> RequestLog:
+        """Requests planned inside the window."""
+        return cohort(self.log, self.window)
+
+    @cached_property
+    def saturation(self) -> Saturation:
+        """How the backlog moved."""
+        return saturation(self.log, self.window, self.drained_at)
+
+    @property
+    def failures(self) -> str:
+        """How many requests of the cohort failed, in words."""
+        return f"{100 * self.cohort.failures / len(self.cohort):.3g} % of requests failed"
+
+    @cached_property
+    def late_after_seconds(self) -> float:
+        """Dispatch lag from which on a send is late: max(5 ms, 5 % of the judged latency).
+
+        The judged latency is the smallest of the statistics that SLOs judge on
+        latency or time to first token, as measured; without such an SLO the
+        median latency.
+        """
+        judged = [
+            self._judged_value(slo.metric, slo.stat) for slo in self.slos if slo.metric in WAITING
+        ]
+        finite = [
+            value
+            for value in judged or [self._judged_value("latency_seconds", "p50")]
+            if math.isfinite(value)
+        ]
+        return max(LATE_SECONDS, LATE_SHARE * min(finite, default=0.0))
+
+    def _judged_value(self, metric: str, stat: str) -> float:
+        values: FloatArray = (
+            self.cohort.latency if metric == "latency_seconds" else self.cohort.ttft
+        )
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return math.nan
+        return float(values.mean()) if stat == "mean" else quantile(np.sort(values), SHARES[stat])
+
+    @cached_property
+    def resolution_seconds(self) -> float:
+        """Finest time that the client can tell apart; NaN when unknown."""
+        lags = self.cohort.dispatch_lag
+        own = [quantile(np.sort(lags), 0.5)] if len(lags) else []
+        loop = (self.client.get("event_loop_lag_seconds") or {}).get("p50")
+        known = [value for value in (*own, loop) if value is not None and math.isfinite(value)]
+        return max(known, default=math.nan)
+
+
+def measured_steps(data: CellData, slos: Sequence[Slo]) -> list[MeasuredStep]:
+    """Give the steps of a cell that were measured, in ascending order."""
+    interval = data.scrape_interval_seconds
+    outcomes = [outcome for outcome in data.steps if why_unmeasured(outcome) is None]
+    if not outcomes:
+        return []
+    targets = targets_of(Samples(data.series[data.series["metric"] == "up"], interval))
+    number = data.series["step"].to_numpy()
+    return [
+        MeasuredStep(
+            data=data,
+            outcome=outcome,
+            window=window,
+            log=request_log(data.requests, int(outcome["step"])),
+            samples=Samples(data.series[number == int(outcome["step"])], interval),
+            targets=targets,
+            slos=slos,
+        )
+        for outcome in outcomes
+        if (window := window_of(outcome)) is not None
+    ]

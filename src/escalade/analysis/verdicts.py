@@ -1,0 +1,106 @@
+"""Verdicts: PASS, FAIL, INCONCLUSIVE, INVALID or NOT_RUN for every objective.
+
+PASS and FAIL need the whole interval on one side of the limit and every gate
+that can invalidate passed. What the state of the service would have made look
+better or worse than it is, it can't decide: see `decisions`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from escalade.analysis.capacity import deployment_capacity, ladder_capacity
+from escalade.analysis.cell import Slo
+from escalade.analysis.decisions import cell_verdicts
+from escalade.analysis.gates import cell_gates
+from escalade.analysis.intervals import MIN_REPETITIONS
+from escalade.analysis.repetitions import deployment_verdicts
+from escalade.analysis.windows import window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from escalade.analysis.cell import CellData
+
+__all__ = ["Slo", "exit_code", "judge"]
+
+CONFIRMATION_SECONDS = 600.0
+"""A window from which on a verdict is more than exploratory."""
+CLOCK_SECONDS = 1e-3
+"""Unix times as floats are no finer than a fraction of a microsecond: lengths are not exact."""
+
+
+def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) -> dict[str, Any]:
+    """Judge a campaign.
+
+    Parameters
+    ----------
+    kpis
+        KPI rows of all cells, made with the same `slos`.
+    cells
+        What was measured, in the order of the plan.
+    slos
+        Objectives; those with `at_qps` count for the exit code.
+
+    Returns
+    -------
+    dict
+        Content of verdicts.json: note, exploratory, gates, slos, capacity.
+        Deployments with three repetitions or more have rows with cell None
+        beside those of their cells, and those are the ones that count.
+    """
+    gates: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
+    capacity: list[dict[str, Any]] = []
+    for group in _deployments(cells):
+        repeated = len(group) >= MIN_REPETITIONS
+        rows, fits = [], []
+        for cell in group:
+            mine = kpis[kpis["cell"] == cell.name]
+            checked = cell_gates(cell, mine, slos)
+            gates += checked
+            rows.append(cell_verdicts(cell, mine, checked, slos, counting=not repeated))
+            fits.append(ladder_capacity(mine, checked, slos))
+        joined = deployment_verdicts(rows, slos) if repeated else []
+        verdicts += [judged.row for each in rows for judged in each] + joined
+        capacity += [*fits, *([deployment_capacity(fits, slos)] if repeated else [])]
+    return {
+        "schema": 1,
+        "note": "this run only" if _once(cells) else None,
+        "exploratory": _exploratory(cells),
+        "gates": gates,
+        "slos": verdicts,
+        "capacity": capacity,
+    }
+
+
+def _deployments(cells: Sequence[CellData]) -> list[list[CellData]]:
+    """Group cells by deployment, in order of appearance; repetitions ascending."""
+    groups: dict[str, list[CellData]] = {}
+    for cell in cells:
+        groups.setdefault(cell.deployment, []).append(cell)
+    return [sorted(group, key=lambda cell: cell.repetition) for group in groups.values()]
+
+
+def _once(cells: Sequence[CellData]) -> bool:
+    return any(len(group) < MIN_REPETITIONS for group in _deployments(cells))
+
+
+def _exploratory(cells: Sequence[CellData]) -> bool:
+    windows = [window_of(outcome) for cell in cells for outcome in cell.steps]
+    lengths = [window.seconds for window in windows if window is not None]
+    return min(lengths, default=0.0) < CONFIRMATION_SECONDS - CLOCK_SECONDS
+
+
+def exit_code(verdicts: Mapping[str, Any]) -> int:
+    """Give the exit code that the verdicts call for.
+
+    1 when an objective that counts is missed; else 4 when one is undecided
+    (INCONCLUSIVE, INVALID or NOT_RUN); else 0.
+    """
+    counted = {row["verdict"] for row in verdicts["slos"] if row["counts"]}
+    if "FAIL" in counted:
+        return 1
+    return 4 if counted - {"PASS"} else 0

@@ -1,0 +1,268 @@
+"""Requests of a step as arrays, and what of them belongs to the window.
+
+A window is half-open, [start, end). The *cohort* of a window are the requests
+planned inside it, whatever became of them: latency, errors and goodput follow
+it. Completions and tokens belong to the window in which they happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from escalade.errors import NoDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+TIMES = ("planned_at", "sent_at", "first_chunk_at", "last_chunk_at", "ended_at")
+TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
+COLUMNS = ("step", "index", *TIMES, "chunk_offsets", "error", *TOKENS)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half-open piece of time, [start, end), in Unix seconds."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.end - self.start
+
+    def holds(self, times: FloatArray) -> BoolArray:
+        """Say for each time whether it lies inside; NaN does not."""
+        return (times >= self.start) & (times < self.end)
+
+    def blocks(self, number: int) -> FloatArray:
+        """Give the `number` + 1 edges of equal blocks."""
+        return np.linspace(self.start, self.end, number + 1)
+
+
+def window_of(outcome: Mapping[str, Any]) -> Window | None:
+    """Give the window of a step, or None when the step has none (it did not run to its end)."""
+    start, end = outcome.get("window_start"), outcome.get("window_end")
+    if start is None or end is None or not end > start:
+        return None
+    return Window(float(start), float(end))
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Chunk offsets of several requests, laid end to end.
+
+    Attributes
+    ----------
+    offsets
+        Seconds after each request's first chunk, all requests one after the other.
+    counts
+        Number of chunks of each request.
+    """
+
+    offsets: FloatArray
+    counts: IntArray
+
+    @classmethod
+    def of(cls, column: Iterable[Any]) -> Chunks:
+        """Flatten a column of lists; a request without chunks may hold None, NaN or []."""
+        lists = [row if hasattr(row, "__len__") else () for row in column]
+        counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+        if not counts.sum():
+            return cls(np.empty(0), counts)
+        return cls(np.concatenate(lists).astype(np.float64), counts)
+
+    @property
+    def owner(self) -> IntArray:
+        """Place of the request that each chunk belongs to."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def gaps(self) -> tuple[FloatArray, IntArray]:
+        """Give the times between neighbouring chunks of one request, and that request's place."""
+        owner = self.owner
+        within = owner[1:] == owner[:-1]
+        return np.diff(self.offsets)[within], owner[1:][within]
+
+
+@dataclass(frozen=True)
+class RequestLog:
+    """Requests as arrays, in the order in which they were planned.
+
+    Attributes
+    ----------
+    planned, sent, first, last, ended
+        Unix seconds; NaN where it never happened.
+    success
+        Whether the request was answered without error.
+    input_tokens, output_tokens, cached_tokens
+        From the server's usage; NaN where it gave none.
+    lists
+        Chunk offsets of each request, as stored.
+    """
+
+    planned: FloatArray
+    sent: FloatArray
+    first: FloatArray
+    last: FloatArray
+    ended: FloatArray
+    success: BoolArray
+    input_tokens: FloatArray
+    output_tokens: FloatArray
+    cached_tokens: FloatArray
+    lists: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.planned)
+
+    def only(self, mask: BoolArray) -> RequestLog:
+        """Keep the requests of `mask`."""
+        return RequestLog(**{field.name: getattr(self, field.name)[mask] for field in fields(self)})
+
+    @cached_property
+    def chunks(self) -> Chunks:
+        """Chunk offsets, flattened."""
+        return Chunks.of(self.lists)
+
+    @cached_property
+    def latency(self) -> FloatArray:
+        """Planned send to last byte, in seconds; infinite for a request that failed."""
+        return np.where(self.success, self.ended - self.planned, np.inf)
+
+    @cached_property
+    def ttft(self) -> FloatArray:
+        """Planned send to first chunk, in seconds; infinite where it failed or never came."""
+        came = self.success & ~np.isnan(self.first)
+        return np.where(came, self.first - self.planned, np.inf)
+
+    @cached_property
+    def dispatch_lag(self) -> FloatArray:
+        """Planned to actual send, in seconds; infinite for a request that was never sent."""
+        return np.where(np.isnan(self.sent), np.inf, self.sent - self.planned)
+
+    @property
+    def failures(self) -> int:
+        """Number of requests without a good answer."""
+        return int(len(self) - self.success.sum())
+
+
+def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
+    """Take the requests of one step, warm-up included, in planned order.
+
+    Raises
+    ------
+    NoDataError
+        When the table lacks a column that KPIs are computed from.
+    """
+    absent = [column for column in COLUMNS if column not in requests.columns]
+    if absent:
+        raise NoDataError(
+            f"the request log lacks the column(s) {', '.join(absent)}; it has "
+            f"{', '.join(map(str, requests.columns))}. It was not written by this version of "
+            "Escalade, or it was changed: `escalade replay` checks a campaign against its manifest."
+        )
+    mine = requests.loc[requests["step"].to_numpy() == step, list(COLUMNS)]
+    order = np.lexsort((mine["index"].to_numpy(), mine["planned_at"].to_numpy()))
+    mine = mine.iloc[order]
+    times = {name: _floats(mine[name]) for name in (*TIMES, *TOKENS)}
+    return RequestLog(
+        planned=times["planned_at"],
+        sent=times["sent_at"],
+        first=times["first_chunk_at"],
+        last=times["last_chunk_at"],
+        ended=times["ended_at"],
+        success=mine["error"].isna().to_numpy() & ~np.isnan(times["ended_at"]),
+        input_tokens=times["input_tokens"],
+        output_tokens=times["output_tokens"],
+        cached_tokens=times["cached_tokens"],
+        lists=mine["chunk_offsets"].to_numpy(dtype=object),
+    )
+
+
+def _floats(column: pd.Series[Any]) -> FloatArray:
+    return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def cohort(log: RequestLog, window: Window) -> RequestLog:
+    """Keep the requests planned inside the window."""
+    return log.only(window.holds(log.planned))
+
+
+def completions(log: RequestLog, window: Window) -> int:
+    """Count the good answers that ended inside the window, whenever they were planned."""
+    return int((log.success & window.holds(log.ended)).sum())
+
+
+def token_events(log: RequestLog) -> tuple[FloatArray, FloatArray]:
+    """Give when output tokens arrived, and how many at each time.
+
+    A request's tokens are spread evenly over its chunks. Without a count from
+    the server each chunk is one token; without chunks the tokens of a good
+    answer arrive at its end.
+    """
+    chunks = log.chunks
+    streamed = chunks.counts > 0
+    times = np.repeat(log.first, chunks.counts) + chunks.offsets
+    share = np.divide(log.output_tokens, chunks.counts, out=np.ones(len(log)), where=streamed)
+    weights = np.repeat(np.where(np.isnan(share), 1.0, share), chunks.counts)
+    whole = ~streamed & log.success & ~np.isnan(log.output_tokens)
+    return (
+        np.concatenate([times, log.ended[whole]]),
+        np.concatenate([weights, log.output_tokens[whole]]),
+    )
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """Number of requests somewhere over time: `counts[i]` from `times[i]` to `times[i + 1]`."""
+
+    times: FloatArray
+    counts: FloatArray
+
+    @property
+    def mean(self) -> float:
+        """Time-weighted mean."""
+        return float((self.counts * np.diff(self.times)).sum() / (self.times[-1] - self.times[0]))
+
+    @property
+    def maximum(self) -> float:
+        """Largest number that lasted longer than an instant."""
+        return float(self.counts[np.diff(self.times) > 0].max())
+
+    def block_means(self, number: int) -> FloatArray:
+        """Give the time-weighted means over `number` equal blocks."""
+        edges = np.linspace(self.times[0], self.times[-1], number + 1)
+        area = np.concatenate([[0.0], np.cumsum(self.counts * np.diff(self.times))])
+        means: FloatArray = np.diff(np.interp(edges, self.times, area)) / np.diff(edges)
+        return means
+
+
+def occupancy(entered: FloatArray, left: FloatArray, window: Window) -> Occupancy:
+    """Count the requests that have entered and not left, over the window.
+
+    Parameters
+    ----------
+    entered, left
+        Unix seconds, one pair per request. NaN in `entered`: it never was
+        there; NaN in `left`: it never left.
+    """
+    there = ~np.isnan(entered)
+    arrivals = entered[there]
+    departures = left[there & ~np.isnan(left)]
+    events = np.concatenate([arrivals, departures])
+    changes = np.concatenate([np.ones(len(arrivals)), -np.ones(len(departures))])
+    before = float(changes[events <= window.start].sum())
+    inside = (events > window.start) & (events < window.end)
+    order = np.argsort(events[inside], kind="stable")
+    times = np.concatenate([[window.start], events[inside][order], [window.end]])
+    counts = before + np.concatenate([[0.0], np.cumsum(changes[inside][order])])
+    return Occupancy(times, counts)
