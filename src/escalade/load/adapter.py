@@ -1,0 +1,280 @@
+"""All of locust that is touched, in one place.
+
+With `--escalade-step` the users of a locustfile, unchanged, follow the schedule:
+
+* `TaskSet.wait` ends an arrival and waits for the next one, in place of the wait time.
+* `DefaultTaskSet.on_start`, which runs after the user's own `on_start` and before
+  its first task, waits for the first one.
+* `environment.events.request` is wrapped: every request event becomes the record of
+  the arrival, and locust's own statistics count from the planned send.
+* `client.request` of each user is wrapped: the moment that a request leaves.
+
+Without the option nothing is touched. Beyond locust's documented interface this
+needs `User._state` and the run order of `DefaultTaskSet`; tests hold locust to both.
+"""
+
+# mypy: allow-untyped-calls, allow-untyped-decorators, allow-subclassing-any
+# (locust's events and gevent's resolver have no types)
+
+from __future__ import annotations
+
+import functools
+import logging
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+from gevent.hub import get_hub
+from gevent.resolver.thread import Resolver
+from locust import TaskSet, events
+from locust.event import EventHook
+from locust.exception import CatchResponseError, StopUser
+from locust.runners import LocalRunner
+from locust.user.task import (
+    LOCUST_STATE_RUNNING,
+    LOCUST_STATE_STOPPING,
+    LOCUST_STATE_WAITING,
+    DefaultTaskSet,
+)
+
+from escalade.errors import EscaladeError, InputError
+from escalade.load.clock import now
+from escalade.load.engine import Crew, Engine
+from escalade.load.faults import forget_tracebacks
+from escalade.load.plan import read_plan
+from escalade.load.schedule import read_rows
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Callable
+
+    from locust import User
+    from locust.env import Environment
+
+    from escalade.load.arrival import Arrival
+
+LOG = logging.getLogger(__name__)
+
+
+class RequestHook(EventHook):
+    """Stands before locust's request event: records each event, then passes it on.
+
+    Parameters
+    ----------
+    wrapped
+        The event's own hook, which keeps the listeners.
+    arrival
+        Gives the arrival that the caller works on, if any.
+    """
+
+    def __init__(self, wrapped: EventHook, arrival: Callable[[], Arrival | None]) -> None:
+        super().__init__()
+        self._wrapped = wrapped
+        self._arrival = arrival
+
+    def add_listener(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """Add a listener to the event."""
+        self._wrapped.add_listener(handler)
+        return handler
+
+    def remove_listener(self, handler: Callable[..., Any]) -> None:
+        """Remove a listener of the event."""
+        self._wrapped.remove_listener(handler)
+
+    def fire(self, *, reverse: bool = False, **meta: Any) -> None:
+        """Record a request that has ended; its time then counts from the planned send."""
+        at = now()
+        arrival = self._arrival()
+        if arrival is not None:
+            _record(arrival, at, meta)
+            meta["response_time"] = (at - arrival.planned) * 1000
+        self._wrapped.fire(reverse=reverse, **meta)
+        forget_tracebacks(meta.get("exception"))
+
+
+class OnceResolver(Resolver):
+    """Looks a name up once per step: a name server's time is not the service's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[Any, Any] = {}
+
+    def getaddrinfo(self, *args: Any, **options: Any) -> Any:
+        """Answer as `socket.getaddrinfo` does."""
+        key = (args, tuple(sorted(options.items())))
+        if key not in self._known:
+            self._known[key] = super().getaddrinfo(*args, **options)
+        return self._known[key]
+
+
+class Session:
+    """Connects one locust environment with the engine of its step.
+
+    Parameters
+    ----------
+    environment
+        Of locust.
+    plan
+        The file that `--escalade-step` names.
+
+    Raises
+    ------
+    InputError
+        When the plan or its schedule can't be read, or locust runs distributed.
+    """
+
+    def __init__(self, environment: Environment, plan: Path) -> None:
+        runner = environment.runner
+        if not isinstance(runner, LocalRunner):
+            raise InputError(
+                "--escalade-step drives one locust process: leave out --master, --worker "
+                "and --processes."
+            )
+        self.environment = environment
+        self._runner = runner
+        self.step, self._progress_file = read_plan(plan)
+        self._rows = read_rows(self.step.schedule, self.step.step)
+        self._spawned = Event()
+        self._driver: gevent.Greenlet | None = None
+        self.engine: Engine | None = None
+
+    def install(self) -> None:
+        """Put the step between locust and its users."""
+        random.seed(self.step.seed)  # locust draws a user's next task from it
+        get_hub().resolver = OnceResolver()
+
+        wait = self._waiting_method()
+        TaskSet.wait = wait  # type: ignore[method-assign]
+        DefaultTaskSet.on_start = wait  # type: ignore[method-assign]
+        hooks = self.environment.events
+        hooks.request = RequestHook(hooks.request, self.current)
+        hooks.user_error.add_listener(self._on_user_error)
+        hooks.test_start.add_listener(self._on_test_start)
+        hooks.spawning_complete.add_listener(lambda **_: self._spawned.set())
+        hooks.test_stop.add_listener(self._on_stop)
+        hooks.quitting.add_listener(self._on_stop)
+
+    def current(self) -> Arrival | None:
+        """Give the arrival that the calling greenlet works on, if any."""
+        return self.engine.current() if self.engine else None
+
+    def _waiting_method(self) -> Any:
+        def wait(tasks: TaskSet) -> None:  # only a function becomes a method of a class
+            self._wait(tasks)
+
+        return wait
+
+    def _wait(self, tasks: TaskSet) -> None:
+        """Take the place of `TaskSet.wait`, with its handling of a user's state."""
+        user = tasks.user
+        _raise_if_stopping(user)
+        if self.engine is None:
+            raise StopUser
+        self._watch_sends(user)
+        user._state = LOCUST_STATE_WAITING  # noqa: SLF001 - else locust can't stop it
+        self.engine.next_arrival(type(user).__name__)
+        _raise_if_stopping(user)
+        user._state = LOCUST_STATE_RUNNING  # noqa: SLF001
+
+    def _watch_sends(self, user: User) -> None:
+        client: Any = getattr(user, "client", None)
+        request = getattr(client, "request", None)
+        if callable(request) and "request" not in getattr(client, "__dict__", {"request": None}):
+            client.request = _stamped(request, self.current)
+
+    def _on_test_start(self, **_: Any) -> None:
+        crews = {
+            kind.__name__: Crew(kind.weight, functools.partial(self._spawn, kind.__name__))
+            for kind in self.environment.user_classes
+        }
+        self._spawned.clear()
+        self.engine = Engine(self.step, self._rows, crews, self._progress_file)
+        self._driver = gevent.spawn(self._drive, self.engine)
+
+    def _spawn(self, kind: str, count: int) -> list[gevent.Greenlet]:
+        return [user.greenlet for user in self._runner.spawn_users({kind: count})]
+
+    def _drive(self, engine: Engine) -> None:
+        self.environment.process_exit_code = 3
+        try:
+            self._spawned.wait()
+            engine.drive()
+        except gevent.GreenletExit:  # locust is stopping already
+            return
+        except EscaladeError as error:
+            LOG.error("%s", error)  # noqa: TRY400 - a message for the user, not a traceback
+        except Exception:
+            LOG.exception("The step broke off")
+        else:
+            self.environment.process_exit_code = 0  # failed requests are data
+        end = self._runner.stop if self.environment.web_ui else self._runner.quit
+        end()
+
+    def _on_user_error(self, exception: BaseException, **_: Any) -> None:
+        if self.engine:
+            self.engine.failed(exception)
+
+    def _on_stop(self, **_: Any) -> None:
+        """Write what there is: the end of the step, SIGTERM, Ctrl-C or the web page."""
+        if self.engine:
+            self.engine.finish("aborted")
+        if self._driver and self._driver is not gevent.getcurrent():
+            self._driver.kill(block=False)
+
+
+@events.init_command_line_parser.add_listener
+def _add_option(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--escalade-step",
+        metavar="FILE",
+        default="",
+        include_in_web_ui=False,
+        help="Send this step's requests at their planned times (escalade.load.plan).",
+    )
+
+
+@events.init.add_listener
+def _on_init(environment: Environment, **_: Any) -> None:
+    global _session  # noqa: PLW0603 - locust has one environment per process
+    plan = getattr(environment.parsed_options, "escalade_step", "")
+    if plan:
+        _session = Session(environment, Path(plan))
+        _session.install()
+
+
+_session: Session | None = None
+
+
+def session() -> Session | None:
+    """Give the session of this process; None when locust runs without a step."""
+    return _session
+
+
+def _record(arrival: Arrival, at: float, meta: dict[str, Any]) -> None:
+    arrival.records.send(arrival.row, at - (meta.get("response_time") or 0) / 1000)
+    arrival.received(meta.get("response_length") or 0)
+    status = getattr(meta.get("response"), "status_code", 0) or 0
+    failure = meta.get("exception")
+    if failure is not None and not isinstance(failure, BaseException):
+        failure = CatchResponseError(failure)
+    arrival.answered(at, status, failure)
+
+
+def _stamped(
+    request: Callable[..., Any], current: Callable[[], Arrival | None]
+) -> Callable[..., Any]:
+    @functools.wraps(request)
+    def stamped(*args: Any, **options: Any) -> Any:
+        arrival = current()
+        if arrival is not None:
+            arrival.sending()
+        return request(*args, **options)
+
+    return stamped
+
+
+def _raise_if_stopping(user: User) -> None:
+    if user._state == LOCUST_STATE_STOPPING:  # noqa: SLF001 - as `TaskSet.wait` does
+        raise StopUser

@@ -1,0 +1,66 @@
+"""One planned request on its way, and what its user notes about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from escalade.load.clock import now
+from escalade.load.faults import error_class
+
+if TYPE_CHECKING:
+    import gevent
+
+    from escalade.load.records import Records
+
+
+class RequestTimeoutError(TimeoutError):
+    """A request took longer than the step allows."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One planned request, in the hands of the user that sends it.
+
+    Parameters
+    ----------
+    records
+        Where its row is.
+    row
+        Index of the row.
+    planned
+        When it was to be sent, in `clock.now()`.
+    payload_id, input_tokens, output_tokens
+        What to send.
+    timeout
+        Ends it; set while it is in flight.
+    """
+
+    records: Records
+    row: int
+    planned: float
+    payload_id: int
+    input_tokens: int
+    output_tokens: int
+    timeout: gevent.Timeout | None = None
+
+    def sending(self) -> None:
+        """Note that its request leaves now."""
+        self.records.send(self.row, now())
+
+    def chunk(self) -> None:
+        """Note that a piece of the answer that carries a token came now."""
+        self.records.chunk(self.row, now())
+
+    def received(self, count: int) -> None:
+        """Note bytes of the answer's body."""
+        self.records.bytes_in[self.row] += count
+
+    def tokens(self, received: int | None, generated: int | None, cached: int | None) -> None:
+        """Note the server's own token counts: prompt, answer, prompt from cache."""
+        self.records.tokens(self.row, received, generated, cached)
+
+    def answered(self, at: float, status: int, failure: BaseException | None) -> None:
+        """Note the end of a request: its HTTP status (0 = none) and what was wrong."""
+        error = None if failure is None else error_class(failure, status)
+        self.records.end(self.row, at, status, error)

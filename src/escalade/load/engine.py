@@ -1,0 +1,362 @@
+"""Sends a step's requests at their planned times, whatever the service does.
+
+One greenlet follows the schedule and hands each arrival to an idle user; the pool
+of users grows when idle ones run short. This module knows greenlets but not locust:
+`adapter` puts locust's users on it.
+
+Latency counts from the planned send. A request that leaves late, since no user was
+idle or the machine was busy, keeps its planned time; nothing is dropped or moved.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import resource
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import ceil, inf, nan
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+
+from escalade.errors import InfrastructureError
+from escalade.files import write_json
+from escalade.load.arrival import Arrival, RequestTimeoutError
+from escalade.load.clock import Timer, now, unix_offset
+from escalade.load.faults import error_class
+from escalade.load.health import Heartbeat, Usage
+from escalade.load.plan import SCHEMA
+from escalade.load.pool import UserPool
+from escalade.load.progress import Progress
+from escalade.load.records import Records, write_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from escalade.load.plan import LoadStep
+    from escalade.load.schedule import PlannedRows
+
+LOG = logging.getLogger(__name__)
+
+WORKER = 0  # this engine is one process; its rows say so
+LEAD_SECONDS = 0.2  # from "all is ready" to the step's epoch
+READY_SECONDS = 10.0  # for the first users to become idle
+_SPARE_USERS = 10
+_LATENCY_GUESS_SECONDS = 1.5  # the first users last for rate x this
+_FIRST_USERS_MAX = 1000
+_IDLE_SHARE = 0.1  # below it the pool grows
+_BATCH = 10  # users made at once, about 1 ms
+_FILES_KEPT = 200  # descriptors that are not for connections
+_GARBAGE_SOON, _GARBAGE_NOW = 20_000, 100_000  # allocations in excess of frees
+_GARBAGE_GAP_SECONDS = 0.02
+
+
+@dataclass
+class Crew:
+    """The users of one class.
+
+    Parameters
+    ----------
+    weight
+        Share of the arrivals, relative to the other classes.
+    spawn
+        Starts that many more users; gives their greenlets.
+    pool
+        Where its idle users wait.
+    size
+        Users that live.
+    starting
+        Those of them that were never idle.
+    """
+
+    weight: float
+    spawn: Callable[[int], list[gevent.Greenlet]]
+    pool: UserPool[Arrival] = field(default_factory=UserPool)
+    size: int = 0
+    starting: int = 0
+
+    def is_short(self) -> bool:
+        """Say whether more users are needed for what waits and what may come."""
+        spare = max(_SPARE_USERS, self.size * _IDLE_SHARE)
+        return self.pool.idle + self.starting < self.pool.backlog + spare
+
+
+class Engine:
+    """Runs one step.
+
+    Parameters
+    ----------
+    step
+        What to run, and where the results go.
+    rows
+        Its part of the schedule.
+    crews
+        The user classes by name.
+    progress_file
+        Rewritten once a second while the step runs; None for none.
+    """
+
+    def __init__(
+        self,
+        step: LoadStep,
+        rows: PlannedRows,
+        crews: Mapping[str, Crew],
+        progress_file: Path | None = None,
+    ) -> None:
+        self.step = step
+        self.records = Records(rows)
+        self.epoch = nan
+        self._rows = rows
+        self._crews = crews
+        self._users: dict[gevent.Greenlet, Crew] = {}
+        self._starting: set[gevent.Greenlet] = set()
+        self._failed_starts = 0
+        self._in_flight: dict[gevent.Greenlet, Arrival] = {}
+        self._finished = 0
+        self._offset = unix_offset()
+        self._heartbeat = Heartbeat()
+        self._before: Usage | None = None
+        self._short = Event()
+        self._all_finished = Event()
+        self._closed = False
+        self._progress = Progress(progress_file, rows.plan, len(rows))
+
+    def drive(self) -> None:
+        """Run the step from the first user to the written files.
+
+        Raises
+        ------
+        InfrastructureError
+            When no user becomes ready, or a file can't be written.
+        """
+        helpers = [gevent.spawn(self._grow)]
+        try:
+            self._make_ready()
+            with _quiet_garbage():
+                self._begin()
+                helpers.append(gevent.spawn(self._heartbeat.run))
+                helpers.append(gevent.spawn(self._progress.run, self._figures))
+                self._follow_schedule()
+        finally:
+            gevent.killall(helpers)
+        self.finish("unfinished")
+
+    def finish(self, unfinished: str) -> None:
+        """Write what is recorded; rows without an end get the error `unfinished`.
+
+        The first call counts: later ones, and requests that end later, change nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        facts = self._facts()
+        self.records.close(unfinished)
+        table = self.records.table(self.step.repetition, WORKER, self.epoch, self._offset)
+        write_requests(self.step.requests_file, table)
+        write_json(self.step.client_file, facts)
+
+    def next_arrival(self, kind: str) -> None:
+        """Let the calling greenlet, a user, end its arrival and wait for the next one.
+
+        Parameters
+        ----------
+        kind
+            Name of the user's crew.
+        """
+        user = gevent.getcurrent()
+        crew = self._crews[kind]
+        self._release(user)
+        if user not in self._users:  # locust's own first user
+            self._admit(user, crew)
+        self._started(user)
+        arrival = crew.pool.take()
+        seconds = self.step.request_timeout_seconds
+        arrival.timeout = gevent.Timeout(
+            seconds, RequestTimeoutError(f"no end of the answer within {seconds} s")
+        )
+        self._in_flight[user] = arrival
+        arrival.timeout.start()
+
+    def current(self) -> Arrival | None:
+        """Give the arrival of the calling greenlet, or of the user that spawned it."""
+        greenlet = gevent.getcurrent()
+        while greenlet is not None and not self._closed:
+            arrival = self._in_flight.get(greenlet)
+            if arrival is not None:
+                return arrival
+            spawner = getattr(greenlet, "spawning_greenlet", None)
+            greenlet = spawner() if spawner else None
+        return None
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the calling user's task broke off with an exception."""
+        arrival = self.current()
+        if arrival is not None and self.records.errors[arrival.row] is None:
+            self.records.errors[arrival.row] = error_class(error, 0)
+
+    def _make_ready(self) -> None:
+        rate = self._rows.plan.target_qps
+        wanted = ceil(min(rate * _LATENCY_GUESS_SECONDS + _SPARE_USERS, _FIRST_USERS_MAX))
+        total = sum(crew.weight for crew in self._crews.values())
+        for crew in self._crews.values():
+            self._spawn(crew, ceil(wanted * crew.weight / total))
+        with gevent.Timeout(READY_SECONDS, False):  # noqa: FBT003 - gevent's "raise nothing"
+            while self._starting:
+                gevent.sleep(0.01)
+        if not any(crew.pool.idle for crew in self._crews.values()):
+            raise InfrastructureError(
+                f"No user of {', '.join(self._crews)} became ready within {READY_SECONDS:.0f} s: "
+                "see above for what its on_start raised or waits for."
+            )
+
+    def _begin(self) -> None:
+        self._offset = unix_offset()
+        self._before = Usage.read()
+        self.epoch = now() + LEAD_SECONDS
+        write_json(self.step.started_file, {"schema": SCHEMA, "started_at": self._unix(self.epoch)})
+
+    def _follow_schedule(self) -> None:
+        _, end = self._rows.plan.bounds("window")
+        with Timer() as timer:
+            for arrival, crew in zip(self._arrivals(), self._mix(), strict=True):
+                if arrival.planned > now():
+                    _collect_garbage(arrival.planned - now())
+                    timer.sleep_until(arrival.planned)
+                crew.pool.put(arrival)
+                if crew.is_short():
+                    self._short.set()
+            timer.sleep_until(self.epoch + end)
+        self._all_finished.wait(self.step.drain_timeout_seconds)
+
+    def _arrivals(self) -> Iterator[Arrival]:
+        columns = (
+            (self.epoch + self._rows.offset_seconds).tolist(),
+            self._rows.payload_id.tolist(),
+            self._rows.input_tokens.tolist(),
+            self._rows.output_tokens.tolist(),
+        )
+        for row, planned in enumerate(zip(*columns, strict=True)):
+            yield Arrival(self.records, row, *planned)
+
+    def _mix(self) -> list[Crew]:
+        """Share the arrivals among the crews by weight, the same for the same seed."""
+        crews = list(self._crews.values())
+        draw = random.Random(self.step.seed)
+        return draw.choices(crews, [crew.weight for crew in crews], k=len(self._rows))
+
+    def _grow(self) -> None:
+        limit = _most_users()
+        while True:
+            self._short.wait()
+            self._short.clear()
+            for crew in self._crews.values():
+                while len(self._users) < limit and crew.is_short():
+                    failed = self._failed_starts
+                    self._spawn(crew, _BATCH)
+                    gevent.sleep(0.001)
+                    if self._failed_starts > failed:
+                        gevent.sleep(0.2)  # a broken on_start must not take the whole core
+
+    def _spawn(self, crew: Crew, count: int) -> None:
+        for user in crew.spawn(count):
+            self._admit(user, crew)
+            self._starting.add(user)
+            crew.starting += 1
+
+    def _admit(self, user: gevent.Greenlet, crew: Crew) -> None:
+        self._users[user] = crew
+        crew.size += 1
+        user.rawlink(self._dismiss)
+
+    def _started(self, user: gevent.Greenlet) -> bool:
+        """Count a user as started; say whether it was not yet."""
+        if user not in self._starting:
+            return False
+        self._starting.discard(user)
+        self._users[user].starting -= 1
+        return True
+
+    def _dismiss(self, user: gevent.Greenlet) -> None:
+        """Forget a user whose greenlet has ended, in a task or before its first one."""
+        self._failed_starts += self._started(user)
+        self._users.pop(user).size -= 1
+        self._release(user)
+
+    def _release(self, user: gevent.Greenlet) -> None:
+        """End the arrival of a user, if it has one."""
+        arrival = self._in_flight.pop(user, None)
+        if arrival is None:
+            return
+        if arrival.timeout is not None:
+            arrival.timeout.close()
+        if self._closed:
+            return
+        self.records.leave(arrival.row, now())
+        self._finished += 1
+        self._progress.finished(
+            self.records.ended[arrival.row] - arrival.planned,
+            failed=self.records.errors[arrival.row] is not None,
+        )
+        if self._finished == len(self._rows):
+            self._all_finished.set()
+
+    def _figures(self) -> dict[str, Any]:
+        _, end = self._rows.plan.bounds("window")
+        return {
+            "sent": self._finished + len(self._in_flight),
+            "in_flight": len(self._in_flight),
+            "window_end": self._unix(self.epoch + end),
+            "now": self._unix(now()),
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        start, end = self._rows.plan.bounds("window")
+        began = self._before is not None
+        usage = Usage.read().since(self._before) if self._before else {}
+        return {
+            "schema": SCHEMA,
+            "started_at": self._unix(self.epoch) if began else None,
+            "window_start": self._unix(self.epoch + start) if began else None,
+            "window_end": self._unix(self.epoch + end) if began else None,
+            "drained_at": self._unix(now()) if began else None,
+            "drained": self._finished == len(self._rows),
+            "client": {
+                **usage,
+                "event_loop_lag_seconds": self._heartbeat.lag(),
+                "users": len(self._users),
+                "backlog_max": max(crew.pool.backlog_max for crew in self._crews.values()),
+                "suspended_seconds": self._heartbeat.suspended_seconds,
+            },
+        }
+
+    def _unix(self, at: float) -> float:
+        return at + self._offset
+
+
+def _most_users() -> float:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return inf if files == resource.RLIM_INFINITY else files - _FILES_KEPT
+
+
+@contextmanager
+def _quiet_garbage() -> Iterator[None]:
+    """Keep the collector from stopping all greenlets whenever it likes."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _collect_garbage(pause: float) -> None:
+    """Collect what a stream of failed requests leaves, in a pause of the schedule."""
+    waiting = gc.get_count()[0]
+    if waiting > _GARBAGE_NOW or (waiting > _GARBAGE_SOON and pause > _GARBAGE_GAP_SECONDS):
+        gc.collect(0)

@@ -1,0 +1,190 @@
+"""Runs one step of a ladder: starts the load generator, watches it, says what came of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+from escalade.files import read_json, tail, write_json
+from escalade.load.plan import SCHEMA, LoadStep, workload_file, write_plan
+from escalade.load.records import Records, write_requests
+from escalade.load.schedule import PlannedRows, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["LoadStep", "run_step"]
+
+_WATCH_SECONDS = 0.5
+_STOP_SECONDS = 3.0  # for the load generator to write what it has
+_START_SECONDS = 60.0  # of its start-up: imports on a busy machine, first users
+_END_SECONDS = 30.0  # of writing a large request log
+_CLIENT = (
+    "cpu_seconds",
+    "wall_seconds",
+    "cores",
+    "event_loop_lag_seconds",
+    "steal_ratio",
+    "users",
+    "backlog_max",
+    "suspended_seconds",
+)
+_TIMES = ("started_at", "window_start", "window_end", "drained_at")
+
+
+def run_step(
+    step: LoadStep, watch: Callable[[], str | None], progress: Path | None = None
+) -> dict[str, Any]:
+    """Send a step's requests and record what comes back.
+
+    Parameters
+    ----------
+    step
+        What to run and where to write.
+    watch
+        Called twice a second while the step runs, and once after it. A string says
+        that the service has failed and why: the step ends at once.
+    progress
+        Rewritten once a second with the live figures; None for none.
+
+    Returns
+    -------
+    dict
+        The outcome, as written to `outcome.json`: "measured"; "service_failed" with
+        the cause that `watch` gave; or "client_failed", when the load generator
+        died or hung, with the end of its log. Every row of the schedule has its row
+        in `requests-0.parquet` in each case. Requests that fail are data: a
+        service that refuses all of them is "measured".
+
+    Raises
+    ------
+    InputError
+        When the schedule, the step or the workload does not exist.
+    InfrastructureError
+        When a file can't be written.
+    """
+    rows = read_rows(step.schedule, step.step)
+    workload = workload_file(step.workload)
+    for file in (step.requests_file, step.outcome_file, step.started_file, step.client_file):
+        file.unlink(missing_ok=True)
+    plan = step.scratch / "plan.json"
+    write_plan(plan, step, progress)
+    with _client(step, plan, workload) as child:
+        outcome, cause = _supervise(child, watch, _longest(step, rows))
+    content = _outcome(step, rows, outcome, cause)
+    write_json(step.outcome_file, content)
+    return content
+
+
+@contextmanager
+def _client(step: LoadStep, plan: Path, workload: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the load generator; whatever happens, it has ended after the block."""
+    command = [sys.executable, "-m", "escalade.load.client", "--parent", str(os.getpid())]
+    if step.cpus:
+        command += ["--cpus", ",".join(map(str, step.cpus))]
+    command += ["--escalade-step", str(plan), "-f", str(workload), "--host", step.host.rstrip("/")]
+    command += ["--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
+    environment = {name: value for name, value in os.environ.items() if name[:7] != "LOCUST_"}
+    step.log.parent.mkdir(parents=True, exist_ok=True)
+    with step.log.open("ab") as log:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+    try:
+        yield child
+    finally:
+        _end(child)
+
+
+def _supervise(
+    child: subprocess.Popen[bytes], watch: Callable[[], str | None], longest: float
+) -> tuple[str, str | None]:
+    """Wait for the end of the step; give its outcome and the cause, if it has one."""
+    awake = 0.0  # a stopped driver (Ctrl-Z) must not take its own pause for a hang
+    seen = time.monotonic()
+    while True:
+        code = _wait(child, _WATCH_SECONDS)
+        if cause := watch():
+            return "service_failed", cause
+        if code is not None:
+            return ("measured", None) if code == 0 else ("client_failed", _describe(code))
+        awake += min(time.monotonic() - seen, 2 * _WATCH_SECONDS)
+        seen = time.monotonic()
+        if awake > longest:
+            return "client_failed", f"the load generator did not end within {longest:.0f} s"
+
+
+def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None) -> dict[str, Any]:
+    if step.client_file.exists() and step.requests_file.exists():
+        facts = read_json(step.client_file, "Report of the load generator")
+    else:
+        facts = _facts_of_lost_client(step, rows)
+        if outcome == "measured":
+            outcome, cause = "client_failed", "the load generator left no request log"
+    window = int(rows.in_window.sum())
+    client = facts.get("client", {})
+    return {
+        "schema": SCHEMA,
+        "step": step.step,
+        "target_qps": rows.plan.target_qps,
+        "arrivals": rows.plan.arrivals,
+        "outcome": outcome,
+        "cause": cause,
+        "log_tail": tail(step.log) if outcome == "client_failed" else [],
+        **{name: facts[name] for name in _TIMES},
+        "drained": facts["drained"],
+        "planned": {"warmup": len(rows) - window, "window": window},
+        "client": {name: client.get(name) for name in _CLIENT},
+    }
+
+
+def _facts_of_lost_client(step: LoadStep, rows: PlannedRows) -> dict[str, Any]:
+    """Write the log of a load generator that died with its memory: all rows are lost."""
+    started = None
+    if step.started_file.exists():
+        started = read_json(step.started_file, "Start of the load step")["started_at"]
+    records = Records(rows)
+    records.errors = ["aborted"] * len(rows)
+    table = records.table(step.repetition, 0, nan if started is None else started, 0.0)
+    write_requests(step.requests_file, table)
+    facts: dict[str, Any] = dict.fromkeys(_TIMES) | {"drained": False}
+    if started is not None:
+        start, end = rows.plan.bounds("window")
+        facts |= {"started_at": started}
+        facts |= {"window_start": started + start, "window_end": started + end}
+    return facts
+
+
+def _longest(step: LoadStep, rows: PlannedRows) -> float:
+    _, end = rows.plan.bounds("window")
+    return _START_SECONDS + end + step.drain_timeout_seconds + _END_SECONDS
+
+
+def _describe(code: int) -> str:
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"the load generator {how}"
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        if _wait(child, _STOP_SECONDS) is None:
+            child.kill()
+            child.wait()

@@ -1,0 +1,142 @@
+"""The chat endpoint of the truth server: tokens at known times, and streams that break."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from escalade.load.truth_clock import AsyncTimer
+    from escalade.load.truth_http import Exchange
+
+STREAMS = ("whole", "malformed", "truncated", "silent", "endless")
+_PIECE = " tok"
+_DONE = b"data: [DONE]\n\n"
+_FOREVER = 1e9
+_BREAKS_AFTER = 2  # tokens
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What a request asks for.
+
+    Parameters
+    ----------
+    words
+        Text of all messages.
+    max_tokens
+        Tokens to generate.
+    stream, include_usage, cache_prompt
+        As in OpenAI's and llama.cpp's interfaces.
+    """
+
+    words: str
+    max_tokens: int
+    stream: bool
+    include_usage: bool
+    cache_prompt: bool
+
+    @classmethod
+    def read(cls, body: bytes) -> ChatRequest:
+        """Read the body of a request.
+
+        Raises
+        ------
+        ValueError
+            When it is no JSON, or `messages` or `max_tokens` is missing or wrong.
+        """
+        try:
+            asked = json.loads(body)
+            return cls(
+                words=" ".join(str(message["content"]) for message in asked["messages"]),
+                max_tokens=int(asked["max_tokens"]),
+                stream=bool(asked.get("stream")),
+                include_usage=bool((asked.get("stream_options") or {}).get("include_usage")),
+                cache_prompt=bool(asked.get("cache_prompt", True)),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"messages or max_tokens: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """Generates tokens at known times.
+
+    Parameters
+    ----------
+    timer
+        Wakes it.
+    ttft_seconds
+        From the slot to the first token.
+    itl_seconds
+        Between tokens.
+    stream
+        How streams end, one of `STREAMS`.
+    """
+
+    timer: AsyncTimer
+    ttft_seconds: float
+    itl_seconds: float
+    stream: str
+
+    async def tokens(self, count: int) -> AsyncIterator[float]:
+        """Yield the time of each token, as it comes; without end if the stream is endless."""
+        first = time.monotonic() + self.ttft_seconds
+        for number in itertools.count() if self.stream == "endless" else range(count):
+            await self.timer.sleep_until(first + number * self.itl_seconds)
+            yield time.monotonic()
+
+    async def write(self, exchange: Exchange, request: ChatRequest, usage: dict[str, Any]) -> None:
+        """Stream an answer; `usage` counts along, and gets the time of the first token."""
+        exchange.start_stream()
+        exchange.send(_event({"role": "assistant", "content": None}))  # no token: a trap
+        async for at in self.tokens(request.max_tokens):
+            usage.setdefault("first_token", at)
+            usage["completion_tokens"] += 1
+            exchange.send(_event({"content": _PIECE}))
+            if usage["completion_tokens"] == _BREAKS_AFTER and await self._breaks(exchange):
+                return
+        if request.include_usage:
+            exchange.send(_sse({"choices": [], "usage": openai_usage(usage)}))
+        exchange.send(_DONE)
+        exchange.end_stream()
+
+    async def _breaks(self, exchange: Exchange) -> bool:
+        if self.stream == "malformed":
+            exchange.send(b"data: {not json\n\n")
+            exchange.end_stream()
+        elif self.stream == "truncated":
+            exchange.abort()
+        elif self.stream == "silent":
+            await self.timer.sleep_until(_FOREVER)
+        return self.stream in ("malformed", "truncated", "silent")
+
+
+def completion(usage: dict[str, Any]) -> bytes:
+    """Give the body of an answer that is not streamed."""
+    message = {"role": "assistant", "content": _PIECE * usage["completion_tokens"]}
+    choice = {"index": 0, "message": message, "finish_reason": "length"}
+    return json.dumps({"choices": [choice], "usage": openai_usage(usage)}).encode()
+
+
+def openai_usage(usage: dict[str, Any]) -> dict[str, Any]:
+    """Give the token counts in the words of the interface."""
+    return {
+        "prompt_tokens": usage["prompt_tokens"],
+        "completion_tokens": usage["completion_tokens"],
+        "total_tokens": usage["prompt_tokens"] + usage["completion_tokens"],
+        "prompt_tokens_details": {"cached_tokens": usage["cached_tokens"]},
+    }
+
+
+def _event(delta: dict[str, Any]) -> bytes:
+    return _sse({"choices": [{"index": 0, "delta": delta}]})
+
+
+def _sse(content: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(content)}\n\n".encode()

@@ -1,0 +1,260 @@
+"""A service whose true times are known: the instrument is calibrated against it.
+
+`python -m escalade.load.truth_server --port 0 --port-file F --log F.jsonl ...` serves
+
+* `POST /v1/chat/completions`: an answer of `max_tokens` tokens, the first after
+  `--ttft-seconds`, the others `--itl-seconds` apart, as a stream or whole;
+* `GET /health` and `GET /metrics` (Prometheus text format);
+* any other path: an answer after `--service-seconds`.
+
+At most `--slots` requests are served at once, the others wait in order: with
+`--service constant` an M/D/c queue under Poisson arrivals, with `exponential` an
+M/M/c queue. It can freeze, fail, die and break its streams. Every request leaves one
+line in the log with its times on CLOCK_MONOTONIC and in Unix seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from escalade.files import write_text
+from escalade.load.truth_chat import STREAMS, ChatModel, ChatRequest, completion
+from escalade.load.truth_clock import AsyncTimer
+from escalade.load.truth_http import Exchange, HttpProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+DIED = 3  # exit code of a death that was asked for
+_CHAT = "/v1/chat/completions"
+
+
+@dataclass
+class Counts:
+    """What `/metrics` shows."""
+
+    requests: int = 0
+    tokens: int = 0
+    cached: int = 0
+    processing: int = 0
+    deferred: int = 0
+
+    def page(self) -> bytes:
+        """Give the page in Prometheus' text format."""
+        rows = [
+            ("requests_total", "counter", "Requests that ended.", self.requests),
+            ("tokens_total", "counter", "Tokens generated.", self.tokens),
+            ("cached_prompt_tokens_total", "counter", "Prompt tokens seen before.", self.cached),
+            ("requests_processing", "gauge", "Requests in a slot.", self.processing),
+            ("requests_deferred", "gauge", "Requests waiting for a slot.", self.deferred),
+        ]
+        return "".join(
+            f"# HELP truth_{name} {what}\n# TYPE truth_{name} {kind}\ntruth_{name} {value}\n"
+            for name, kind, what, value in rows
+        ).encode()
+
+
+class TruthServer:
+    """The service; made inside a running asyncio loop.
+
+    Parameters
+    ----------
+    options
+        Of the command line.
+    log
+        Gets one JSON line per request, or None.
+    """
+
+    def __init__(self, options: argparse.Namespace, log: IO[str] | None) -> None:
+        self._options = options
+        self._log = log
+        self._counts = Counts()
+        self._draw = random.Random(options.seed)
+        self._timer = AsyncTimer()
+        self._model = ChatModel(
+            self._timer, options.ttft_seconds, options.itl_seconds, options.stream
+        )
+        self._slots = asyncio.Semaphore(options.slots or sys.maxsize)
+        self._unix_offset = time.time() - time.monotonic()
+        self._ready_at = time.monotonic() + options.start_delay_seconds
+        self._arrived = 0
+        self._prompts: set[str] = set()
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        ready = not self._options.never_ready and time.monotonic() >= self._ready_at
+        if exchange.path == "/metrics":
+            exchange.answer(200, self._counts.page(), "text/plain; version=0.0.4")
+        elif not ready:
+            exchange.answer(503, b'{"status": "loading"}')
+        elif exchange.path == "/health":
+            exchange.answer(200, b'{"status": "ok"}')
+        else:
+            await self._serve(exchange)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        self._arrived += 1
+        self._bring_about()
+        usage: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0}
+        fails = self._draw.random() < self._options.error_ratio
+        service = self._service_seconds()
+        status = 0  # no answer: the client went away
+        try:
+            if fails:
+                status = self._options.error_status
+                exchange.answer(status, b'{"error": "as asked for"}')
+            elif exchange.path == _CHAT:
+                status = await self._chat(exchange, usage)
+            else:
+                async with self._slot():
+                    await self._timer.sleep_until(time.monotonic() + service)
+                status = 200
+                exchange.answer(status, b'{"ok": true}')
+        finally:
+            self._counts.requests += 1
+            self._counts.tokens += usage["completion_tokens"]
+            self._write_line(exchange, status, usage)
+
+    def _bring_about(self) -> None:
+        """Die or freeze, as asked for; times count from the first request."""
+        options = self._options
+        if 0 < options.die_after_requests < self._arrived:
+            os._exit(DIED)
+        loop = asyncio.get_running_loop()
+        if self._arrived == 1 and options.die_after_seconds > 0:
+            loop.call_later(options.die_after_seconds, os._exit, DIED)
+        if self._arrived == 1 and options.freeze_seconds > 0:
+            loop.call_later(options.freeze_at_seconds, time.sleep, options.freeze_seconds)
+
+    def _service_seconds(self) -> float:
+        mean: float = self._options.service_seconds
+        if self._options.service == "exponential" and mean > 0:
+            return self._draw.expovariate(1 / mean)
+        return mean
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        self._counts.deferred += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._counts.deferred -= 1
+        self._counts.processing += 1
+        try:
+            yield
+        finally:
+            self._counts.processing -= 1
+            self._slots.release()
+
+    async def _chat(self, exchange: Exchange, usage: dict[str, Any]) -> int:
+        try:
+            request = ChatRequest.read(exchange.body)
+        except ValueError as error:
+            exchange.answer(400, json.dumps({"error": str(error)}).encode())
+            return 400
+        usage["prompt_tokens"] = len(request.words.split())
+        usage["cached_tokens"] = self._cached_tokens(request)
+        async with self._slot():
+            if request.stream:
+                await self._model.write(exchange, request, usage)
+            else:
+                async for at in self._model.tokens(request.max_tokens):
+                    usage.setdefault("first_token", at)
+                    usage["completion_tokens"] += 1
+                exchange.answer(200, completion(usage))
+        return 200
+
+    def _cached_tokens(self, request: ChatRequest) -> int:
+        seen = request.words in self._prompts
+        self._prompts.add(request.words)
+        cached = len(request.words.split()) if seen and request.cache_prompt else 0
+        self._counts.cached += cached
+        return cached
+
+    def _write_line(self, exchange: Exchange, status: int, usage: dict[str, Any]) -> None:
+        if self._log is None:
+            return
+        times = {
+            "arrival": exchange.arrival,
+            "first_token": usage.get("first_token"),
+            "end": time.monotonic(),
+        }
+        unix = {
+            f"{name}_unix": None if at is None else at + self._unix_offset
+            for name, at in times.items()
+        }
+        request_id = exchange.headers.get("x-request-id")
+        what = {"id": request_id, "path": exchange.path, "status": status}
+        tokens = {"tokens": usage["completion_tokens"], "cached": usage["cached_tokens"]}
+        self._log.write(json.dumps(what | times | unix | tokens) + "\n")
+        self._log.flush()  # a death must not take the truth along
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with options.log.open("w", encoding="utf-8") if options.log else nullcontext() as log:
+        truth = TruthServer(options, log)
+        listening = await loop.create_server(
+            lambda: HttpProtocol(truth.handle), options.host, options.port, backlog=4096
+        )
+        port = listening.sockets[0].getsockname()[1]
+        print(f"listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - its log
+        if options.port_file:
+            write_text(options.port_file, f"{port}\n")
+        await stop.wait()
+        listening.close()
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; every figure of 0 means never, none or no limit."""
+    parser = argparse.ArgumentParser(
+        prog="python -m escalade.load.truth_server", description="A service with known times."
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=0, help="0 takes a free one")
+    add("--port-file", type=Path, help="gets the port once it listens")
+    add("--log", type=Path, help="gets one JSON line per request")
+    add("--seed", type=int, default=0, help="of exponential times and errors")
+    add("--slots", type=int, default=0, help="requests served at once")
+    add("--service", choices=("constant", "exponential"), default="constant")
+    add("--service-seconds", type=float, default=0.0, help="(mean) time of a plain request")
+    add("--ttft-seconds", type=float, default=0.05, help="from the slot to the first token")
+    add("--itl-seconds", type=float, default=0.01, help="between tokens")
+    add("--stream", choices=STREAMS, default="whole", help="how streams end")
+    add("--error-ratio", type=float, default=0.0, help="share of requests that fail")
+    add("--error-status", type=int, default=500)
+    add("--start-delay-seconds", type=float, default=0.0, help="not ready before")
+    add("--never-ready", type=_flag, nargs="?", const=True, default=False)
+    add("--die-after-requests", type=int, default=0, help="dies at the next one")
+    add("--die-after-seconds", type=float, default=0.0, help="after the first request")
+    add("--freeze-at-seconds", type=float, default=0.0, help="after the first request")
+    add("--freeze-seconds", type=float, default=0.0, help="how long it answers nothing")
+    return parser.parse_args(argv)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes"):
+        return True
+    if text.lower() in ("0", "false", "no", ""):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(parse()))

@@ -1,0 +1,142 @@
+"""What a workload file needs: the request that is due, the parameters, the stream.
+
+A workload is a locustfile. In a step its tasks run once per planned arrival; under
+plain locust, without a step, they run as any locust task does, with made-up prompts.
+"""
+
+# mypy: allow-untyped-calls
+# (locust's responses have few types)
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from geventhttpclient.response import HTTPParseError
+
+from escalade.load import payloads
+from escalade.load.adapter import session
+from escalade.load.arrival import Arrival
+from escalade.load.clock import now
+from escalade.load.records import Records
+from escalade.load.schedule import PlannedRows, StepPlan
+from escalade.load.sse import MalformedStreamError, SseParser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from geventhttpclient.response import HTTPSocketResponse
+    from locust.contrib.fasthttp import ResponseContextManager
+
+DONE = "[DONE]"  # how OpenAI's protocol ends a stream
+_INPUT_TOKENS, _OUTPUT_TOKENS = 32, 16  # of a request outside a step
+_counter = itertools.count()
+
+
+def due() -> Arrival:
+    """Give the request that the calling task has to send.
+
+    Returns
+    -------
+    Arrival
+        With `payload_id`, `input_tokens`, `output_tokens`, and the methods that
+        note what locust's request event does not tell: `chunk`, `tokens`, `received`.
+    """
+    running = session()
+    arrival = running.current() if running else None
+    return arrival or _unplanned()
+
+
+def parameters() -> Mapping[str, Any]:
+    """Give the workload's parameters, as the campaign set them; empty outside a step."""
+    running = session()
+    return running.step.parameters if running else {}
+
+
+def prompt(request: Arrival) -> str:
+    """Make the prompt of a request: seeded, distinct, about `input_tokens` long."""
+    running = session()
+    seed = running.step.seed if running else 0
+    return payloads.prompt(seed, request.payload_id, request.input_tokens)
+
+
+def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:
+    """Give the headers of a request: its number, the connection, the campaign's own.
+
+    Parameters
+    ----------
+    request
+        Whose number becomes `X-Request-Id`: a server's log can be joined by it.
+    keep_alive
+        Whether the connection serves further requests. The parameters
+        `keep_alive` and `headers` of the campaign come first.
+    """
+    chosen = parameters()
+    keep = chosen.get("keep_alive", keep_alive)
+    return {
+        "X-Request-Id": str(request.payload_id),
+        "Connection": "keep-alive" if keep else "close",
+        **chosen.get("headers", {}),
+    }
+
+
+def json_events(response: ResponseContextManager, request: Arrival) -> Iterator[dict[str, Any]]:
+    """Yield the JSON of each server-sent event as it arrives, up to `[DONE]`.
+
+    A response that failed yields nothing. A stream that breaks off, never ends, or
+    is no such stream marks the response as failed; no exception leaves this.
+
+    Parameters
+    ----------
+    response
+        Of `client.request(..., stream=True, catch_response=True)`, inside its `with`.
+    request
+        Gets the bytes.
+    """
+    if not response.ok or response.status_code == 0:
+        return
+    try:
+        yield from _json_events(response.stream, request)
+    except (OSError, HTTPParseError, ValueError) as error:
+        response.failure(error)
+    finally:
+        response.release()
+
+
+def _json_events(stream: HTTPSocketResponse, request: Arrival) -> Iterator[dict[str, Any]]:
+    parser = SseParser()
+    done = False
+    for line in _lines(stream):
+        request.received(len(line))
+        for event in parser.feed(line):
+            if event.data == DONE:
+                done = True
+            elif isinstance(content := json.loads(event.data), dict):
+                yield content
+            else:
+                raise MalformedStreamError(f"an event is no JSON object: {event.data[:40]}")
+    parser.close()
+    if not done:
+        raise MalformedStreamError(f"the stream ended without {DONE}")
+
+
+def _lines(stream: HTTPSocketResponse) -> Iterator[bytes]:
+    """Read line by line, each as soon as it is there.
+
+    locust's own `iter_lines` waits for blocks of 1024 bytes, which adds 60 ms to the
+    time to first token of a slow stream.
+    """
+    while line := stream.readline(b"\n"):
+        yield line
+    if rest := stream.read():  # after the last line end
+        yield rest
+
+
+def _unplanned() -> Arrival:
+    plan = StepPlan(1, 1.0, 0.0, 1.0, "constant", _INPUT_TOKENS, _OUTPUT_TOKENS)
+    nothing = np.zeros(1, dtype=int)
+    rows = PlannedRows(plan, np.zeros(1), nothing > 0, nothing, nothing, nothing)
+    number = next(_counter)
+    return Arrival(Records(rows), 0, now(), number, _INPUT_TOKENS, _OUTPUT_TOKENS)

@@ -1,0 +1,1 @@
+"""Locustfiles to use as they are, or to copy and change."""

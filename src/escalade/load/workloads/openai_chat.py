@@ -1,0 +1,81 @@
+"""Workload: streaming chat completions of an OpenAI-compatible server.
+
+Every request has its own prompt and a fixed number of output tokens. Token counts
+are the server's (`usage`); the first chunk is the first event that carries content.
+
+Parameters
+----------
+model
+    Name sent with each request ("default").
+path
+    Of the endpoint ("/v1/chat/completions").
+body
+    Merged into the request; a null value removes a key, for servers that refuse
+    `ignore_eos` or `cache_prompt` ({}).
+keep_alive
+    Whether connections are used again (false: llama.cpp drops some that are).
+headers
+    Added to each request, as for an API key ({}).
+"""
+
+from typing import Any
+
+from locust import FastHttpUser, task
+
+from escalade.load.arrival import Arrival
+from escalade.load.workload import due, headers, json_events, parameters, prompt
+
+PATH = "/v1/chat/completions"
+
+
+class ChatUser(FastHttpUser):
+    """Sends one streaming chat request per arrival."""
+
+    connection_timeout = network_timeout = 3600.0  # the step's own timeout is shorter
+
+    @task
+    def chat(self) -> None:
+        """Ask, read the stream, note tokens and counts."""
+        request = due()
+        with self.client.post(
+            parameters().get("path", PATH),
+            name="chat",
+            json=_body(request),
+            headers=headers(request, keep_alive=False) | {"Accept-Encoding": "identity"},
+            stream=True,
+            catch_response=True,
+        ) as response:
+            for event in json_events(response, request):
+                if _carries_token(event):
+                    request.chunk()
+                if event.get("usage"):
+                    _note_usage(request, event["usage"])
+
+
+def _body(request: Arrival) -> dict[str, Any]:
+    chosen = parameters()
+    body = {
+        "model": chosen.get("model", "default"),
+        "messages": [{"role": "user", "content": prompt(request)}],
+        "max_tokens": request.output_tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "seed": request.payload_id % 2**31,
+        "cache_prompt": False,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **chosen.get("body", {}),
+    }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _carries_token(event: dict[str, Any]) -> bool:
+    deltas = [choice.get("delta") or {} for choice in event.get("choices") or []]
+    return any(delta.get("content") or delta.get("reasoning_content") for delta in deltas)
+
+
+def _note_usage(request: Arrival, usage: dict[str, Any]) -> None:
+    details = usage.get("prompt_tokens_details") or {}
+    request.tokens(
+        usage.get("prompt_tokens"), usage.get("completion_tokens"), details.get("cached_tokens")
+    )
