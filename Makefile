@@ -1,0 +1,50 @@
+# Everything runs in .venv, which is made from the lock file on first use.
+# PYTHON=/path/to/python3.12 chooses the Python to make it with.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PATHS := src tests scripts benchmarks envs
+WORKFLOW := Snakefile rules
+BOOTSTRAP = python=$$(PYTHON="$(PYTHON)" sh envs/find_python.sh) && "$$python" -P envs/bootstrap.py --venv "$(VENV)"
+
+.DEFAULT_GOAL := help
+.PHONY: help env env-dev tools demo test test-all check lock dag clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+env: ## Make the environment in .venv; at once when it fits the lock
+	@$(BOOTSTRAP)
+
+env-dev: ## The same, with what the tests need
+	@$(BOOTSTRAP) --dev
+
+tools: env ## Find Prometheus and node_exporter, or fetch them without root
+	@$(BIN)/escalade tools
+
+demo: env ## Run a real campaign on this machine and print the path of its report
+	@$(BIN)/escalade run config/config.yaml --profile profiles/local
+
+check: env-dev ## Lint and types: what takes seconds
+	$(BIN)/ruff check $(PATHS)
+	$(BIN)/ruff format --check $(PATHS)
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check $(WORKFLOW)
+	$(BIN)/snakemake --lint
+
+test: check ## All checks, and every test that is not slow
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: check ## All checks and all tests: fault tables, long campaigns
+	$(BIN)/python -m pytest
+
+lock: env-dev ## Pin the newest versions that fit pyproject.toml
+	$(BIN)/python envs/lock.py
+
+dag: env-dev ## Draw the rules into docs/rulegraph.mmd
+	$(BIN)/snakemake --rulegraph mermaid-js > docs/.rulegraph.mmd.tmp
+	mv docs/.rulegraph.mmd.tmp docs/rulegraph.mmd
+
+clean: ## Remove the environment, the tools and all caches; results stay
+	rm -rf .venv .tools .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
+	find src tests scripts envs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
