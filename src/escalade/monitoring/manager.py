@@ -361,15 +361,25 @@ def _not_up(missing: Mapping[Target, str], registry: Registry, timeout: float) -
 
 
 def _plain(configuration: str) -> Any:
-    return yaml.load(configuration, Loader=yaml.BaseLoader)  # noqa: S506 - strings only: safe
+    """Read YAML with every scalar as text, so that no reader's idea of types matters."""
+    try:
+        return yaml.load(configuration, Loader=yaml.BaseLoader)  # noqa: S506 - texts only: safe
+    except yaml.YAMLError:
+        return None
 
 
 def _holds(loaded: Any, wanted: Any) -> bool:
     """Tell whether `loaded` says all that `wanted` says; defaults may be added."""
     if isinstance(wanted, dict):
-        return all(_holds(loaded.get(key, []), value) for key, value in wanted.items())
+        return isinstance(loaded, dict) and all(
+            _holds(loaded.get(key, []), value) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
-        return len(loaded) == len(wanted) and all(map(_holds, loaded, wanted))
+        return (
+            isinstance(loaded, list)
+            and len(loaded) == len(wanted)
+            and all(map(_holds, loaded, wanted))
+        )
     return bool(loaded == wanted)
 
 

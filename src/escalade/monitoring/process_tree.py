@@ -119,6 +119,7 @@ class StepTree:
         self._members: dict[Identity, psutil.Process] = {}
         self._last: dict[Identity, _Reading] = {}
         self._ended_seconds = 0.0
+        self._cpu_seconds = 0.0
         self._allowance = Allowance(memory_share)
         self._proportional: int | None = None
 
@@ -134,12 +135,13 @@ class StepTree:
         now = self._settled_readings()
         self._keep_ended(now)
         self._last = now
+        self._count(now)
         living = [reading for reading in now.values() if reading.living]
         if not living:
             return None
         memory = self._proportional_bytes()
         return Usage(
-            cpu_seconds=self._ended_seconds + sum(it.own + it.inherited for it in now.values()),
+            cpu_seconds=self._cpu_seconds,
             memory_bytes=sum(it.resident for it in living) if memory is None else memory,
             memory_kind="rss" if memory is None else "pss",
             threads=sum(it.threads for it in living),
@@ -182,6 +184,11 @@ class StepTree:
         )
         self._ended_seconds += max(0.0, lost - gained)
         self._members = {identity: self._members[identity] for identity in now}
+
+    def _count(self, now: dict[Identity, _Reading]) -> None:
+        """Add up, to the clock tick: a counter that falls by 1e-16 has been reset to a reader."""
+        total = self._ended_seconds + sum(it.own + it.inherited for it in now.values())
+        self._cpu_seconds = max(self._cpu_seconds, round(total, 2))
 
     def _proportional_bytes(self) -> int | None:
         if self._allowance.due():
