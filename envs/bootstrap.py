@@ -22,6 +22,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+import tomllib
 import types
 import venv
 from pathlib import Path
@@ -116,7 +117,7 @@ class Environment:
             "dev": dev,
             "root": str(ROOT),
             "lock": _sha256(LOCKS[dev]),
-            "project": _sha256(ROOT / "pyproject.toml"),
+            "project": _project_sha256(),
         }
 
     def _made(self) -> dict[str, object]:
@@ -164,16 +165,24 @@ def _install(environment: Environment, pip: list[str], lock: Path) -> None:
     python = ["--python", str(environment.python)]
     itself = ["install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     try:
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as pin:
-            pin.write(pin_of("uv", lock.read_text(encoding="utf-8")))
-            pin.flush()
-            _run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", pin.name])
+        _install_uv(uv[0], pip, pin_of("uv", lock.read_text(encoding="utf-8")))
         _run([*uv, "sync", *python, "--require-hashes", str(lock)], settings)
         _run([*uv, *itself[:1], *python, *itself[1:]], settings)
     except BootstrapError as error:
         say(f"{error}\nuv could not do it; pip takes over, which takes longer.")
         _run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock)])
         _run([*pip, "--quiet", *itself])
+
+
+def _install_uv(uv: str, pip: list[str], pin: str) -> None:
+    with contextlib.suppress(OSError):
+        said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False)
+        if pin.startswith(f"uv=={(said.stdout.split() or ['', ''])[1]} "):
+            return
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
+        pinned.write(pin)
+        pinned.flush()
+        _run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", pinned.name])
 
 
 def pin_of(package: str, lock: str) -> str:
@@ -273,17 +282,31 @@ def _unpack_pip(into: Path) -> None:
 
 
 def _run(command: list[str], settings: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, env=settings, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command, env=settings, stdin=subprocess.DEVNULL, check=False, close_fds=False
+    )
     if done.returncode != 0:
         raise BootstrapError(f"`{' '.join(command[:6])} ...` exited with code {done.returncode}.")
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no other process makes an environment of this project."""
+    """Wait until no other process makes an environment of this project.
+
+    Installers inherit the lock: should this process be killed, the next one waits
+    for them before it begins anew.
+    """
     with (ROOT / "pyproject.toml").open("rb") as project:
+        os.set_inheritable(project.fileno(), True)  # noqa: FBT003
         fcntl.flock(project, fcntl.LOCK_EX)
         yield
+
+
+def _project_sha256() -> str:
+    """Hash what the installed metadata is made from, not the settings of linters."""
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    parts = {name: content.get(name) for name in ("project", "build-system")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
