@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(
             f"llama.cpp did not start ({error}); its own lines are above", SERVER_FAILED
         )
-    _say(f"listening on {server.listening_address} with {options.slots} slots")
+    _say(f"listening on {server.listening_address} with {options.slots} slot(s)")
     threading.Event().wait()
     return 0
 
