@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
-
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import tail, write_text
 from escalade.monitoring.archive import CONFIGURATION, DATA, open_archive, pack
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.faults import BadQueryError, PrometheusError, UnreachableError
-from escalade.monitoring.renderer import render
+from escalade.monitoring.renderer import render, says
 from escalade.runtime import tools
 from escalade.runtime.endpoints import free_port
 from escalade.runtime.launcher import StepSpec
@@ -323,7 +321,7 @@ def _take(state: PrometheusState, config: Path) -> None:
     with PrometheusClient(state.url) as client:
         client.reload()
         loaded = client.loaded_configuration()
-    if not _holds(_plain(loaded), _plain(config.read_text(encoding="utf-8"))):
+    if not says(loaded, config.read_text(encoding="utf-8")):
         raise PrometheusError(f"{state.url} goes on with another configuration than {config}.")
 
 
@@ -358,29 +356,6 @@ def _not_up(missing: Mapping[Target, str], registry: Registry, timeout: float) -
         f"{listed}\nSee the log of each one: it may have ended, or answer too late "
         "(a scrape may take one scrape interval)."
     )
-
-
-def _plain(configuration: str) -> Any:
-    """Read YAML with every scalar as text, so that no reader's idea of types matters."""
-    try:
-        return yaml.load(configuration, Loader=yaml.BaseLoader)  # noqa: S506 - texts only: safe
-    except yaml.YAMLError:
-        return None
-
-
-def _holds(loaded: Any, wanted: Any) -> bool:
-    """Tell whether `loaded` says all that `wanted` says; defaults may be added."""
-    if isinstance(wanted, dict):
-        return isinstance(loaded, dict) and all(
-            _holds(loaded.get(key, []), value) for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return (
-            isinstance(loaded, list)
-            and len(loaded) == len(wanted)
-            and all(map(_holds, loaded, wanted))
-        )
-    return bool(loaded == wanted)
 
 
 def _size(log: Path) -> int:

@@ -73,6 +73,19 @@ def render(registry: Registry, scrape_interval: float = 1.0) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=False)
 
 
+def says(loaded: str, wanted: str) -> bool:
+    """Tell whether a configuration says all that another says; more may be added.
+
+    Parameters
+    ----------
+    loaded
+        As Prometheus shows it, with its defaults.
+    wanted
+        As `render` gave it.
+    """
+    return _holds(_plain(loaded), _plain(wanted))
+
+
 def _groups(targets: Iterable[Target]) -> list[dict[str, Any]]:
     return [{"targets": [_Text(target.address)], **_labels(target)} for target in targets]
 
@@ -88,3 +101,26 @@ def _duration(milliseconds: int) -> str:
     """Spell a duration as Prometheus itself does, so that the two can be compared."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{seconds}s" * (seconds > 0) + f"{rest}ms" * (rest > 0)
+
+
+def _plain(configuration: str) -> Any:
+    """Read YAML with every scalar as text, so that no reader's idea of types matters."""
+    try:
+        return yaml.load(configuration, Loader=yaml.BaseLoader)  # noqa: S506 - texts only: safe
+    except yaml.YAMLError:
+        return None
+
+
+def _holds(loaded: Any, wanted: Any) -> bool:
+    """Tell whether `loaded` says all that `wanted` says; defaults may be added."""
+    if isinstance(wanted, dict):
+        return isinstance(loaded, dict) and all(
+            _holds(loaded.get(key, []), value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(loaded, list)
+            and len(loaded) == len(wanted)
+            and all(map(_holds, loaded, wanted))
+        )
+    return bool(loaded == wanted)
