@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,11 @@ LOCKS = {False: ROOT / "requirements.lock", True: ROOT / "requirements-dev.lock"
 OLDEST_PIP = (22, 3)
 """The first that can install into another environment."""
 
+_UNREACHABLE = re.compile(
+    "Connection refused|Network is unreachable|Name or service not known"
+    "|Temporary failure in name resolution|No route to host|timed out"
+)
+
 # What pip is told, and where uv looks for the same.
 UV_SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -51,6 +57,10 @@ UV_SETTINGS = {
 
 class BootstrapError(Exception):
     """The environment can't be made; the message says why and what to do."""
+
+
+class NetworkError(BootstrapError):
+    """No package index could be reached."""
 
 
 class Environment:
@@ -168,6 +178,8 @@ def _install(environment: Environment, pip: list[str], lock: Path) -> None:
         _install_uv(uv[0], pip, pin_of("uv", lock.read_text(encoding="utf-8")))
         _run([*uv, "sync", *python, "--require-hashes", str(lock)], settings)
         _run([*uv, *itself[:1], *python, *itself[1:]], settings)
+    except NetworkError:
+        raise
     except BootstrapError as error:
         say(f"{error}\nuv could not do it; pip takes over, which takes longer.")
         _run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock)])
@@ -283,10 +295,24 @@ def _unpack_pip(into: Path) -> None:
 
 def _run(command: list[str], settings: dict[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, env=settings, stdin=subprocess.DEVNULL, check=False, close_fds=False
+        command,
+        env=settings,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        close_fds=False,
     )
-    if done.returncode != 0:
-        raise BootstrapError(f"`{' '.join(command[:6])} ...` exited with code {done.returncode}.")
+    if done.returncode == 0:
+        return
+    if _UNREACHABLE.search(done.stderr) and "pip" in Path(command[1]).name:
+        raise NetworkError(
+            f"No package index can be reached ({_UNREACHABLE.findall(done.stderr)[-1]}).\n"
+            "It is needed once: try again where there is a network, or tell pip of a proxy or of "
+            "an index of your own (pip config set global.proxy ..., global.index-url ...)."
+        )
+    said = "\n".join(done.stderr.strip().splitlines()[-8:])
+    raise BootstrapError(f"{Path(command[0]).name} exited with code {done.returncode}:\n{said}")
 
 
 @contextlib.contextmanager
