@@ -42,8 +42,9 @@ lock: env-dev ## Pin the newest versions that fit pyproject.toml
 	$(BIN)/python envs/lock.py
 
 dag: env-dev ## Draw the rules into docs/rulegraph.mmd
-	$(BIN)/snakemake --rulegraph mermaid-js > docs/.rulegraph.mmd.tmp
-	mv docs/.rulegraph.mmd.tmp docs/rulegraph.mmd
+	@mkdir -p .snakemake
+	$(BIN)/snakemake --rulegraph mermaid-js > .snakemake/rulegraph.mmd
+	mv .snakemake/rulegraph.mmd docs/rulegraph.mmd
 
 clean: ## Remove the environment, the tools and all caches; results stay
 	rm -rf .venv .tools .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
