@@ -135,6 +135,7 @@ def start(
     ToolMissingError
         When there is no Prometheus on this machine.
     """
+    folder, log = folder.resolve(), log.resolve()  # the step has another working directory
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     config, data = folder / CONFIGURATION, folder / DATA
     write_text(config, render(registry, scrape_interval_seconds))

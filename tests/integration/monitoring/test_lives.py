@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,7 +22,6 @@ from escalade.runtime.local import LocalLauncher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conftest import Cell, Watched
 
@@ -149,6 +149,19 @@ def test_a_taken_port_is_left_to_its_owner(
     assert ports == []
     with PrometheusClient(state.url) as client:
         assert client.flags()["storage.tsdb.path"] == str(tmp_path / "data")
+
+
+def test_a_folder_may_be_relative_to_the_callers_own(
+    allocate: Callable[[str], AllocationState], tmp_path: Path
+) -> None:
+    here = Path(os.path.relpath(tmp_path))
+    allocation = allocate("relative")
+    state = manager.start(
+        LAUNCHER, allocation, folder=here / "own", registry=Registry(), log=here / "log"
+    )
+
+    assert state.data == str(tmp_path / "own" / "data")
+    assert (tmp_path / "log").stat().st_size > 0
 
 
 def test_taken_ports_without_end_are_an_error(

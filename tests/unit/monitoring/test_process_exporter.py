@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
@@ -19,9 +20,10 @@ from escalade.runtime.endpoints import free_port, wait_http
 from escalade.runtime.processes import own_identity
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     import pytest
+    from prometheus_client.metrics_core import Metric
     from prometheus_client.samples import Sample
 
 VALUES = {
@@ -138,3 +140,18 @@ def test_a_port_in_use_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
     assert code == 3
     assert f"127.0.0.1:{port} can't be had: Address already in use" in capfd.readouterr().err
+
+
+def test_the_stored_page_has_the_names_and_labels_of_today(tmp_path: Path) -> None:
+    note(tmp_path, "service")
+    stored = Path(__file__).parents[2] / "data" / "metrics" / "process_exporter.prom"
+
+    def shape(families: Iterable[Metric]) -> set[tuple[str, str, tuple[str, ...]]]:
+        return {
+            (family.type, sample.name, tuple(sorted(sample.labels)))
+            for family in families
+            for sample in family.samples
+        }
+
+    page = text_string_to_metric_families(stored.read_text(encoding="utf-8"))
+    assert shape(page) == shape(ProcessCollector(tmp_path).collect())
