@@ -1,0 +1,1 @@
+"""The report of a campaign: one offline page, made from results alone."""

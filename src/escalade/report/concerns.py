@@ -1,0 +1,249 @@
+"""What a reader has to know before believing a number: the warnings of the report.
+
+Each concern names the cell, the steps and the numbers it touches. Values that a
+short window simply can't give ("needs n ≥ 368") are no warning: they say so
+where the number would stand, and one note counts them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from escalade.report import words
+from escalade.report.data import FAILED, NOT_RUN
+from escalade.report.words import known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from escalade.report.data import CellFacts, ReportData, StepFacts
+
+FAILURE = "failure"
+WARNING = "warning"
+NOTE = "note"
+
+_CORE = (
+    *("latency_seconds", "arrival_rate_qps", "throughput_qps", "error_ratio"),
+    *("service_cpu_cores", "service_memory_bytes", "node_cpu_ratio", "scrape_coverage_ratio"),
+)
+"""Metrics that every campaign has: missing in all steps, they are no peculiarity of the service."""
+_VERBS = {"missing": "missing", "flagged": "to be read with care", "not estimable": "can't be had"}
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One warning: how grave, where, what, and where in the page the number stands."""
+
+    severity: str
+    where: str
+    text: str
+    anchor: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+def concerns(data: ReportData) -> list[Concern]:
+    """List everything that limits what the figures can be used for, gravest first."""
+    found = [*_campaign_concerns(data)]
+    for cell in data.facts:
+        found += _cell_concerns(cell)
+        found += _gate_concerns(cell, data)
+        found += _value_concerns(cell, data)
+    order = {FAILURE: 0, WARNING: 1, NOTE: 2}
+    return sorted(found, key=lambda concern: order[concern.severity])
+
+
+def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
+    if not data.cells:
+        yield Concern(FAILURE, "campaign", "No cell was measured; there is nothing to judge.")
+    elif data.kpis.empty:
+        yield Concern(
+            FAILURE,
+            "campaign",
+            "The KPI table is empty: every number below is missing for that reason.",
+        )
+    if data.exploratory:
+        yield Concern(NOTE, "campaign", _exploratory(data))
+    for name in data.stale:
+        yield Concern(
+            NOTE,
+            words.clean(name),
+            "Stale: this cell in the results folder was measured with another definition; "
+            "it is left out here.",
+        )
+
+
+def _exploratory(data: ReportData) -> str:
+    lengths = [
+        step.times["window_end"] - step.times["window_start"]
+        for cell in data.facts
+        for step in cell.steps
+    ]
+    finite = sorted({round(length) for length in lengths if math.isfinite(length)})
+    span = f"{finite[0]} to {finite[-1]}" if len(finite) > 1 else "".join(map(str, finite))
+    windows = f" (windows of {span} s)" if finite else ""
+    return (
+        f"Exploratory: the windows are too short to confirm anything{windows}. "
+        "A confirmation measures 600 s per step."
+    )
+
+
+def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
+    if not cell.finished:
+        yield Concern(
+            FAILURE,
+            cell.name,
+            words.sentence(f"the cell failed: {cell.cause or 'no cause was recorded'}"),
+            cell.anchor,
+            cell.log_tail,
+        )
+    if not cell.steps:
+        yield Concern(WARNING, cell.name, "No step was recorded for this cell.", cell.anchor)
+    for step in cell.steps:
+        if step.state == FAILED:
+            yield Concern(
+                FAILURE,
+                cell.name,
+                words.sentence(f"{_step(step)}: {_ending(step)}"),
+                cell.anchor,
+                step.log_tail if step.log_tail != cell.log_tail else (),
+            )
+    missed = [step for step in cell.steps if step.state == NOT_RUN]
+    if missed:
+        rates = words.listed([words.rate(step.target_qps) for step in missed])
+        numbers = words.steps([step.number for step in missed])
+        yield Concern(
+            WARNING,
+            cell.name,
+            words.sentence(f"{numbers} ({rates} requests/s) did not run: no numbers"),
+            cell.anchor,
+        )
+
+
+def _ending(step: StepFacts) -> str:
+    who = {
+        "service_failed": "the service failed",
+        "client_failed": "the load generator failed, so nothing is known about the service",
+    }.get(step.outcome, step.outcome.replace("_", " "))
+    return f"{who} ({step.cause})" if step.cause else who
+
+
+def _gate_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in data.gates:
+        outcome, gate = str(row.get("outcome")), words.clean(row.get("gate"))
+        # Why a step was not measured stands in the step's own concern.
+        if outcome in ("fail", "unknown") and gate != "step_measured" and _is_of(row, cell):
+            grouped.setdefault((outcome, gate), []).append(row)
+    for (outcome, gate), rows in grouped.items():
+        steps = [
+            int(known(row.get("step"))) for row in rows if math.isfinite(known(row.get("step")))
+        ]
+        invalidates = any(row.get("invalidates", True) for row in rows)
+        verb = "failed" if outcome == "fail" else "could not be judged"
+        so = ", which makes it INVALID" if invalidates and outcome == "fail" else ""
+        told = _gate_value(rows[0])
+        if len(rows) > 1:
+            told += "; the table of gates has the others"
+        text = f"gate {gate.replace('_', ' ')} {verb} in {_named(steps)}{so}: {told}"
+        yield Concern(
+            WARNING if invalidates else NOTE, cell.name, words.sentence(text), cell.anchor
+        )
+
+
+def _is_of(row: dict[str, Any], cell: CellFacts) -> bool:
+    return words.clean(row.get("cell")) == cell.name
+
+
+def _gate_value(row: dict[str, Any]) -> str:
+    """Say what a gate found, in its own sentence or in numbers."""
+    value, limit = known(row.get("value")), known(row.get("limit"))
+    detail = words.clean(row.get("detail") or "").rstrip(".")
+    if detail:
+        return f"{detail} (step {row.get('step')})"
+    if not math.isfinite(value):
+        return "no value"
+    scale = words.scale_for(words.clean(row.get("unit") or ""), (value, limit))
+    text = words.single(value, "", scale)
+    return (
+        f"{text} where {words.single(limit, '', scale)} is the limit"
+        if math.isfinite(limit)
+        else text
+    )
+
+
+def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
+    """Collect missing and flagged numbers: one concern per reason, one note for the floors."""
+    floors = 0
+    grouped: dict[tuple[str, str], _Numbers] = {}
+    for step in (None, *cell.steps):
+        if step is not None and not step.measured:
+            continue
+        number = step.number if step is not None else 0
+        for (metric, stat, label), estimate in data.estimates.get((cell.name, number), {}).items():
+            kind, _, reason = estimate.quality.partition(": ")
+            if kind == "not estimable" and reason.startswith("needs"):
+                floors += 1
+            elif kind != "ok":
+                for key in _reasons(kind, reason):
+                    grouped.setdefault(key, _Numbers()).add(metric, stat, label, number)
+    measured = [step.number for step in cell.steps if step.measured]
+    for (kind, reason), numbers in grouped.items():
+        partly = kind == "missing" and set(numbers.steps) != {*measured}
+        text = f"{numbers.named()} in {_named(numbers.steps)} {_VERBS.get(kind, kind)}: {reason}"
+        severity = WARNING if partly or _is_core(numbers, kind) else NOTE
+        yield Concern(severity, cell.name, words.sentence(text), cell.anchor)
+    if floors:
+        text = (
+            f"{words.counted(floors, 'percentile')} in the table would need more requests "
+            "than the windows have; the table says how many"
+        )
+        yield Concern(NOTE, cell.name, words.sentence(text), cell.anchor)
+
+
+@dataclass
+class _Numbers:
+    """Numbers of the KPI table that share a reason."""
+
+    stats: dict[str, dict[str, None]] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=list)
+
+    def add(self, metric: str, stat: str, label: str, step: int) -> None:
+        """Remember one number."""
+        name = " ".join(part for part in (stat if stat != "value" else "", label) if part)
+        self.stats.setdefault(metric, {})[name] = None
+        self.steps.append(step)
+
+    def named(self) -> str:
+        """Name them: "End-to-end latency (p50, p90) and Errors"."""
+        parts = []
+        for metric, names in self.stats.items():
+            inner = ", ".join(name for name in names if name)
+            parts.append(words.title(metric) + (f" ({inner})" if inner else ""))
+        return words.listed(parts)
+
+
+def _reasons(kind: str, reason: str) -> list[tuple[str, str]]:
+    """Split the reasons of a flag; figures in them differ by step and stand in the table."""
+    if kind != "flagged":
+        return [(kind, reason or kind)]
+    heads = [
+        re.split(r"(?: of)?[:,]? [\d.]", part)[0].split(": ")[0] for part in reason.split("; ")
+    ]
+    return [(kind, head) for head in dict.fromkeys(heads)]
+
+
+def _is_core(numbers: _Numbers, kind: str) -> bool:
+    return kind == "missing" and any(metric in _CORE for metric in numbers.stats)
+
+
+def _named(steps: list[int]) -> str:
+    """Name steps; step 0 stands for the whole cell."""
+    named = [step for step in steps if step]
+    return words.steps(named) if named else "the whole cell"
+
+
+def _step(step: StepFacts) -> str:
+    return f"step {step.number} ({words.rate(step.target_qps)} requests/s)"

@@ -1,0 +1,177 @@
+"""What is drawn against the arrival rate: points, lines, and the table behind them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from escalade.analysis.catalogue import WAITING
+from escalade.report import words
+from escalade.report.data import SATURATED, Estimate
+from escalade.report.tables import Table
+from escalade.report.words import NOTHING, known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.report.data import CellFacts, ReportData
+
+
+@dataclass(frozen=True)
+class Point:
+    """One repetition of one step, as it is drawn."""
+
+    step: int
+    target_qps: float
+    rate: float
+    repetition: int
+    state: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Line:
+    """One statistic over the steps of a deployment."""
+
+    label: str
+    points: tuple[Point, ...]
+    colour: str
+    marker: str
+    strong: bool = True
+    waiting: bool = False
+    """Whether the time in the queue is part of it: over-saturated steps then have no steady value."""
+
+    @property
+    def drawn(self) -> list[Point]:
+        """The points that have a value."""
+        return [point for point in self.points if point.estimate.known]
+
+    @property
+    def steady(self) -> list[Point]:
+        """The points whose value means something beyond its window."""
+        return [point for point in self.drawn if not self.is_unsteady(point)]
+
+    def is_unsteady(self, point: Point) -> bool:
+        """Tell whether a point's value is a function of time."""
+        return self.waiting and point.state == SATURATED
+
+    def middle(self) -> list[tuple[float, float]]:
+        """Give (rate, value) per step: the median over repetitions, unsteady values left out."""
+        targets = sorted({point.target_qps for point in self.steady})
+        alike = [[p for p in self.steady if p.target_qps == target] for target in targets]
+        return [
+            (
+                statistics.median(point.rate for point in points),
+                statistics.median(point.estimate.value for point in points),
+            )
+            for points in alike
+        ]
+
+
+def judged_stat(data: ReportData, metric: str) -> str:
+    """Give the statistic of `metric` that an SLO judges, counting ones first; p90 otherwise."""
+    rows = [row for row in data.slos if row.get("metric") == metric]
+    rows.sort(key=lambda row: not row.get("counts"))
+    named = [str(row.get("stat")) for row in rows if words.percentile(str(row.get("stat")))]
+    return next((stat for stat in named if stat != "p50"), "p90")
+
+
+def line_of(
+    data: ReportData,
+    cells: Sequence[CellFacts],
+    metric: str,
+    stat: str | None = None,
+    *,
+    label: str | None = None,
+    colour: str,
+    marker: str = "o",
+    strong: bool = True,
+) -> Line:
+    """Collect one statistic over all steps of a deployment's cells; without `stat` the first."""
+    points = tuple(
+        Point(
+            step.number,
+            step.target_qps,
+            data.arrival_rate(cell.name, step),
+            cell.repetition,
+            step.state,
+            data.estimate(cell.name, step.number, metric, stat),
+        )
+        for cell in cells
+        for step in cell.steps
+    )
+    return Line(
+        label=stat or "" if label is None else label,
+        points=points,
+        colour=colour,
+        marker=marker,
+        strong=strong,
+        waiting=metric in WAITING,
+    )
+
+
+def limits_of(data: ReportData, metric: str, deployment: str) -> list[tuple[str, float]]:
+    """Give the limits (statistic, value) that SLOs set for a metric."""
+    found = {
+        (words.clean(row.get("stat")), known(row.get("limit"))): None
+        for row in data.slos
+        if row.get("metric") == metric and words.clean(row.get("deployment")) == deployment
+    }
+    return [(stat, limit) for stat, limit in found if math.isfinite(limit)]
+
+
+def highest_of(lines: Sequence[Line]) -> float:
+    """Give the largest value or bound that is drawn, NaN when there is none."""
+    values = [
+        bound
+        for line in lines
+        for point in line.steady or line.drawn
+        for bound in (point.estimate.value, point.estimate.high)
+        if math.isfinite(bound)
+    ]
+    return max(values, default=math.nan)
+
+
+def description(lines: Sequence[Line], unit: str) -> str:
+    """Say what the figure shows to somebody who can't see it."""
+    parts = []
+    for line in lines:
+        middle = line.middle()
+        if middle:
+            first, last = middle[0], middle[-1]
+            parts.append(
+                f"{line.label or 'the value'} goes from {words.single(first[1], unit)} at "
+                f"{words.plain(first[0])} requests/s to {words.single(last[1], unit)} at "
+                f"{words.plain(last[0])} requests/s"
+            )
+    shown = words.sentence("; ".join(parts) or "no steady step has a value")
+    return f"Against the arrival rate: {shown} The table below the figure has every value."
+
+
+def table_of(lines: Sequence[Line]) -> Table:
+    """Give every point in words, with the reason where there is none."""
+    columns = ("Step", "Target (/s)", "Arrival rate (/s)", "Repetition", "State")
+    rows = []
+    for place, point in enumerate(lines[0].points):
+        cells = [line.points[place].estimate for line in lines]
+        rows.append(
+            (
+                str(point.step),
+                words.rate(point.target_qps),
+                words.plain(point.rate),
+                str(point.repetition),
+                point.state,
+                *(_told(estimate) for estimate in cells),
+            )
+        )
+    names = tuple(line.label or "Value" for line in lines)
+    return Table((*columns, *names), tuple(rows))
+
+
+def _told(estimate: Estimate) -> str:
+    if not estimate.known:
+        return f"{NOTHING} ({estimate.reason})"
+    text = words.amount(estimate.value, estimate.low, estimate.high, estimate.unit)
+    return f"{text}, n = {words.plain(estimate.n, 0)}" if math.isfinite(estimate.n) else text

@@ -1,0 +1,237 @@
+"""The report as one HTML page that needs nothing else: no network, no script."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from escalade.report import words
+from escalade.report.concerns import NOTE, concerns
+from escalade.report.data import VALID
+from escalade.report.distribution import distribution_charts
+from escalade.report.ladder import latency_charts, throughput_charts
+from escalade.report.origin import identity, origin
+from escalade.report.story import run_of, summary
+from escalade.report.tables import (
+    absent_figures,
+    capacity_table,
+    gate_table,
+    kpi_tables,
+    objective,
+    slo_table,
+    whole_cell_table,
+)
+from escalade.report.timelines import timeline_charts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.drawing import Chart
+
+SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT_RUN": "–"}
+"""A sign beside each verdict: colour alone tells nothing to one reader in twelve."""
+
+_SHOWN_CONCERNS = 8
+_OPEN_CELLS = 2
+
+_CONTENTS = (
+    ("quality", "Data quality"),
+    ("summary", "Summary"),
+    ("latency", "Latency"),
+    ("throughput", "Throughput"),
+    ("distribution", "Distribution"),
+    ("timelines", "Timelines"),
+    ("figures", "Figures per step"),
+    ("provenance", "What ran"),
+)
+
+_METHODS = (
+    "Open loop: arrivals are drawn from the seed before the run, and a request is sent at its planned time whether or not earlier ones have come back. Latency counts from the planned send.",
+    "A window is half-open, on planned send times. Warm-up is apart and never counted. What was planned inside the window and did not come back until the drain ended is an error.",
+    "Throughput counts completions inside the window, whenever they were planned; goodput those within the objective.",
+    "Intervals are 95 % and describe this run's requests. A percentile below its sample floor is not printed (p90 needs 36 requests, p99 368).",
+    "PASS and FAIL need the interval on one side of the limit and every gate passed. INCONCLUSIVE says what would decide. INVALID names the gate that failed.",
+    "A step whose queue grows without end is over-saturated: its latency depends on how long one waits to measure it, so it has no percentile.",
+    "Missing is not zero: what was not measured is a dash with its reason, and a gap in a line.",
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Column of a table of estimates: the rate, and what is to be known of the step."""
+
+    text: str
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One field of the strip under the title."""
+
+    verdict: str
+    word: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Charts of one cell."""
+
+    title: str
+    charts: tuple[Chart, ...]
+    open: bool
+
+
+def render(data: ReportData) -> str:
+    """Make the report.
+
+    Parameters
+    ----------
+    data
+        Results of a campaign; cells may have failed, tables may be empty, and
+        what is missing is named on the page.
+
+    Returns
+    -------
+    str
+        One HTML document without external references. The same data gives the
+        same text: neither clock nor chance has a part in it.
+    """
+    page = _environment().get_template("page.html.j2")
+    return page.render(**_content(data))
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("escalade.report", package_path=""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _content(data: ReportData) -> dict[str, Any]:
+    found = concerns(data)
+    style = resources.files("escalade.report").joinpath("page.css").read_text("utf-8")
+    return {
+        "style": Markup(style),  # noqa: S704 - a file of this package
+        "symbols": SYMBOLS,
+        "contents": _CONTENTS,
+        "methods": _METHODS,
+        "head": {
+            "name": data.name,
+            "description": words.clean(data.campaign.get("description") or ""),
+            "identity": identity(data),
+            "strip": verdict_strip(data),
+            "version": _version(data),
+        },
+        "concerns": [c for c in found if c.severity != NOTE or not c.anchor],
+        "remarks": [c for c in found if c.severity == NOTE and c.anchor],
+        "shown_concerns": _SHOWN_CONCERNS,
+        "statements": summary(data),
+        "slos": _slos(data),
+        "marks": {step.state for cell in data.facts for step in cell.steps},
+        "latency": latency_charts(data),
+        "throughput": throughput_charts(data),
+        "spreads": _by_cell(data, distribution_charts(data)),
+        "timelines": _by_cell(data, timeline_charts(data)),
+        "kpis": [_kpis(cell, data) for cell in data.facts],
+        "capacity": capacity_table(data),
+        "gates": gate_table(data),
+        "gate_counts": _gate_counts(data),
+        "ran": origin(data),
+    }
+
+
+def verdict_strip(data: ReportData) -> list[Verdict]:
+    """Give the verdicts that count, what failed, and what they rest on."""
+    several = len(data.deployments) > 1 or data.repetitions > 1
+    strip = [
+        Verdict(
+            str(row.get("verdict")),
+            str(row.get("verdict")).replace("_", " "),
+            f"{objective(row)} at {words.rate(words.known(row.get('target_qps')))} requests/s"
+            + (f", {_where(row, data)}" if several else ""),
+        )
+        for row in data.slos
+        if row.get("counts")
+    ]
+    failed = [cell for cell in data.facts if not cell.finished]
+    if failed:
+        counts = f"{len(failed)} of {words.counted(len(data.facts), 'cell')}"
+        strip.insert(0, Verdict("FAIL", "FAILED", counts))
+    if not strip:
+        strip.append(Verdict("", "No verdict", "no objective names a rate where it has to hold"))
+    if data.verdicts.get("note"):
+        note = "These runs only" if data.repetitions > 1 else "This run only"
+        strip.append(Verdict("", note, words.counted(data.repetitions, "repetition")))
+    if data.exploratory:
+        strip.append(Verdict("", "Exploratory", "short windows"))
+    return strip
+
+
+def _where(row: dict[str, Any], data: ReportData) -> str:
+    deployment = words.clean(row.get("deployment"))
+    run = run_of(row, data.deployments.get(deployment, ()))
+    return f"{deployment}, {run}" if run else deployment
+
+
+def _slos(data: ReportData) -> dict[str, Any]:
+    table = slo_table(data)
+    framed = any(row.get("counts") for row in data.slos)
+    remark = "Value with 95 % interval and number of requests. "
+    remark += (
+        "Framed verdicts count for the outcome of the campaign."
+        if framed
+        else "None of them counts for the outcome of the campaign: no objective names its rate."
+    )
+    return {"table": table, "heads": [Head(text) for text in table.columns], "remark": remark}
+
+
+def _kpis(cell: CellFacts, data: ReportData) -> dict[str, Any]:
+    results, instrument = kpi_tables(cell, data)
+    remarks = [
+        (f"step {step.number}", *([step.state] if step.state != VALID else []))
+        for step in cell.steps
+    ]
+    return {
+        "anchor": cell.anchor,
+        "name": cell.name,
+        "open": cell.number <= _OPEN_CELLS,
+        "results": results,
+        "instrument": instrument,
+        "absent": absent_figures(cell, data),
+        "whole": whole_cell_table(cell, data),
+        "heads": [Head(*both) for both in zip(results.columns, remarks, strict=True)],
+        "why": words.sentence(cell.cause or "the KPI table has no row of this cell"),
+    }
+
+
+def _by_cell(data: ReportData, charts: Sequence[Chart]) -> list[Group]:
+    """Gather charts by the cell that their key ends with."""
+    groups: list[Group] = []
+    for cell in data.facts:
+        mine = tuple(c for c in charts if c.key.rpartition("-")[2] == str(cell.number))
+        if mine:
+            groups.append(Group(cell.name, mine, open=len(groups) < _OPEN_CELLS))
+    return groups
+
+
+def _gate_counts(data: ReportData) -> str:
+    outcomes = Counter(words.clean(row.get("outcome")) for row in data.gates)
+    order = ("fail", "unknown", "pass")
+    found = [f"{outcomes[outcome]} {outcome}" for outcome in order if outcomes[outcome]]
+    return ", ".join(found) or "none"
+
+
+def _version(data: ReportData) -> str:
+    versions = data.provenance.get("software")
+    return words.clean(versions.get("escalade") or "") if isinstance(versions, dict) else ""

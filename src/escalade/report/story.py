@@ -1,0 +1,288 @@
+"""The executive summary: plain sentences made from the results.
+
+Every function gives text for given data and nothing else, so that what a
+stakeholder reads is tested word by word. A sentence never claims more than the
+verdict behind it: "at least" where nothing gave way, "this run only" where
+there is one repetition, and no interval over runs that were not made.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from escalade.analysis.intervals import MIN_REPETITIONS
+from escalade.report import words
+from escalade.report.data import VALID, Estimate
+from escalade.report.words import NO_BREAK, known
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from escalade.report.data import CellFacts, ReportData
+
+_EVENTS = {
+    "latency_seconds": ("requests", "end within"),
+    "ttft_seconds": ("answers", "begin within"),
+    "itl_seconds": ("tokens", "follow the one before within"),
+    "tpot_seconds": ("answers", "take per token at most"),
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of the summary; `verdict` is the word shown in front of it, if any."""
+
+    text: str
+    verdict: str | None = None
+    leading: bool = False
+
+
+def summary(data: ReportData) -> list[Statement]:
+    """Tell the campaign: what failed, what each deployment holds, how each SLO that counts ended."""
+    if not data.facts:
+        return [Statement("Nothing was measured: this campaign has no finished cell.")]
+    told = [Statement(text) for text in (failures(data.facts),) if text]
+    for deployment, cells in data.deployments.items():
+        told.append(Statement(headline(data, deployment), leading=True))
+        told += [
+            Statement(judgement(row, run_of(row, cells)), str(row.get("verdict")))
+            for row in data.slos
+            if row.get("counts") and words.clean(row.get("deployment")) == deployment
+        ]
+        text = objectives(_capacities(data, deployment), judged=_judged(data, deployment))
+        told += [Statement(text)] if text else []
+    return told
+
+
+def headline(data: ReportData, deployment: str) -> str:
+    """Say in one sentence what a deployment holds, how fast it answers, and how sure that is."""
+    cells = data.deployments[deployment]
+    name = subject(cells, several=len(data.deployments) > 1)
+    if not any(step.measured for cell in cells for step in cell.steps):
+        return f"Nothing is known of {name}: no step was measured."
+    parts = [
+        capacity(name, _capacities(data, deployment)),
+        speed(data, deployment),
+        repetitions(len([cell for cell in cells if cell.finished])),
+    ]
+    told = "; ".join(part for part in parts if part)
+    return f"{told[0].upper() if told.startswith('how much') else told[0]}{told[1:]}."
+
+
+def subject(cells: Sequence[CellFacts], *, several: bool) -> str:
+    """Name what was measured: "SmolLM2-135M on 1 core", with the deployment's name among several."""
+    deployment = cells[0].deployment
+    environment = next((cell.environment for cell in cells if cell.environment), {})
+    models = [
+        words.clean(model["name"])
+        for model in (environment.get("service") or {}).get("models") or []
+        if model.get("name")
+    ]
+    named = words.listed(models) or deployment
+    cores = len((environment.get("allocation") or {}).get("service_cpus") or [])
+    where = f" on {words.counted(cores, 'core')}" if cores else ""
+    also = f" ({deployment})" if several and named != deployment else ""
+    return f"{named}{where}{also}"
+
+
+def capacity(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how much load a deployment holds.
+
+    Parameters
+    ----------
+    rows
+        One capacity per repetition, or the one over all of them.
+    """
+    found = [row for row in rows if math.isfinite(known(row.get("capacity_qps")))]
+    if found and all(row.get("saturated") for row in found):
+        held = words.amount(*_middle([_capacity_estimate(row) for row in found]), "requests/s")
+        spread = _spread([known(row["capacity_qps"]) for row in found], "requests/s")
+        collapses = any("collapse" in str(row.get("method")) for row in found)
+        end = "its throughput collapses" if collapses else "its queue grows without end"
+        return f"{name} holds {held}{spread} before {end}"
+    bounds = [known(row.get(key)) for row in rows for key in ("capacity_qps", "ci_low")]
+    finite = [value for value in bounds if math.isfinite(value)]
+    if finite:
+        most = words.single(max(finite), "requests/s")
+        return f"{name} holds at least {most}, and no valid step brought it to its limit"
+    reasons = (str(row["reason"]) for row in rows if row.get("reason"))
+    why = words.clean(next(reasons, "there is no step to judge by")).rstrip(".")
+    return f"how much load {name} holds is not known ({why})"
+
+
+def speed(data: ReportData, deployment: str) -> str:
+    """Say how fast answers come, at the step whose SLO counts or else at the highest sound step."""
+    objective = _spoken_objective(data, deployment)
+    metric, stat = str(objective["metric"]), str(objective["stat"])
+    if objective.get("counts") and objective.get("cell") is None:
+        value = words.amount(*_numbers(objective), words.clean(objective.get("unit") or "s"))
+        return f"at {_at(known(objective.get('target_qps')))} {_share(metric, stat)} {value}"
+    cells = data.deployments[deployment]
+    rate = (
+        known(objective.get("target_qps"))
+        if objective.get("counts")
+        else _highest_sound_rate(data, cells, metric, stat)
+    )
+    found = [
+        estimate
+        for cell in cells
+        for step in cell.steps
+        if step.target_qps == rate and step.state == VALID
+        for estimate in [data.estimate(cell.name, step.number, metric, stat)]
+        if estimate.printable
+    ]
+    if not found:
+        return ""
+    value = words.amount(*_middle(found), found[0].unit)
+    spread = _spread([estimate.value for estimate in found], found[0].unit)
+    return f"at {_at(rate)} {_share(metric, stat)} {value}{spread}"
+
+
+def repetitions(finished: int) -> str:
+    """Say over how many runs of the service the figures hold."""
+    if finished == 0:
+        return "no run finished"
+    if finished == 1:
+        return "this run only (1 repetition)"
+    if finished < MIN_REPETITIONS:
+        return f"these {finished} runs only, too few for an interval over runs"
+    return f"over {finished} repetitions"
+
+
+def run_of(row: Mapping[str, Any], cells: Sequence[CellFacts]) -> str:
+    """Name the repetition that a verdict belongs to: "repetition 2", empty when there is only one."""
+    found = [cell for cell in cells if cell.name == words.clean(row.get("cell"))]
+    return f"repetition {found[0].repetition}" if found and len(cells) > 1 else ""
+
+
+def judgement(row: Mapping[str, Any], run: str = "") -> str:
+    """Say how one SLO ended at one step, and why; `run` names the repetition, if there are several."""
+    metric, stat = str(row.get("metric")), str(row.get("stat"))
+    unit = str(row.get("unit") or "")
+    limit = words.single(known(row.get("limit")), unit)
+    where = f"in {run}, " * bool(run) + f"at {_at(known(row.get('target_qps')))}"
+    value = known(row.get("value"))
+    reason = words.remaining_reason(row.get("reason"))
+    because = f": {reason}" if reason else ""
+    verdict = row.get("verdict")
+    if verdict == "NOT_RUN":
+        return words.sentence(f"{where} nothing was measured{because}")
+    if verdict == "INVALID":
+        return words.sentence(f"{where} the limit of {limit} can't be judged{because}")
+    if not math.isfinite(value) and verdict in ("PASS", "FAIL"):
+        kept = "kept" if verdict == "PASS" else "missed"
+        return words.sentence(f"{where} the limit of {limit} is {kept}{because}")
+    if not math.isfinite(value):
+        return words.sentence(
+            f"{where} it is undecided whether {_share(metric, stat)} {limit}{because}"
+        )
+    amount = words.amount(*_numbers(row), unit)
+    ending = {
+        "PASS": f"the limit of {limit} is kept{because}",
+        "FAIL": f"the limit of {limit} is missed{because}",
+    }.get(str(verdict), f"whether the limit of {limit} is kept is undecided{because}")
+    return words.sentence(f"{where} {_share(metric, stat)} {amount}; {ending}")
+
+
+def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
+    """Say up to which rate the SLOs hold."""
+    if not judged or not rows:
+        return ""
+    found = [row for row in rows if math.isfinite(known(row.get("slo_capacity_qps")))]
+    chosen = min(found, key=lambda row: known(row["slo_capacity_qps"]), default=rows[0])
+    reason = words.clean(chosen.get("slo_reason") or "").rstrip(".")
+    why = f": {reason}" if reason else ""
+    if not found:
+        return f"No rate is known at which the objectives hold{why}."
+    rate = words.single(known(chosen["slo_capacity_qps"]), "requests/s")
+    if len(found) < len(rows):
+        lost = len(rows) - len(found)
+        return f"The objectives hold up to {rate}, but in {lost} of {len(rows)} repetitions nowhere{why}."
+    lowest = f" in the lowest of {len(rows)} repetitions" if len(rows) > 1 else ""
+    return f"The objectives hold up to {rate}{lowest}{why}."
+
+
+def failures(cells: Sequence[CellFacts]) -> str:
+    """Say which cells failed; empty when none did."""
+    failed = [cell for cell in cells if not cell.finished]
+    if not failed:
+        return ""
+    causes = "; ".join(f"{cell.name}: {cell.cause or 'no cause recorded'}" for cell in failed)
+    return words.sentence(f"{len(failed)} of {words.counted(len(cells), 'cell')} failed ({causes})")
+
+
+def _capacities(data: ReportData, deployment: str) -> list[dict[str, Any]]:
+    """Give the capacity over repetitions where there is one, else those of the cells."""
+    joint = data.joint_capacity_of(deployment)
+    return [joint] if joint is not None else data.capacity_of(deployment)
+
+
+def _judged(data: ReportData, deployment: str) -> bool:
+    return any(words.clean(row.get("deployment")) == deployment for row in data.slos)
+
+
+def _spoken_objective(data: ReportData, deployment: str) -> dict[str, Any]:
+    """Choose the statistic of the sentence: the SLO's that counts, else any SLO's, else p90."""
+    timed = [
+        row
+        for row in data.slos
+        if words.clean(row.get("deployment")) == deployment
+        and row.get("metric") in _EVENTS
+        and math.isfinite(known(row.get("value")))
+    ]
+    chosen = next((row for row in timed if row.get("counts")), timed[0] if timed else None)
+    return chosen or {"metric": "latency_seconds", "stat": "p90"}
+
+
+def _highest_sound_rate(
+    data: ReportData, cells: Sequence[CellFacts], metric: str, stat: str
+) -> float:
+    rates = [
+        step.target_qps
+        for cell in cells
+        for step in cell.steps
+        if step.state == VALID and data.estimate(cell.name, step.number, metric, stat).printable
+    ]
+    return max(rates, default=math.nan)
+
+
+def _numbers(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    return known(row.get("value")), *words.bounds(row.get("ci_low"), row.get("ci_high"))
+
+
+def _share(metric: str, stat: str) -> str:
+    """Give the beginning of a sentence about a statistic: "90 % of requests end within"."""
+    share = words.percentile(stat)
+    things, verb = _EVENTS.get(metric, ("", ""))
+    if share is not None and things:
+        who = f"half of the {things}" if share == 50 else f"{words.plain(share)} % of {things}"
+        return f"{who} {verb}"
+    name = words.title(metric).lower()
+    return f"the {name} is" if stat == "value" else f"the {stat} of {name} is"
+
+
+def _at(rate: float) -> str:
+    return f"{words.rate(rate)}{NO_BREAK}requests/s"
+
+
+def _capacity_estimate(row: Mapping[str, Any]) -> Estimate:
+    low, high = known(row.get("ci_low")), known(row.get("ci_high"))
+    return Estimate(known(row["capacity_qps"]), low, high, "requests/s", quality="ok")
+
+
+def _middle(found: Sequence[Estimate]) -> tuple[float, float, float]:
+    """Give the only estimate with its interval, or the median of several without one."""
+    if len(found) == 1:
+        return found[0].value, found[0].low, found[0].high
+    return statistics.median(estimate.value for estimate in found), math.nan, math.nan
+
+
+def _spread(values: Sequence[float], unit: str) -> str:
+    if len(values) < 2:
+        return ""
+    scale = words.scale_for(unit, values)
+    low, high = (words.plain(scale.apply(value)) for value in (min(values), max(values)))
+    return f" (median; {low} to {high})" if low != high else " (in each run)"

@@ -1,0 +1,378 @@
+"""Tables as rows of text: what is printed, and why where nothing is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from escalade.analysis.catalogue import BY_NAME
+from escalade.report import words
+from escalade.report.data import FAILED, NOT_RUN, SATURATED, VALID, Estimate
+from escalade.report.words import NOTHING, known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from escalade.report.data import CellFacts, Name, ReportData, StepFacts
+
+_RESULTS = ("Throughput", "Latency", "Tokens", "Concurrency", "Service", "Node", "GPU")
+"""Sections of the catalogue that say what the service did; the others are about the instrument."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plain text in rows, as behind a chart; empty when there is nothing to show."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass
+class Notes:
+    """Reasons under a table, each written once and numbered in the order of their use."""
+
+    prefix: str
+    reasons: list[str] = field(default_factory=list)
+
+    def mark(self, reason: str) -> int:
+        """Give the number of the note with this text; 0 stands for no note."""
+        if not reason:
+            return 0
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        return self.reasons.index(reason) + 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a table of estimates."""
+
+    value: str = ""
+    interval: str = ""
+    n: str = ""
+    instead: str = ""
+    note: int = 0
+    verdict: str = ""
+    counts: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table of estimates; `group` is set on the first line of a metric."""
+
+    label: str
+    entries: tuple[Entry, ...]
+    group: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class EstimateTable:
+    """Estimates against steps, with notes for the fields that have none."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: Notes
+
+
+def slo_table(data: ReportData) -> EstimateTable:
+    """Set every SLO of every cell, and of all repetitions together, against the ladder's rates."""
+    rates = sorted(
+        {step.target_qps for cell in data.facts for step in cell.steps}
+        | {r for row in data.slos if math.isfinite(r := known(row.get("target_qps")))}
+    )
+    lines: dict[tuple[str, str], dict[float, Mapping[str, Any]]] = {}
+    for row in data.slos:
+        where = words.clean(row.get("cell") or f"{row.get('deployment')}, all repetitions")
+        lines.setdefault((words.clean(row.get("slo")), where), {})[known(row.get("target_qps"))] = (
+            row
+        )
+    notes = Notes("slo")
+    rows, before = [], ""
+    for (slo, where), by_rate in sorted(lines.items(), key=lambda item: _slo_order(item[0], lines)):
+        first = next(iter(by_rate.values()))
+        rows.append(
+            Row(
+                label=where if len(data.facts) > 1 else objective(first),
+                entries=tuple(
+                    _slo_entry(by_rate[rate], notes)
+                    if rate in by_rate
+                    else _unjudged(first, rate, data)
+                    for rate in rates
+                ),
+                group=slo if slo != before else "",
+                detail=objective(first) if len(data.facts) > 1 and slo != before else "",
+            )
+        )
+        before = slo
+    return EstimateTable(tuple(words.rate(rate) for rate in rates), tuple(rows), notes)
+
+
+def _slo_order(key: tuple[str, str], lines: Mapping[tuple[str, str], object]) -> int:
+    """Keep the lines of one SLO together, in the order in which the verdicts have them."""
+    names = list(dict.fromkeys(slo for slo, _ in lines))
+    return names.index(key[0])
+
+
+def objective(row: Mapping[str, Any]) -> str:
+    """Say in a few words what an SLO demands: "p90 of end-to-end latency ≤ 1.5 s"."""
+    metric, stat = str(row.get("metric")), words.clean(row.get("stat"))
+    name = words.title(metric)
+    limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
+    what = name if stat == "value" else f"{stat} of {name[:1].lower()}{name[1:]}"
+    return f"{what} ≤ {limit}"
+
+
+def _unjudged(row: Mapping[str, Any], rate: float, data: ReportData) -> Entry:
+    """Give the statistic of an SLO at a step where it is not judged."""
+    cell = next((cell for cell in data.facts if cell.name == words.clean(row.get("cell"))), None)
+    step = next((s for s in cell.steps if s.target_qps == rate), None) if cell else None
+    if cell is None or step is None:
+        return Entry()
+    metric, stat = str(row.get("metric")), str(row.get("stat"))
+    estimate = data.estimate(cell.name, step.number, metric, stat)
+    if not estimate.printable:
+        return Entry(value=NOTHING, instead=step.state if step.state != VALID else _short(estimate))
+    value, interval = _printed(estimate)
+    return Entry(value=value, interval=interval, n=_n(estimate))
+
+
+def _short(estimate: Estimate) -> str:
+    return estimate.reason.removeprefix("not estimable: ")
+
+
+def _slo_entry(row: Mapping[str, Any], notes: Notes) -> Entry:
+    verdict = words.clean(row.get("verdict") or "NOT_RUN")
+    reason = words.remaining_reason(row.get("reason")) or words.clean(row.get("reason") or "")
+    value, interval = _printed(
+        Estimate(
+            known(row.get("value")),
+            *words.bounds(row.get("ci_low"), row.get("ci_high")),
+            words.clean(row.get("unit") or ""),
+            quality="ok",
+        )
+    )
+    n = known(row.get("n"))
+    return Entry(
+        value=value,
+        interval=interval,
+        n=words.plain(n, 0) if n > 0 else "",
+        note=0 if verdict in ("PASS", "FAIL") else notes.mark(words.sentence(reason)),
+        verdict=verdict,
+        counts=bool(row.get("counts")),
+    )
+
+
+def kpi_tables(cell: CellFacts, data: ReportData) -> tuple[EstimateTable, EstimateTable]:
+    """Set the metrics of a cell against its steps.
+
+    Returns
+    -------
+    tuple
+        What the service did, and what the instrument says about itself. Lines
+        without any figure are not in the tables but in their notes.
+    """
+    numbers = [step.number for step in cell.steps]
+    measured = any(step.measured for step in cell.steps)
+    names = _names(cell, numbers, data) if measured else []
+    results = [name for name in names if _section(name[0]) in _RESULTS]
+    others = [name for name in names if _section(name[0]) not in _RESULTS]
+    first = Notes(f"kpi-{cell.number}")
+    second = Notes(f"instrument-{cell.number}")
+    columns = tuple(words.rate(step.target_qps) for step in cell.steps)
+    return (
+        EstimateTable(columns, tuple(_kpi_rows(cell, results, numbers, data, first)), first),
+        EstimateTable(columns, tuple(_kpi_rows(cell, others, numbers, data, second)), second),
+    )
+
+
+def whole_cell_table(cell: CellFacts, data: ReportData) -> Table:
+    """List the figures that belong to the cell as a whole: start-up and models."""
+    rows = [
+        (
+            words.title(metric) + (f" ({label})" if label else ""),
+            words.single(estimate.value, estimate.unit),
+            estimate.reason,
+        )
+        for (metric, _, label), estimate in data.estimates.get((cell.name, 0), {}).items()
+    ]
+    return Table(("Whole cell", "Value", "Remark"), tuple(rows))
+
+
+def _section(metric: str) -> str:
+    return BY_NAME[metric].section if metric in BY_NAME else ""
+
+
+def _names(cell: CellFacts, numbers: Sequence[int], data: ReportData) -> list[Name]:
+    """List (metric, statistic, label) in the order of the KPI table, kept together by metric.
+
+    A step that did not run has no labels; its rows add no line where others have some.
+    """
+    found: dict[str, dict[Name, None]] = {}
+    for number in numbers:
+        for name in data.estimates.get((cell.name, number), {}):
+            found.setdefault(name[0], {})[name] = None
+    return [
+        name
+        for names in found.values()
+        for name in names
+        if name[2] or not any(other[2] for other in names)
+    ]
+
+
+def _kpi_rows(
+    cell: CellFacts,
+    names: Iterable[Name],
+    numbers: Sequence[int],
+    data: ReportData,
+    notes: Notes,
+) -> Iterable[Row]:
+    kept = [name for name in names if not _is_absent(cell, name, numbers, data)]
+    for metric, group in itertools.groupby(kept, key=lambda name: name[0]):
+        lines = list(group)
+        found = {
+            name: [data.estimate(cell.name, number, *name) for number in numbers] for name in lines
+        }
+        every = [estimate for estimates in found.values() for estimate in estimates]
+        unit = next((estimate.unit for estimate in every if estimate.unit), "")
+        scale = words.scale_for(unit, [e.value for e in every if e.printable])
+        title = words.title(metric)
+        single = len(lines) == 1 and lines[0][1:] in (("value", ""), ("mean", ""), ("max", ""))
+        if not single:
+            sizes = tuple(Entry(n=_n(estimate)) for estimate in found[lines[0]])
+            yield Row(label="", entries=sizes, group=title, detail=scale.label)
+        for name in lines:
+            entries = tuple(
+                _kpi_entry(estimate, scale, notes, _unmeasured(cell, number, data), with_n=single)
+                for estimate, number in zip(found[name], numbers, strict=True)
+            )
+            stat = "" if name[1] == "value" else name[1]
+            label = ", ".join(part for part in (stat, name[2]) if part)
+            yield (
+                Row("", entries, title, ", ".join(part for part in (stat, scale.label) if part))
+                if single
+                else Row(label or "value", entries)
+            )
+
+
+def _is_absent(cell: CellFacts, name: Name, numbers: Sequence[int], data: ReportData) -> bool:
+    found = [data.estimate(cell.name, number, *name) for number in numbers]
+    return not any(estimate.known for estimate in found) and _same_reason(cell, found)
+
+
+def _same_reason(cell: CellFacts, found: Sequence[Estimate]) -> bool:
+    """Tell whether all steps that ran lack a figure for one and the same reason."""
+    ran = {e.reason for e, step in zip(found, cell.steps, strict=True) if step.measured}
+    return len(ran) == 1 and not next(iter(ran)).startswith("not estimable")
+
+
+def absent_figures(cell: CellFacts, data: ReportData) -> list[str]:
+    """Say which metrics no step has, by reason: "GPU utilisation: no GPU."."""
+    numbers = [step.number for step in cell.steps]
+    reasons: dict[str, dict[str, None]] = {}
+    for name in _names(cell, numbers, data):
+        if _is_absent(cell, name, numbers, data):
+            found = [data.estimate(cell.name, number, *name) for number in numbers]
+            reason = next(
+                e.reason for e, step in zip(found, cell.steps, strict=True) if step.measured
+            )
+            reasons.setdefault(reason, {})[words.title(name[0])] = None
+    return [f"{words.listed(list(titles))}: {reason}." for reason, titles in reasons.items()]
+
+
+def _kpi_entry(
+    estimate: Estimate, scale: words.Scale, notes: Notes, unmeasured: str, *, with_n: bool
+) -> Entry:
+    if unmeasured and not estimate.known:
+        return Entry(value=NOTHING, note=notes.mark(unmeasured))
+    if SATURATED in estimate.quality:
+        return Entry(value=NOTHING, instead="grows with time")
+    n = _n(estimate) if with_n else ""
+    if estimate.quality.startswith("not estimable: needs"):
+        return Entry(value=NOTHING, instead=_short(estimate), n=n)
+    value, interval = _printed(estimate, scale)
+    note = notes.mark(words.sentence(estimate.reason.removeprefix("flagged: ")))
+    return Entry(value=value, interval=interval, n=n, note=note)
+
+
+def _n(estimate: Estimate) -> str:
+    return words.plain(estimate.n, 0) if estimate.n > 0 else ""
+
+
+def _unmeasured(cell: CellFacts, number: int, data: ReportData) -> str:
+    """Say why a whole step has no figures; empty when it has some."""
+    step = next((step for step in cell.steps if step.number == number), None)
+    if step is not None and step.state == NOT_RUN:
+        return "The step did not run."
+    if step is not None and step.state == FAILED:
+        return words.sentence(f"the step failed: {step.cause or step.outcome.replace('_', ' ')}")
+    return "" if (cell.name, number) in data.estimates else "The KPI table has no row of this step."
+
+
+def _printed(estimate: Estimate, scale: words.Scale | None = None) -> tuple[str, str]:
+    """Write value and interval; with a scale its unit stands elsewhere, without it the unit is added."""
+    used = scale or words.scale_for(estimate.unit, (estimate.value,))
+    value, interval = words.span(estimate.value, estimate.low, estimate.high, used)
+    if SATURATED in estimate.quality:
+        return NOTHING, ""
+    if scale is None and value != NOTHING:
+        value = words.with_unit(value, used.label)
+    return value, interval
+
+
+def gate_table(data: ReportData) -> Table:
+    """List every gate of every step."""
+    rows = []
+    for gate in data.gates:
+        value, limit = known(gate.get("value")), known(gate.get("limit"))
+        scale = words.scale_for(words.clean(gate.get("unit") or ""), (value, limit))
+        step = gate.get("step")
+        rows.append(
+            (
+                words.clean(gate.get("cell")),
+                "whole cell" if not step else str(step),
+                words.clean(gate.get("gate")).replace("_", " "),
+                words.single(value, "", scale),
+                words.single(limit, "", scale),
+                words.clean(gate.get("outcome")),
+                words.clean(gate.get("detail") or ""),
+            )
+        )
+    return Table(("Cell", "Step", "Gate", "Value", "Limit", "Outcome", "Detail"), tuple(rows))
+
+
+def capacity_table(data: ReportData) -> Table:
+    """List what each cell holds, how that was found, and what it rests on."""
+    columns = (
+        *("Deployment", "Cell", "Capacity", "Within objectives", "Method"),
+        *("Saturated", "Steps used", "Remarks"),
+    )
+    rows = []
+    for row in data.capacity:
+        low, high = known(row.get("ci_low")), known(row.get("ci_high"))
+        held = words.amount(known(row.get("capacity_qps")), low, high, "requests/s")
+        if held == NOTHING and math.isfinite(low):
+            held = f"at least {words.single(low, 'requests/s')}"
+        remarks = [
+            words.sentence(words.clean(row[k])) for k in ("reason", "slo_reason") if row.get(k)
+        ]
+        rows.append(
+            (
+                words.clean(row.get("deployment") or ""),
+                words.clean(row.get("cell") or "all repetitions"),
+                held,
+                words.single(known(row.get("slo_capacity_qps")), "requests/s"),
+                words.clean(row.get("method") or NOTHING),
+                "yes" if row.get("saturated") else "no",
+                ", ".join(str(step) for step in row.get("steps_used") or []) or NOTHING,
+                " ".join(remarks),
+            )
+        )
+    return Table(columns, tuple(rows))
+
+
+def step_label(step: StepFacts) -> str:
+    """Name a step in a table: "3 (2.5/s)"."""
+    return f"{step.number} ({words.rate(step.target_qps)}/s)"

@@ -1,0 +1,291 @@
+"""Numbers, units and names as a reader expects to see them.
+
+A number is printed with as many digits as its interval supports; what is not
+known is printed as a dash, never as 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DASH = "–"
+NOTHING = "—"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+_THOUSANDS = "\N{NARROW NO-BREAK SPACE}"
+_MINUS = "\N{MINUS SIGN}"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+_SAID = re.compile(r"^\S+ .*?, (?:95 % \[[^]]*\]|without interval), limit [^;]*(?:; )?")
+
+TITLES = {
+    "arrival_rate_qps": "Arrival rate",
+    "cached_token_ratio": "Cached input tokens",
+    "client_backlog": "Client backlog",
+    "client_cpu_ratio": "Client CPU",
+    "client_resolution_seconds": "Client resolution",
+    "client_server_agreement_ratio": "Client and server agree",
+    "client_suspended_seconds": "Client stopped for",
+    "dispatch_lag_seconds": "Dispatch lag",
+    "error_ratio": "Errors",
+    "event_loop_lag_seconds": "Event-loop lag",
+    "gap_cv": "Variation of gaps, sent",
+    "goodput_qps": "Goodput",
+    "gpu_memory_used_bytes": "GPU memory",
+    "gpu_power_watts": "GPU power",
+    "gpu_utilization_ratio": "GPU utilisation",
+    "input_tokens": "Input tokens per request",
+    "itl_seconds": "Inter-token latency",
+    "late_ratio": "Late sends",
+    "latency_seconds": "End-to-end latency",
+    "load_cpu_cores": "Load generator CPU",
+    "model_memory_declared_bytes": "Model memory, declared",
+    "model_memory_measured_bytes": "Model memory, measured",
+    "node_cpu_ratio": "Node CPU",
+    "node_memory_used_bytes": "Node memory",
+    "offered_load_erlangs": "Offered load",
+    "offered_qps": "Offered rate",
+    "output_tokens": "Output tokens per request",
+    "output_tokens_per_second": "Output tokens",
+    "planned_gap_cv": "Variation of gaps, planned",
+    "prometheus_cpu_cores": "Prometheus CPU",
+    "queue_length": "Queue length",
+    "ready_seconds": "Ready after",
+    "requests_in_flight": "Requests in flight",
+    "requests_in_system": "Requests in the system",
+    "requests_running": "Requests being served",
+    "scrape_coverage_ratio": "Scrape coverage",
+    "scrape_gap_seconds": "Longest scrape gap",
+    "server_input_tokens_per_second": "Input tokens, by the server",
+    "server_output_tokens_per_second": "Output tokens, by the server",
+    "server_requests_per_second": "Requests, by the server",
+    "service_cpu_cores": "Service CPU",
+    "service_memory_bytes": "Service memory",
+    "steal_ratio": "CPU steal",
+    "target_qps": "Target rate",
+    "throughput_qps": "Throughput",
+    "tpot_seconds": "Time per output token",
+    "ttft_seconds": "Time to first token",
+}
+
+_SECONDS = ((1e-3, 1e6, "µs"), (0.1, 1e3, "ms"), (math.inf, 1.0, "s"))
+_BYTES = (
+    (2.0**10, 1.0, "B"),
+    (2.0**20, 2.0**-10, "KiB"),
+    (2.0**30, 2.0**-20, "MiB"),
+    (math.inf, 2.0**-30, "GiB"),
+)
+_LADDERS = {
+    "s": _SECONDS,
+    "seconds": _SECONDS,
+    "B": _BYTES,
+    "bytes": _BYTES,
+    "ratio": ((math.inf, 100.0, "%"),),
+}
+_LABELS = {
+    "": "",
+    "1": "",
+    "1/s": "/s",
+    "cores": "cores",
+    "qps": "requests/s",
+    "requests/s": "requests/s",
+    "tokens/s": "tokens/s",
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a quantity is shown: multiply by `factor`, write `label` behind it."""
+
+    factor: float
+    label: str
+
+    def apply(self, value: float) -> float:
+        """Give `value` in the unit of the label."""
+        return value * self.factor
+
+
+def scale_for(unit: str, values: Iterable[float]) -> Scale:
+    """Choose one scale for `values` so that the largest reads well (ms, MiB, %)."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    if unit in _LADDERS:
+        if largest == 0.0:
+            largest = 1.0
+        return next(Scale(by, label) for below, by, label in _LADDERS[unit] if largest < below)
+    return Scale(1.0, _LABELS.get(unit, clean(unit)))
+
+
+def known(value: object) -> float:
+    """Give `value` as a float, NaN for anything that is not a finite number."""
+    if isinstance(value, bool) or value is None:
+        return math.nan
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def bound(value: object) -> float:
+    """Give an interval's bound: like `known`, but an infinite one means "not bounded" and stays."""
+    return float(value) if isinstance(value, float) and math.isinf(value) else known(value)
+
+
+def bounds(low: object, high: object) -> tuple[float, float]:
+    """Give an interval as JSON holds it: a bound that is None beside a known one is infinite."""
+    both = known(low), known(high)
+    if math.isnan(both[0]) and math.isfinite(both[1]):
+        return -math.inf, both[1]
+    if math.isfinite(both[0]) and math.isnan(both[1]):
+        return both[0], math.inf
+    return both
+
+
+def plain(value: float, decimals: int | None = None) -> str:
+    """Write a number with three significant digits, or with the given decimals."""
+    if not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    text = f"{value:,.{max(0, _decimals(value, 3) if decimals is None else decimals)}f}"
+    if decimals is None and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    if not text.strip("-0."):
+        text = text.lstrip("-")
+    return text.replace(",", _THOUSANDS).replace("-", _MINUS)
+
+
+def rate(value: float) -> str:
+    """Write an arrival rate without its unit, exactly as the plan names it: 0.5, 2, 2.25."""
+    if not math.isfinite(value):
+        return NOTHING
+    return f"{value:.6g}" if abs(value) < 1e6 else plain(value)
+
+
+def amount(value: float, low: float, high: float, unit: str, scale: Scale | None = None) -> str:
+    """Write a value with unit and interval: "0.61 s [0.55, 0.70]"."""
+    if not math.isfinite(value):
+        return NOTHING
+    scale = scale or scale_for(unit, (value,))
+    return _joined(span(value, low, high, scale), scale.label)
+
+
+def single(value: float, unit: str, scale: Scale | None = None) -> str:
+    """Write a value with its unit and no interval: "1.5 s"."""
+    if not math.isfinite(value):
+        return NOTHING
+    scale = scale or scale_for(unit, (value,))
+    return with_unit(plain(scale.apply(value)), scale.label)
+
+
+def span(value: float, low: float, high: float, scale: Scale) -> tuple[str, str]:
+    """Write a value and its interval, both with the digits that the interval supports.
+
+    Returns
+    -------
+    tuple[str, str]
+        Number and interval, as ("0.61", "[0.55, 0.70]") or ("0.61", "[0.55, ∞)");
+        the interval is empty when a bound is unknown.
+    """
+    value, low, high = scale.apply(value), scale.apply(low), scale.apply(high)
+    if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
+        return plain(value), ""
+    decimals = interval_decimals(value, low, high)
+    if math.isinf(high):
+        return plain(value, decimals), f"[{plain(low, decimals)}, ∞)"
+    if math.isinf(low):
+        return plain(value, decimals), f"(−∞, {plain(high, decimals)}]"
+    return plain(value, decimals), f"[{plain(low, decimals)}, {plain(high, decimals)}]"
+
+
+def interval_decimals(value: float, low: float, high: float) -> int:
+    """Count decimals: two digits of the value, one of the half-width, at most four of the value."""
+    size = next((abs(x) for x in (value, low, high) if math.isfinite(x) and x), 0.0)
+    half = (high - low) / 2 if math.isfinite(high - low) else size
+    wanted = [_decimals(half, 1)] if half > 0 else []
+    if value or not wanted:
+        wanted.append(_decimals(size, 2))
+    return max(0, min(max(wanted), _decimals(size, 4)))
+
+
+def with_unit(number: str, label: str) -> str:
+    """Put a unit behind a written number; "/s" and nothing take no space."""
+    if not label:
+        return number
+    return number + (label if label.startswith("/") else NO_BREAK + label)
+
+
+def percentile(stat: str) -> float | None:
+    """Give the percentile that a statistic's name stands for: "p99.9" is 99.9, "mean" is None."""
+    found = re.fullmatch(r"p(\d+(?:\.\d+)?)", stat)
+    return float(found[1]) if found and float(found[1]) < 100 else None
+
+
+def title(metric: str) -> str:
+    """Give a metric's name in words."""
+    named = re.sub(r"_(seconds|bytes|ratio|qps|total)$", "", clean(metric)).replace("_", " ")
+    return TITLES.get(metric) or named[:1].upper() + named[1:]
+
+
+def steps(numbers: Sequence[int]) -> str:
+    """Name steps in a sentence: "step 3", "steps 1 to 3 and 6"."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [
+        part
+        for run in runs
+        for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(n) for n in run])
+    ]
+    return f"step{'s' * (len(set(numbers)) != 1)} {listed(parts)}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Join words as a sentence does: "a", "a and b", "a, b and c"."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: "1 request", "20 requests"."""
+    return f"{plain(number, 0)}{NO_BREAK}{noun}{'s' * (number != 1)}"
+
+
+def remaining_reason(reason: object) -> str:
+    """Give a verdict's reason without value, interval and limit, which stand beside it anyway."""
+    return _SAID.sub("", clean(reason or "")).rstrip(".")
+
+
+def clean(text: object) -> str:
+    """Give text without control characters and direction overrides, which could fake other text."""
+    return _CONTROL.sub(" ", str(text)).strip()
+
+
+def sentence(text: str) -> str:
+    """Give text with a capital letter first and a full stop last."""
+    text = text.strip()
+    if not text:
+        return ""
+    # "p90" and "n_eff" are names and stay as they are.
+    first = text[0].upper() if text[:2].isalpha() else text[0]
+    return first + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def _joined(parts: tuple[str, str], label: str) -> str:
+    number, interval = parts
+    return with_unit(number, label) + (f" {interval.replace(' ', NO_BREAK)}" if interval else "")
+
+
+def _decimals(value: float, digits: int) -> int:
+    if value == 0 or not math.isfinite(value):
+        return 0
+    return digits - 1 - math.floor(math.log10(abs(value)))
