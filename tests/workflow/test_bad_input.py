@@ -70,8 +70,9 @@ def test_snakemake_gives_the_same_message(workplace: Workplace) -> None:
     answer = workplace.snakemake("-n")
 
     assert answer.returncode == 1
-    assert "repetitions" in answer.stderr
-    assert "Traceback" not in answer.stderr
+    said = answer.stdout + answer.stderr
+    assert "repetitions" in said
+    assert "Traceback" not in said
 
 
 def test_a_missing_profile_lists_those_that_are_there(workplace: Workplace) -> None:

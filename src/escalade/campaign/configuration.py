@@ -70,7 +70,10 @@ def recipes_of(campaign: Campaign, source: str) -> dict[str, Recipe]:
     """Load the recipes that the deployments name."""
     folder = beside(source, "recipes")
     names = sorted({deployment.recipe for deployment in campaign.deployments})
-    return {name: load_recipe(name, folder) for name in names}
+    try:
+        return {name: load_recipe(name, folder) for name in names}
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 def beside(source: str, name: str) -> Path:

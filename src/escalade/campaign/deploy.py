@@ -50,7 +50,7 @@ def allocate(here: CellRun) -> None:
 
 
 def start_prometheus(here: CellRun) -> None:
-    """Start the cell's own Prometheus; it scrapes itself from the first second."""
+    """Start the cell's own Prometheus; its targets come when they are there."""
     allocation = read_allocation(here.state)
     state = manager.start(
         launcher_for(allocation),

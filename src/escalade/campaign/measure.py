@@ -11,6 +11,7 @@ from escalade.files import read_json, tail, write_json
 from escalade.load.records import SCHEMA, write_requests
 from escalade.load.step import LoadStep, run_step
 from escalade.monitoring import manager
+from escalade.runtime.cores import stay_on
 from escalade.runtime.launcher import launcher_for
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
     cause = _cause_not_to_run(here, number, service)
     if cause is not None:
         return _skip(here, plan, cause)
+    client_cpus = read_allocation(here.state).client_cpus
+    stay_on(client_cpus)
     step = LoadStep(
         schedule=here.folder.schedule,
         step=number,
@@ -48,7 +51,7 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=here.run.plan.campaign.workload.request_timeout_seconds,
-        cpus=read_allocation(here.state).client_cpus,
+        cpus=client_cpus,
         log=here.folder.logs / f"load-{number}.log",
     )
     outcome = run_step(step, _Watch(here), here.state / LIVE)

@@ -126,15 +126,14 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
 
 def _plan_table(opened: CampaignRun) -> Table:
     table = Table(title=f"Campaign {opened.name}", title_justify="left", box=None, pad_edge=False)
-    for name in ("cell", "steps (requests/s × window)"):
-        table.add_column(name, overflow="fold")
-    for name in ("requests", "expected", "at most", "disk", "state"):
+    table.add_column("cell", overflow="fold")
+    for name in ("steps", "requests", "expected", "at most", "disk", "state"):
         table.add_column(name, justify="right", no_wrap=True)
     unfinished = {cell.name for cell in opened.unfinished}
     for cell in opened.plan.cells:
         table.add_row(
             cell.name,
-            ", ".join(f"{step.target_qps:g} × {step.window_seconds:g} s" for step in cell.steps),
+            str(len(cell.steps)),
             str(cell.requests),
             duration(cell.expected_seconds),
             duration(cell.longest_seconds),
@@ -146,6 +145,8 @@ def _plan_table(opened: CampaignRun) -> Table:
 
 def _print_totals(opened: CampaignRun, console: Console) -> None:
     whole = opened.plan
+    rungs = ", ".join(f"{s.target_qps:g} × {s.window_seconds:g} s" for s in whole.cells[0].steps)
+    console.print(f"ladder (requests/s × window): {rungs}", highlight=False, soft_wrap=True)
     lanes = whole.campaign.execution.parallel_cells
     console.print(
         f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: about "

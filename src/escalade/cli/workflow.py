@@ -24,6 +24,7 @@ from escalade.campaign.run import COMMAND, RETRY_FAILED, RUN_ID, open_run, run_i
 from escalade.cli.progress import REFRESH_SECONDS, ProgressView
 from escalade.errors import InfrastructureError
 from escalade.files import read_json
+from escalade.runtime.cores import available_cores, plan_cores, stay_on
 from escalade.runtime.lifeline import die_with_parent
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def _one_pass(
             env=_environment(),
             preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - one thread here
         )
+        mine = available_cores()
+        stay_on(plan_cores(mine)[0])  # the child was started before, and may use them all
         interrupted = False
         try:
             _follow(child, view)
@@ -114,6 +117,7 @@ def _one_pass(
             _stop(child)
         finally:
             view.close()
+            stay_on(mine)
     failures = [
         f"{event.stage}{f' of {event.cell}' if event.cell else ''}: {event.message}"
         for event in events.read(run.events)[0]

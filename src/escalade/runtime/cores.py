@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,12 @@ _CLIENT_SHARE = 4
 def available_cores() -> tuple[int, ...]:
     """Give the logical CPUs this process may use, in ascending order."""
     return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def stay_on(cpus: Iterable[int]) -> None:
+    """Move this process to `cpus`; where it may not, it stays where it is."""
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, cpus)
 
 
 def plan_cores(
