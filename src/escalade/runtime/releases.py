@@ -114,9 +114,10 @@ def unpack(release: Release, into: Path, machine: str | None = None) -> str:
 def _download(url: str, target: Path) -> str:
     """Write what `url` gives to `target`; returns its SHA-256."""
     digest = hashlib.sha256()
+    opener = urllib.request.build_opener()  # urlopen would keep the first call's proxies
     try:
         with (
-            urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer,  # noqa: S310 - pinned
+            opener.open(url, timeout=_TIMEOUT_SECONDS) as answer,
             target.open("wb") as written,
         ):
             while chunk := answer.read(_CHUNK_BYTES):
