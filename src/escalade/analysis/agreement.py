@@ -114,9 +114,7 @@ def _idle_samples(step: MeasuredStep, raw: str) -> tuple[Track, float, float] | 
     The last sample before the first request, and the last one before the next
     step's first request; where there is none, the nearest inside.
     """
-    cell = Samples(
-        step.data.series[step.data.series["metric"].isin([raw, "up"])], step.samples.interval
-    )
+    cell = Samples(step.data.series, step.samples.interval).only([raw, "up"])
     tracks = [_from_birth(track, cell) for track in cell.tracks(raw)]
     total = cell.summed([track.cumulative() for track in tracks], hold=True)
     sent = step.log.sent[~np.isnan(step.log.sent)]

@@ -22,8 +22,6 @@ ALPHA = 0.05
 TAIL = ALPHA / 2
 BATCHES = 10
 """Number of consecutive blocks for dependent requests; fewer, longer blocks carry the dependence."""
-MAX_CLUSTERS = 200
-MIN_CLUSTERS = 10
 RESAMPLES = 1000
 MIN_REPETITIONS = 3
 
@@ -106,17 +104,18 @@ def rank_bounds(n: int, n_eff: float, share: float) -> tuple[int, int]:
     return rank_low, rank_high
 
 
-def autocorrelation(values: FloatArray) -> float:
+def autocorrelation(values: FloatArray | BoolArray) -> float:
     """Give the lag-1 autocorrelation of the ranks; ranks bear infinite and extreme values."""
     if len(values) < 3:
         return 0.0
-    ranks = stats.rankdata(values)
+    is_binary = values.dtype == np.bool_  # ranks of two values are as good as the values
+    ranks = values.astype(np.float64) if is_binary else stats.rankdata(values)
     ranks -= ranks.mean()
     spread = float((ranks**2).sum())
     return float((ranks[1:] * ranks[:-1]).sum()) / spread if spread > 0 else 0.0
 
 
-def are_dependent(values: FloatArray) -> bool:
+def are_dependent(values: FloatArray | BoolArray) -> bool:
     """Say whether observations in time order lean on their neighbours more than chance allows."""
     return autocorrelation(values) > max(0.1, 2 / math.sqrt(max(len(values), 1)))
 
@@ -141,7 +140,7 @@ def effective_size(hit: BoolArray) -> float:
     """
     n = len(hit)
     if n < 2 * BATCHES:
-        correlation = max(0.0, autocorrelation(hit.astype(np.float64)))
+        correlation = max(0.0, autocorrelation(hit))
         return n * (1 - correlation) / (1 + correlation)
     batch = batches_of(n)
     sizes = np.bincount(batch)
@@ -154,16 +153,23 @@ def effective_size(hit: BoolArray) -> float:
 
 
 def percentile(values: FloatArray, share: float, why_infinite: str = "") -> Estimate:
-    """Estimate a percentile of requests in time order, with its interval.
+    """Estimate one percentile; see `percentiles`."""
+    return percentiles(values, (share,), why_infinite)[0]
+
+
+def percentiles(
+    values: FloatArray, shares: Sequence[float], why_infinite: str = ""
+) -> list[Estimate]:
+    """Estimate percentiles of requests in time order, with their intervals.
 
     Parameters
     ----------
     values
         One per request, in the order of planned sends; infinite for a failure.
-    share
+    shares
         0.9 for p90.
     why_infinite
-        What it means when the percentile itself is infinite.
+        What it means when a percentile itself is infinite.
 
     Notes
     -----
@@ -173,12 +179,20 @@ def percentile(values: FloatArray, share: float, why_infinite: str = "") -> Esti
     floor, and where the percentile lies among failures, there is no value;
     a lower bound may still exist.
     """
-    n, floor = len(values), sample_floor(share)
-    if n == 0:
-        return Estimate.missing("no request")
-    ordered = np.sort(values)
-    point = quantile(ordered, share)
-    dependent = are_dependent(values)
+    if not len(values):
+        return [Estimate.missing("no request") for _ in shares]
+    ordered, dependent = np.sort(values), are_dependent(values)
+    return [_percentile(values, ordered, share, why_infinite, dependent) for share in shares]
+
+
+def _percentile(
+    values: FloatArray,
+    ordered: FloatArray,
+    share: float,
+    why_infinite: str,
+    dependent: bool,  # noqa: FBT001 - private, one caller
+) -> Estimate:
+    n, floor, point = len(values), sample_floor(share), quantile(ordered, share)
     n_eff = effective_size(values <= point) if dependent else float(n)
     rank_low, rank_high = rank_bounds(n, n_eff, share)
     found = Estimate(
@@ -244,7 +258,7 @@ def ratio(hit: BoolArray) -> Estimate:
     n = len(hit)
     if n == 0:
         return Estimate.missing("no request")
-    dependent = are_dependent(hit.astype(np.float64))
+    dependent = are_dependent(hit)
     n_eff = effective_size(~hit) if dependent else float(n)
     share = float(hit.mean())
     low, high = wilson(share * n_eff, n_eff)
@@ -279,112 +293,3 @@ def over_repetitions(values: Sequence[float]) -> Estimate:
         n,
         float(n),
     )
-
-
-@dataclass(frozen=True)
-class Clustered:
-    """Observations that come in clusters: inter-token gaps of requests.
-
-    Parameters
-    ----------
-    values
-        All observations.
-    cluster
-        Cluster of each, from 0, in time order of the clusters.
-    seed
-        Identity of the data, such as (step, repetition).
-    """
-
-    values: FloatArray
-    cluster: IntArray
-    seed: tuple[int, ...]
-
-    def estimates(self, shares: Sequence[float], why_infinite: str = "") -> list[Estimate]:
-        """Estimate percentiles, then the mean, by a bootstrap over clusters.
-
-        Observations of one cluster are alike, so clusters are drawn, not
-        observations. Beyond `MAX_CLUSTERS`, neighbouring ones are drawn
-        together, which also carries the dependence between them.
-        """
-        clusters = len(np.unique(self.cluster))
-        if clusters < MIN_CLUSTERS:
-            short = f"not estimable: needs {MIN_CLUSTERS} requests with gaps, has {clusters}"
-            return [Estimate(n=len(self.values), quality=short) for _ in (*shares, "mean")]
-        drawn = self._draws()
-        ordered = np.sort(self.values)
-        grid = ordered[_grid_ranks(len(ordered))]
-        below = drawn @ self._counts_below(grid)
-        total = below[:, -1]
-        found = [
-            self._percentile(ordered, grid, below / total[:, None], q, why_infinite) for q in shares
-        ]
-        return [*found, self._mean(drawn)]
-
-    def _group(self) -> tuple[IntArray, int]:
-        _, place = np.unique(self.cluster, return_inverse=True)
-        clusters = int(place.max()) + 1
-        groups = min(clusters, MAX_CLUSTERS)
-        return place * groups // clusters, groups
-
-    def _draws(self) -> FloatArray:
-        _, groups = self._group()
-        rng = np.random.default_rng(self.seed)
-        chances = np.full(groups, 1 / groups)
-        return rng.multinomial(groups, chances, size=RESAMPLES).astype(np.float64)
-
-    def _counts_below(self, grid: FloatArray) -> FloatArray:
-        group, groups = self._group()
-        place = np.searchsorted(grid, self.values, side="left")
-        counts = np.bincount(group * len(grid) + place, minlength=groups * len(grid))
-        return np.cumsum(counts.reshape(groups, len(grid)), axis=1).astype(np.float64)
-
-    def _percentile(
-        self, ordered: FloatArray, grid: FloatArray, levels: FloatArray, share: float, why: str
-    ) -> Estimate:
-        point = quantile(ordered, share)
-        resampled = grid[(levels >= share).argmax(axis=1)]
-        low, high = _middle(resampled)
-        place = min(int(np.searchsorted(grid, point)), len(grid) - 1)
-        spread = float(levels[:, place].var())
-        n, floor = len(ordered), sample_floor(share)
-        n_eff = min(float(n), share * (1 - share) / spread) if spread > 0 else float(n)
-        found = Estimate(
-            point, min(low, point), max(high, point), "bootstrap over requests", n, n_eff
-        )
-        if n_eff < floor:
-            short = f"not estimable: needs n_eff ≥ {floor}, has {n_eff:.0f}"
-            return replace(found, value=math.nan, high=math.inf, quality=short)
-        if math.isinf(point):
-            why = why or "it is infinite"
-            return replace(found, value=math.nan, quality=f"not estimable: {why}")
-        return found
-
-    def _mean(self, drawn: FloatArray) -> Estimate:
-        group, groups = self._group()
-        finite = np.isfinite(self.values)
-        if not finite.any():
-            return Estimate.missing("no finite value")
-        point = float(self.values[finite].mean())
-        sums = np.bincount(group[finite], weights=self.values[finite], minlength=groups)
-        counts = np.bincount(group[finite], minlength=groups)
-        seen = drawn @ counts
-        low, high = _middle((drawn @ sums)[seen > 0] / seen[seen > 0])
-        high = max(high, point) if finite.all() else math.inf
-        n = int(finite.sum())
-        return Estimate(point, min(low, point), high, "bootstrap over requests", n, math.nan)
-
-
-def _middle(resampled: FloatArray) -> tuple[float, float]:
-    """Give the 2.5 % and 97.5 % order statistics; infinite values are not interpolated."""
-    ordered = np.sort(resampled)
-    last = len(ordered) - 1
-    return float(ordered[math.floor(TAIL * last)]), float(ordered[math.ceil((1 - TAIL) * last)])
-
-
-def _grid_ranks(n: int) -> IntArray:
-    """Choose the order statistics that a resampled percentile can fall on: all, or 2,000 spread out."""
-    if n <= 2000:
-        return np.arange(n)
-    tails = stats.logistic.cdf(np.linspace(-12, 12, 1000))
-    levels = np.concatenate([np.linspace(0, 1, 1001), tails])
-    return np.unique(np.rint(levels * (n - 1)).astype(np.int64))

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.catalogue import BY_NAME, LOG, SHARES, TIMES, WAITING
+from escalade.analysis.clusters import Clustered
 from escalade.analysis.intervals import (
-    Clustered,
     Estimate,
     mean,
-    percentile,
+    percentiles,
     poisson,
     ratio,
 )
 from escalade.analysis.readings import Reading, label_of, missing, plain
-from escalade.analysis.windows import completions, occupancy, token_events
+from escalade.analysis.windows import completions, occupancy, tokens_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,11 +153,9 @@ def _times(step: MeasuredStep) -> list[Reading]:
 
 def _spread(metric: str, values: FloatArray, step: MeasuredStep) -> list[Reading]:
     """Give percentiles and mean of one time per request."""
-    percentiles = [
-        Reading(metric, stat, percentile(values, share, step.failures))
-        for stat, share in SHARES.items()
-    ]
-    return [*percentiles, Reading(metric, "mean", _finite_mean(values, step.failures))]
+    found = percentiles(values, tuple(SHARES.values()), step.failures)
+    readings = [Reading(metric, stat, each) for stat, each in zip(SHARES, found, strict=True)]
+    return [*readings, Reading(metric, "mean", _finite_mean(values, step.failures))]
 
 
 def _finite_mean(values: FloatArray, failures: str) -> Estimate:
@@ -189,26 +187,24 @@ def _first_chunk(step: MeasuredStep) -> list[Reading]:
 
 
 def _gaps(step: MeasuredStep) -> list[Reading]:
-    good = step.cohort.success
-    gaps, owner = step.cohort.chunks.gaps()
-    kept = good[owner]
-    gaps, owner = gaps[kept], owner[kept]
+    inside = step.window.holds(step.log.planned)
+    gaps, owner = step.chunks.gaps()
+    good = (step.log.success & inside)[owner]
+    gaps, owner = gaps[good], owner[good]
     if not len(gaps):
         return missing(["itl_seconds"], "no good answer had two chunks")
-    failed = np.flatnonzero(~good)
-    each = max(1, round(len(gaps) / len(np.unique(owner))))
+    failed = np.flatnonzero(~step.log.success & inside)
+    answers = int(np.count_nonzero(np.diff(owner))) + 1
+    each = max(1, round(len(gaps) / answers))
     values = np.concatenate([gaps, np.full(len(failed) * each, np.inf)])
     clusters = np.concatenate([owner, np.repeat(failed, each)])
-    found = Clustered(values, clusters, step.seed).estimates(tuple(SHARES.values()), step.failures)
-    readings = [
-        Reading("itl_seconds", stat, each)
-        for stat, each in zip((*SHARES, "mean"), found, strict=True)
-    ]
+    clustered = Clustered(values, clusters, step.seed)
+    *found, average = clustered.estimates(tuple(SHARES.values()), step.failures)
     if len(failed):
-        readings[-1] = replace(
-            readings[-1], estimate=found[-1].flagged(f"mean of good answers, {step.failures}")
-        )
-    return readings
+        average = average.flagged(f"mean of good answers, {step.failures}")
+    stats = (*SHARES, "mean")
+    pairs = zip(stats, (*found, average), strict=True)
+    return [Reading("itl_seconds", stat, estimate) for stat, estimate in pairs]
 
 
 def _per_token(step: MeasuredStep) -> list[Reading]:
@@ -260,21 +256,17 @@ def _cached(cached: FloatArray, received: FloatArray) -> float | None:
 
 
 def _token_rate(step: MeasuredStep) -> Estimate:
-    times, weights = token_events(step.log)
-    if not len(times):
+    arrived = tokens_per_block(step.log, step.chunks, step.window, TOKEN_BLOCKS)
+    if arrived is None:
         return Estimate.missing("no answer had chunks or a token count")
-    inside = step.window.holds(times)
-    edges = step.window.blocks(TOKEN_BLOCKS)
-    per_block, _ = np.histogram(times[inside], bins=edges, weights=weights[inside])
-    found = mean(per_block / (step.window.seconds / TOKEN_BLOCKS))
-    return replace(found, method="t over ten blocks", n=int(inside.sum()))
+    found = mean(arrived / (step.window.seconds / TOKEN_BLOCKS))
+    return replace(found, method="t over ten blocks", n=round(float(arrived.sum())))
 
 
 def _concurrency(step: MeasuredStep) -> list[Reading]:
-    left = np.where(np.isnan(step.log.ended), max(step.drained_at, step.window.end), step.log.ended)
     counted = {
-        "requests_in_flight": occupancy(step.log.sent, left, step.window),
-        "requests_in_system": occupancy(step.log.planned, left, step.window),
+        "requests_in_flight": occupancy(step.log.sent, step.left, step.window),
+        "requests_in_system": step.in_system,
     }
     return [
         plain(name, value, "", stat, n=len(step.log))
@@ -310,9 +302,10 @@ def _lag(lags: FloatArray) -> Sequence[Reading]:
     if not len(lags):
         return missing(["dispatch_lag_seconds"], NO_REQUEST)
     unsent = f"{100 * np.isinf(lags).mean():.3g} % of requests were never sent"
+    median, high = percentiles(lags, (0.5, 0.99), unsent)
     return [
-        Reading("dispatch_lag_seconds", "p50", percentile(lags, 0.5, unsent)),
-        Reading("dispatch_lag_seconds", "p99", percentile(lags, 0.99, unsent)),
+        Reading("dispatch_lag_seconds", "p50", median),
+        Reading("dispatch_lag_seconds", "p99", high),
         Reading("dispatch_lag_seconds", "max", _largest(lags, unsent)),
     ]
 

@@ -90,7 +90,7 @@ def steadiness(found: Found) -> Gate:
 def littles_law_gate(found: Found) -> Gate:
     """Check that requests in the system = arrival rate × mean time in it."""
     step = found.step
-    law = littles_law(step.log, step.window, step.drained_at)
+    law = littles_law(step.stays, step.window, step.in_system)
     value = None if math.isnan(law.deviation) else law.deviation
     detail = NO_REQUEST
     if value is not None:

@@ -14,13 +14,13 @@ from escalade.analysis.catalogue import SHARES, WAITING
 from escalade.analysis.intervals import quantile
 from escalade.analysis.series import Samples, targets_of
 from escalade.analysis.steadiness import Saturation, saturation
-from escalade.analysis.windows import Window, cohort, request_log, window_of
+from escalade.analysis.windows import Chunks, Window, cohort, occupancy, request_log, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.analysis.cell import CellData, Slo
-    from escalade.analysis.windows import FloatArray, RequestLog
+    from escalade.analysis.windows import FloatArray, Occupancy, RequestLog
 
 LATE_SECONDS = 0.005
 LATE_SHARE = 0.05
@@ -104,9 +104,32 @@ class MeasuredStep:
         return cohort(self.log, self.window)
 
     @cached_property
+    def chunks(self) -> Chunks:
+        """Chunks of every request of the log."""
+        lists = self.data.requests["chunk_offsets"].to_numpy(dtype=object)
+        return Chunks.of(lists[self.log.rows])
+
+    @cached_property
     def saturation(self) -> Saturation:
         """How the backlog moved."""
-        return saturation(self.log, self.window, self.drained_at)
+        return saturation(self.log, self.window, self.in_system)
+
+    @cached_property
+    def left(self) -> FloatArray:
+        """When each request was over; at the drain for one that never ended."""
+        never = max(self.drained_at, self.window.end)
+        return np.where(np.isnan(self.log.ended), never, self.log.ended)
+
+    @cached_property
+    def in_system(self) -> Occupancy:
+        """Requests planned and not over."""
+        return occupancy(self.log.planned, self.left, self.window)
+
+    @property
+    def stays(self) -> FloatArray:
+        """Time from plan to end of each request of the cohort, in seconds."""
+        inside = self.window.holds(self.log.planned)
+        return (self.left - self.log.planned)[inside]
 
     @property
     def failures(self) -> str:
@@ -156,7 +179,7 @@ def measured_steps(data: CellData, slos: Sequence[Slo]) -> list[MeasuredStep]:
     outcomes = [outcome for outcome in data.steps if why_unmeasured(outcome) is None]
     if not outcomes:
         return []
-    targets = targets_of(Samples(data.series[data.series["metric"] == "up"], interval))
+    targets = targets_of(Samples(data.series, interval).only(["up"]))
     number = data.series["step"].to_numpy()
     return [
         MeasuredStep(

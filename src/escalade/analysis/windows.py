@@ -26,6 +26,7 @@ IntArray = npt.NDArray[np.int64]
 
 TIMES = ("planned_at", "sent_at", "first_chunk_at", "last_chunk_at", "ended_at")
 TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
+LISTS = (np.ndarray, list, tuple)
 COLUMNS = ("step", "index", *TIMES, "chunk_offsets", "error", *TOKENS)
 
 
@@ -76,7 +77,7 @@ class Chunks:
     @classmethod
     def of(cls, column: Iterable[Any]) -> Chunks:
         """Flatten a column of lists; a request without chunks may hold None, NaN or []."""
-        lists = [row if hasattr(row, "__len__") else () for row in column]
+        lists = [row if isinstance(row, LISTS) else () for row in column]
         counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
         if not counts.sum():
             return cls(np.empty(0), counts)
@@ -106,8 +107,8 @@ class RequestLog:
         Whether the request was answered without error.
     input_tokens, output_tokens, cached_tokens
         From the server's usage; NaN where it gave none.
-    lists
-        Chunk offsets of each request, as stored.
+    rows
+        Place of each request in the table that it was read from.
     """
 
     planned: FloatArray
@@ -119,7 +120,7 @@ class RequestLog:
     input_tokens: FloatArray
     output_tokens: FloatArray
     cached_tokens: FloatArray
-    lists: npt.NDArray[np.object_]
+    rows: IntArray
 
     def __len__(self) -> int:
         return len(self.planned)
@@ -127,11 +128,6 @@ class RequestLog:
     def only(self, mask: BoolArray) -> RequestLog:
         """Keep the requests of `mask`."""
         return RequestLog(**{field.name: getattr(self, field.name)[mask] for field in fields(self)})
-
-    @cached_property
-    def chunks(self) -> Chunks:
-        """Chunk offsets, flattened."""
-        return Chunks.of(self.lists)
 
     @cached_property
     def latency(self) -> FloatArray:
@@ -170,9 +166,10 @@ def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
             f"{', '.join(map(str, requests.columns))}. It was not written by this version of "
             "Escalade, or it was changed: `escalade replay` checks a campaign against its manifest."
         )
-    mine = requests.loc[requests["step"].to_numpy() == step, list(COLUMNS)]
-    order = np.lexsort((mine["index"].to_numpy(), mine["planned_at"].to_numpy()))
-    mine = mine.iloc[order]
+    rows = np.flatnonzero(requests["step"].to_numpy() == step)
+    index, planned = requests["index"].to_numpy()[rows], requests["planned_at"].to_numpy()[rows]
+    rows = rows[np.lexsort((index, planned))]
+    mine = requests[[*TIMES, *TOKENS, "error"]].iloc[rows]
     times = {name: _floats(mine[name]) for name in (*TIMES, *TOKENS)}
     return RequestLog(
         planned=times["planned_at"],
@@ -184,7 +181,7 @@ def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
         input_tokens=times["input_tokens"],
         output_tokens=times["output_tokens"],
         cached_tokens=times["cached_tokens"],
-        lists=mine["chunk_offsets"].to_numpy(dtype=object),
+        rows=rows,
     )
 
 
@@ -202,23 +199,28 @@ def completions(log: RequestLog, window: Window) -> int:
     return int((log.success & window.holds(log.ended)).sum())
 
 
-def token_events(log: RequestLog) -> tuple[FloatArray, FloatArray]:
-    """Give when output tokens arrived, and how many at each time.
+def tokens_per_block(
+    log: RequestLog, chunks: Chunks, window: Window, blocks: int
+) -> FloatArray | None:
+    """Count the output tokens that arrived in each of equal blocks of the window.
 
-    A request's tokens are spread evenly over its chunks. Without a count from
+    None when no answer had chunks or a token count. A request's tokens are spread evenly over its chunks. Without a count from
     the server each chunk is one token; without chunks the tokens of a good
     answer arrive at its end.
     """
-    chunks = log.chunks
     streamed = chunks.counts > 0
     times = np.repeat(log.first, chunks.counts) + chunks.offsets
     share = np.divide(log.output_tokens, chunks.counts, out=np.ones(len(log)), where=streamed)
     weights = np.repeat(np.where(np.isnan(share), 1.0, share), chunks.counts)
     whole = ~streamed & log.success & ~np.isnan(log.output_tokens)
-    return (
-        np.concatenate([times, log.ended[whole]]),
-        np.concatenate([weights, log.output_tokens[whole]]),
-    )
+    times = np.concatenate([times, log.ended[whole]])
+    weights = np.concatenate([weights, log.output_tokens[whole]])
+    if not len(times):
+        return None
+    inside = window.holds(times)
+    place = ((times[inside] - window.start) * (blocks / window.seconds)).astype(np.int64)
+    arrived = np.bincount(np.minimum(place, blocks - 1), weights[inside], minlength=blocks)
+    return arrived.astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""Intervals for observations that come in clusters, such as the token gaps of requests."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from escalade.analysis.intervals import RESAMPLES, TAIL, Estimate, quantile, sample_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.analysis.windows import FloatArray, IntArray
+
+MAX_CLUSTERS = 200
+MIN_CLUSTERS = 10
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Observations that come in clusters: inter-token gaps of requests.
+
+    Parameters
+    ----------
+    values
+        All observations.
+    cluster
+        Cluster of each, from 0, in time order of the clusters.
+    seed
+        Identity of the data, such as (step, repetition).
+    """
+
+    values: FloatArray
+    cluster: IntArray
+    seed: tuple[int, ...]
+
+    def estimates(self, shares: Sequence[float], why_infinite: str = "") -> list[Estimate]:
+        """Estimate percentiles, then the mean, by a bootstrap over clusters.
+
+        Observations of one cluster are alike, so clusters are drawn, not
+        observations. Beyond `MAX_CLUSTERS`, neighbouring ones are drawn
+        together, which also carries the dependence between them.
+        """
+        clusters = self._clusters
+        if clusters < MIN_CLUSTERS:
+            short = f"not estimable: needs {MIN_CLUSTERS} requests with gaps, has {clusters}"
+            return [Estimate(n=len(self.values), quality=short) for _ in (*shares, "mean")]
+        drawn = self._draws()
+        order = np.argsort(self.values)
+        ordered = self.values[order]
+        grid = ordered[_grid_ranks(len(ordered))]
+        below = drawn @ self._counts_below(order, ordered, grid)
+        total = below[:, -1]
+        found = [
+            self._percentile(ordered, grid, below / total[:, None], q, why_infinite) for q in shares
+        ]
+        return [*found, self._mean(drawn)]
+
+    @cached_property
+    def _clusters(self) -> int:
+        return int(np.count_nonzero(np.bincount(self.cluster)))
+
+    @cached_property
+    def _group(self) -> IntArray:
+        """Number the clusters without holes, then join neighbours."""
+        place = np.cumsum(np.bincount(self.cluster) > 0) - 1
+        groups: IntArray = (place * self._groups // self._clusters)[self.cluster]
+        return groups
+
+    @property
+    def _groups(self) -> int:
+        return min(self._clusters, MAX_CLUSTERS)
+
+    def _draws(self) -> FloatArray:
+        rng = np.random.default_rng(self.seed)
+        chances = np.full(self._groups, 1 / self._groups)
+        return rng.multinomial(self._groups, chances, size=RESAMPLES).astype(np.float64)
+
+    def _counts_below(self, order: IntArray, ordered: FloatArray, grid: FloatArray) -> FloatArray:
+        """Count each group's values up to each point of the grid."""
+        edges = np.searchsorted(ordered, grid, side="right")
+        place = np.repeat(np.arange(len(grid)), np.diff(edges, prepend=0))
+        cell = self._group[order] * len(grid) + place
+        counts = np.bincount(cell, minlength=self._groups * len(grid))
+        counts = np.cumsum(counts.reshape(self._groups, len(grid)), axis=1)
+        return counts.astype(np.float64)
+
+    def _percentile(
+        self, ordered: FloatArray, grid: FloatArray, levels: FloatArray, share: float, why: str
+    ) -> Estimate:
+        point = quantile(ordered, share)
+        resampled = grid[(levels >= share).argmax(axis=1)]
+        low, high = _middle(resampled)
+        place = min(int(np.searchsorted(grid, point)), len(grid) - 1)
+        spread = float(levels[:, place].var())
+        n, floor = len(ordered), sample_floor(share)
+        n_eff = min(float(n), share * (1 - share) / spread) if spread > 0 else float(n)
+        found = Estimate(
+            point, min(low, point), max(high, point), "bootstrap over requests", n, n_eff
+        )
+        if n_eff < floor:
+            short = f"not estimable: needs n_eff ≥ {floor}, has {n_eff:.0f}"
+            return replace(found, value=math.nan, high=math.inf, quality=short)
+        if math.isinf(point):
+            why = why or "it is infinite"
+            return replace(found, value=math.nan, quality=f"not estimable: {why}")
+        return found
+
+    def _mean(self, drawn: FloatArray) -> Estimate:
+        group, groups = self._group, self._groups
+        finite = np.isfinite(self.values)
+        if not finite.any():
+            return Estimate.missing("no finite value")
+        point = float(self.values[finite].mean())
+        sums = np.bincount(group[finite], weights=self.values[finite], minlength=groups)
+        counts = np.bincount(group[finite], minlength=groups)
+        seen = drawn @ counts
+        totals = (drawn * sums).sum(axis=1)  # not @: its order of adding depends on threads
+        low, high = _middle(totals[seen > 0] / seen[seen > 0])
+        high = max(high, point) if finite.all() else math.inf
+        n = int(finite.sum())
+        return Estimate(point, min(low, point), high, "bootstrap over requests", n, math.nan)
+
+
+def _middle(resampled: FloatArray) -> tuple[float, float]:
+    """Give the 2.5 % and 97.5 % order statistics; infinite values are not interpolated."""
+    ordered = np.sort(resampled)
+    last = len(ordered) - 1
+    return float(ordered[math.floor(TAIL * last)]), float(ordered[math.ceil((1 - TAIL) * last)])
+
+
+def _grid_ranks(n: int) -> IntArray:
+    """Choose the order statistics that a resampled percentile can fall on: all, or 2,000 spread out."""
+    if n <= 2000:
+        return np.arange(n)
+    tails = stats.logistic.cdf(np.linspace(-12, 12, 1000))
+    levels = np.concatenate([np.linspace(0, 1, 1001), tails])
+    return np.unique(np.rint(levels * (n - 1)).astype(np.int64))

@@ -1,0 +1,228 @@
+"""Capacity of a ladder: two segments, lower bounds, collapse, repetitions, objectives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from escalade.analysis.capacity import (
+    Rung,
+    deployment_capacity,
+    fitted,
+    ladder_capacity,
+    two_segments,
+)
+from escalade.analysis.cell import Slo
+from escalade.analysis.gates import cell_gates
+from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.slo_capacity import slo_capacity
+from unit.analysis.builders import Queue, ladder
+
+
+def rung(step: int, offered: float, throughput: float, seconds: float = 100.0) -> Rung:
+    return Rung(
+        step, offered, throughput, round(throughput * seconds), piles_up=throughput < 0.97 * offered
+    )
+
+
+def test_two_segments_by_hand() -> None:
+    offered = np.array([2.0, 4.0, 6.0, 8.0])
+
+    assert two_segments(offered, np.array([[2.0, 4.0, 5.0, 5.2]]), np.ones(4)) == pytest.approx(
+        [5.1]
+    )
+
+
+def test_a_capacity_never_exceeds_the_rate_that_was_offered() -> None:
+    assert two_segments(np.array([2.0, 4.0]), np.array([[2.0, 4.4]]), np.ones(2)) == pytest.approx(
+        [4.0]
+    )
+
+
+def test_the_knee_of_a_known_queue_is_found() -> None:
+    data = ladder([3.0, 6.0, 9.0, 14.0], seconds=60.0, queue=Queue(capacity=10.0))
+    kpis = cell_kpis(data)
+
+    found = ladder_capacity(kpis, cell_gates(data, kpis), [])
+
+    assert found["capacity_qps"] == pytest.approx(10.0, rel=0.01)
+    assert found["ci_low"] < 10.0 < found["ci_high"]
+    assert found["saturated"]
+    assert found["steps_used"] == [1, 2, 3, 4]
+    assert found["slo_reason"] == "no SLO"
+
+
+def test_without_saturation_there_is_a_lower_bound_and_no_number() -> None:
+    found = fitted([rung(1, 2.0, 2.0), rung(2, 4.0, 3.98)], seed=1)
+
+    assert np.isnan(found.qps)
+    assert found.low == pytest.approx(3.98)
+    assert not found.saturated
+    assert found.reason.startswith("at least 3.98 requests/s: no valid step went beyond saturation")
+
+
+def test_lagging_throughput_without_backlog_or_errors_is_no_saturation() -> None:
+    edge = replace(rung(2, 4.0, 3.8), piles_up=False)  # answers fell beyond the window's end
+
+    assert not fitted([rung(1, 2.0, 2.0), edge], seed=1).saturated
+
+
+def test_a_collapse_is_named_and_bracketed() -> None:
+    found = fitted([rung(1, 4.0, 4.0), rung(2, 8.0, 7.5), rung(3, 12.0, 5.0)], seed=1)
+
+    assert found.qps == pytest.approx(7.5)
+    assert (found.low, found.high) == (7.5, 12.0)
+    assert found.reason.startswith(
+        "collapse: throughput fell from 7.5 at 8 offered requests/s to 5 at 12"
+    )
+
+
+def test_a_dip_within_chance_is_no_collapse_but_said() -> None:
+    found = fitted([rung(1, 4.0, 4.0, 20), rung(2, 8.0, 5.2, 20), rung(3, 12.0, 5.0, 20)], seed=1)
+
+    assert found.qps == pytest.approx(5.1)
+    assert "3.8 % below the best step, within chance" in found.reason
+
+
+def test_no_valid_step_is_no_capacity() -> None:
+    found = fitted([], seed=1)
+
+    assert np.isnan(found.qps)
+    assert found.reason == "no valid step"
+
+
+def test_the_interval_is_drawn_from_the_cells_own_seed() -> None:
+    steps = [rung(1, 4.0, 4.0, 30), rung(2, 8.0, 5.0, 30)]
+
+    assert fitted(steps, seed=1) == fitted(steps, seed=1)
+    assert fitted(steps, seed=1).low != fitted(steps, seed=2).low
+
+
+def test_the_interval_covers_the_rate_of_a_poisson_server() -> None:
+    rng = np.random.default_rng(7)
+    covered = 0
+    for seed in range(100):
+        counts = rng.poisson(5.0 * 60, 2)
+        steps = [
+            rung(1, 3.0, 3.0, 60),
+            *(Rung(2 + k, 8.0 + k, counts[k] / 60, int(counts[k]), piles_up=True) for k in (0, 1)),
+        ]
+        found = fitted(steps, seed)
+        covered += found.low <= 5.0 <= found.high
+    assert covered >= 88
+
+
+def kpis_of(
+    metric: str, stat: str, values: dict[float, float], quality: str = "ok"
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "step": step,
+                "target_qps": qps,
+                "metric": metric,
+                "stat": stat,
+                "value": value,
+                "ci_low": value,
+                "quality": quality
+                if np.isfinite(value)
+                else "not estimable: 30 % of requests failed",
+            }
+            for step, (qps, value) in enumerate(values.items(), start=1)
+        ]
+    )
+
+
+P90 = Slo("fast", "latency_seconds", "p90", 1.0)
+
+
+def test_the_slo_capacity_is_interpolated_on_the_logarithm() -> None:
+    kpis = kpis_of("latency_seconds", "p90", {2.0: 0.25, 4.0: 0.5, 8.0: 2.0})
+
+    found = slo_capacity(kpis, [], [P90])
+
+    assert found.qps == pytest.approx(6.0)  # 0.5 → 1 → 2: half of the way on the logarithm
+    assert "interpolated, log-linear, from point estimates" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "qps", "reason"),
+    [
+        ({2.0: 0.2, 4.0: 0.5}, 4.0, "holds up to 4 requests/s, the highest step: at least that"),
+        ({2.0: 1.5, 4.0: 2.5}, np.nan, "is missed at 2 requests/s, the lowest step"),
+        ({2.0: 0.5, 4.0: np.nan}, 2.0, "not interpolated: at the upper one it lies among failed"),
+        ({2.0: 0.5, 4.0: 2.0, 6.0: 0.9}, 3.0, "holds at 2 and is missed at 4"),
+    ],
+)
+def test_the_slo_capacity_at_the_ends_of_a_ladder(
+    values: dict[float, float], qps: float, reason: str
+) -> None:
+    found = slo_capacity(kpis_of("latency_seconds", "p90", values), [], [P90])
+
+    assert found.qps == pytest.approx(qps, nan_ok=True)
+    assert reason in found.reason
+
+
+def test_the_objective_that_gives_way_first_decides() -> None:
+    kpis = kpis_of("latency_seconds", "p90", {2.0: 0.25, 8.0: 4.0})
+
+    found = slo_capacity(kpis, [], [P90, replace(P90, name="strict", limit=0.5)])
+
+    assert found.qps == pytest.approx(3.5)
+    assert found.reason.startswith("strict")
+
+
+def test_an_error_ratio_of_zero_is_not_interpolated() -> None:
+    kpis = kpis_of("error_ratio", "value", {2.0: 0.0, 4.0: 0.2})
+
+    found = slo_capacity(kpis, [], [Slo("errors", "error_ratio", "value", 0.01)])
+
+    assert found.qps == 2.0
+    assert "not interpolated: the lower one is 0" in found.reason
+
+
+def test_invalid_steps_are_left_out_and_named() -> None:
+    data = ladder([3.0, 6.0, 14.0], seconds=30.0)
+    kpis = cell_kpis(data)
+    gates = cell_gates(data, kpis)
+    for gate in gates:
+        if gate["step"] == 3 and gate["gate"] == "client_suspended":
+            gate.update(outcome="fail", detail="the client was stopped for 9 s")
+
+    found = ladder_capacity(kpis, gates, [])
+
+    assert found["steps_used"] == [1, 2]
+    assert found["capacity_qps"] is None
+    assert "step 3 is left out: the client was stopped for 9 s" in found["reason"]
+
+
+def row(capacity: float | None, low: float | None = None) -> dict[str, Any]:
+    return {
+        "deployment": "demo",
+        "capacity_qps": capacity,
+        "ci_low": low,
+        "slo_capacity_qps": capacity,
+        "steps_used": [1, 2],
+    }
+
+
+def test_a_deployment_joins_its_repetitions_on_the_logarithm() -> None:
+    found = deployment_capacity([row(4.0), row(5.0), row(6.25)], [P90])
+
+    assert found["cell"] is None
+    assert found["capacity_qps"] == pytest.approx(5.0)
+    assert found["ci_low"] < 4.0
+    assert found["method"] == "t on the logarithm over repetitions"
+    assert found["slo_capacity_qps"] == pytest.approx(5.0)
+
+
+def test_a_deployment_with_a_repetition_that_never_saturated_has_a_lower_bound() -> None:
+    found = deployment_capacity([row(4.0, 3.9), row(5.0, 4.8), row(None, 6.0)], [])
+
+    assert found["capacity_qps"] is None
+    assert found["ci_low"] == 3.9
+    assert found["reason"].startswith("2 of 3 repetitions have a capacity")

@@ -1,0 +1,307 @@
+"""Every gate passes, fails and does not know, where it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from escalade.analysis.cell import CellData, Slo
+from escalade.analysis.gates import cell_gates
+from escalade.analysis.kpis import cell_kpis
+from unit.analysis.builders import (
+    AGREEMENT,
+    GOOD_CLIENT,
+    NODE_TARGET,
+    Queue,
+    Request,
+    Step,
+    cell,
+    queue_step,
+    scraped,
+    up,
+)
+
+SECONDS = [float(at) for at in range(-2, 13)]
+GOOD = [Request(0.1 * at, latency=0.05, sent=0.1 * at + 0.0002) for at in range(100)]
+INVALIDATING = {
+    "step_measured",
+    "late_ratio",
+    "arrival_rate",
+    "gap_cv",
+    "client_backlog",
+    "client_suspended",
+    "started_idle",
+    "scrape_coverage",
+    "scrape_gap",
+}
+
+
+def gates_of(data: CellData, *slos: Slo, step: int = 1) -> dict[str, dict[str, Any]]:
+    rows = cell_gates(data, cell_kpis(data, slos), slos)
+    return {row["gate"]: row for row in rows if row["step"] == step}
+
+
+def good_step(requests: list[Request] | None = None, **changes: Any) -> Step:
+    step = Step(
+        GOOD if requests is None else requests, client=GOOD_CLIENT, samples=up(NODE_TARGET, SECONDS)
+    )
+    return replace(step, **changes)
+
+
+def test_a_good_step_passes_every_gate() -> None:
+    gates = gates_of(cell(good_step()))
+
+    unknown = {name for name, gate in gates.items() if gate["outcome"] != "pass"}
+    assert unknown == {"client_server_agreement"}  # the recipe declares nothing
+    assert {name for name, gate in gates.items() if gate["invalidates"]} == INVALIDATING
+
+
+def test_gates_come_in_a_fixed_order_with_json_values() -> None:
+    rows = cell_gates(cell(good_step()), cell_kpis(cell(good_step())))
+
+    assert list(rows[0]) == [
+        "cell",
+        "step",
+        "gate",
+        "value",
+        "limit",
+        "unit",
+        "outcome",
+        "detail",
+        "invalidates",
+    ]
+    assert [row["gate"] for row in rows][:4] == [
+        "step_measured",
+        "late_ratio",
+        "arrival_rate",
+        "gap_cv",
+    ]
+    assert all(type(row["value"]) in (float, type(None)) for row in rows)
+
+
+@pytest.mark.parametrize(("late", "outcome"), [(1, "pass"), (2, "fail")])
+def test_one_percent_may_be_late(late: int, outcome: str) -> None:
+    requests = [
+        replace(each, sent=each.planned + 0.006) if place < late else each
+        for place, each in enumerate(GOOD)
+    ]
+
+    gate = gates_of(cell(good_step(requests)))["late_ratio"]
+
+    assert gate["outcome"] == outcome
+    assert gate["value"] == pytest.approx(late / 100)
+    assert gate["limit"] == 0.01
+
+
+def test_a_client_that_falls_behind_fails_on_its_rate() -> None:
+    slow = [replace(each, sent=each.planned * 1.02, latency=0.5) for each in GOOD]
+
+    gate = gates_of(cell(good_step(slow)))["arrival_rate"]
+
+    assert gate["outcome"] == "fail"
+    assert gate["value"] == pytest.approx(1 - 1 / 1.02)
+
+
+def test_a_client_that_sends_in_bursts_fails_on_its_gaps() -> None:
+    bursts = [
+        replace(each, sent=each.planned + (0.05 if place % 2 else 0.0), latency=2.0)
+        for place, each in enumerate(GOOD)
+    ]
+
+    gates = gates_of(cell(good_step(bursts)))
+
+    assert gates["late_ratio"]["outcome"] == "pass"  # 50 ms of 2 s
+    assert gates["gap_cv"]["outcome"] == "fail"
+    assert gates["gap_cv"]["value"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_pile_of_unsent_requests_fails_on_backlog() -> None:
+    unsent = [
+        replace(each, error="not_sent", latency=None) if place >= 95 else each
+        for place, each in enumerate(GOOD)
+    ]
+
+    gate = gates_of(cell(good_step(unsent)))["client_backlog"]
+
+    assert gate["outcome"] == "fail"
+    assert (gate["value"], gate["limit"]) == (5.0, 1.0)
+
+
+def test_a_suspended_client_invalidates() -> None:
+    step = good_step(client={**GOOD_CLIENT, "suspended_seconds": 60.0})
+
+    gate = gates_of(cell(step))["client_suspended"]
+
+    assert (gate["outcome"], gate["invalidates"]) == ("fail", True)
+    assert gate["detail"] == "the client was stopped for 60 s"
+
+
+def test_what_the_client_did_not_report_is_unknown_not_passed() -> None:
+    gates = gates_of(cell(good_step(client=None)))
+
+    assert gates["client_suspended"]["outcome"] == "unknown"
+    assert gates["steal"]["outcome"] == "unknown"
+
+
+def test_a_step_after_one_that_did_not_drain_is_invalid() -> None:
+    data = cell(good_step(drained=False), good_step())
+
+    assert gates_of(data, step=1)["drained"]["outcome"] == "fail"
+    assert not gates_of(data, step=1)["drained"]["invalidates"]
+    assert gates_of(data, step=2)["started_idle"]["outcome"] == "fail"
+
+
+@pytest.mark.parametrize(("hole", "coverage", "gap"), [(1, "fail", "pass"), (3, "fail", "fail")])
+def test_holes_in_the_samples_invalidate(hole: int, coverage: str, gap: str) -> None:
+    times = [at for at in SECONDS if not 4 <= at < 4 + hole]
+
+    gates = gates_of(cell(good_step(samples=up(NODE_TARGET, times))))
+
+    assert gates["scrape_coverage"]["outcome"] == coverage
+    assert gates["scrape_gap"]["outcome"] == gap
+    assert 'job="node"' in gates["scrape_coverage"]["detail"]
+
+
+def test_without_any_sample_coverage_is_unknown() -> None:
+    gates = gates_of(cell(good_step(samples=())))
+
+    assert gates["scrape_coverage"]["outcome"] == "unknown"
+    assert gates["scrape_gap"]["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("counted", "outcome"), [(100, "pass"), (101, "pass"), (103, "fail"), (97, "fail")]
+)
+def test_client_and_server_have_to_agree_within_one_percent(counted: int, outcome: str) -> None:
+    requests = [replace(each, chunks=(0.01,)) for each in GOOD]
+    tokens = scraped("service_tokens_total", {}, {-1.0: 0, 12.0: counted})
+    step = good_step(requests, samples=[*up(NODE_TARGET, SECONDS), *tokens])
+
+    gate = gates_of(cell(step, agreement=AGREEMENT))["client_server_agreement"]
+
+    assert (gate["outcome"], gate["invalidates"]) == (outcome, True)
+
+
+def test_disagreement_that_failed_requests_may_explain_does_not_invalidate() -> None:
+    requests = [
+        replace(each, chunks=(0.01,), error="timeout" if place < 10 else None)
+        for place, each in enumerate(GOOD)
+    ]
+    tokens = scraped("service_tokens_total", {}, {-1.0: 0, 12.0: 96})
+    step = good_step(requests, samples=[*up(NODE_TARGET, SECONDS), *tokens])
+
+    gate = gates_of(cell(step, agreement=AGREEMENT))["client_server_agreement"]
+
+    assert (gate["outcome"], gate["invalidates"]) == ("unknown", False)
+    assert "10 failed requests" in gate["detail"]
+
+
+def test_a_counter_that_was_declared_and_not_scraped_leaves_a_hole_in_validity() -> None:
+    gate = gates_of(cell(good_step(), agreement=AGREEMENT))["client_server_agreement"]
+
+    assert (gate["outcome"], gate["invalidates"]) == ("unknown", True)
+
+
+@pytest.mark.parametrize(("ratio", "outcome"), [(0.05, "pass"), (0.06, "fail"), (None, "unknown")])
+def test_steal_flags_above_five_percent(ratio: float | None, outcome: str) -> None:
+    gate = gates_of(cell(good_step(client={**GOOD_CLIENT, "steal_ratio": ratio})))["steal"]
+
+    assert (gate["outcome"], gate["invalidates"]) == (outcome, False)
+
+
+@pytest.mark.parametrize(("rate", "outcome"), [(5.0, "pass"), (8.0, "pass"), (13.0, "fail")])
+def test_over_saturation_is_seen_and_only_flags(rate: float, outcome: str) -> None:
+    gate = gates_of(cell(queue_step(rate, 40.0, seed=4, queue=Queue(capacity=10.0))))[
+        "over_saturation"
+    ]
+
+    assert (gate["outcome"], gate["invalidates"]) == (outcome, False)
+    assert gate["limit"] == 0.97
+
+
+def test_a_service_that_sheds_load_is_not_over_saturated() -> None:
+    shed = [
+        replace(each, error="http_5xx" if place % 3 == 0 else None)
+        for place, each in enumerate(GOOD)
+    ]
+
+    assert gates_of(cell(good_step(shed)))["over_saturation"]["outcome"] == "pass"
+
+
+def test_the_sample_floor_is_that_of_the_strictest_judged_percentile() -> None:
+    data = cell(good_step())
+
+    assert gates_of(data)["sample_floor"]["limit"] == 36
+    judged = gates_of(
+        data, Slo("a", "latency_seconds", "p50", 1.0), Slo("b", "ttft_seconds", "p99", 1.0)
+    )
+    assert judged["sample_floor"]["limit"] == 368
+    assert judged["sample_floor"]["outcome"] == "fail"
+    assert (
+        judged["sample_floor"]["detail"] == "100 requests suffice for p50, p90, p95; p99 needs 368"
+    )
+
+
+@pytest.mark.parametrize(("last", "outcome"), [(0.05, "pass"), (0.2, "fail")])
+def test_latency_that_doubles_over_the_window_drifts(last: float, outcome: str) -> None:
+    drifting = [
+        replace(each, latency=0.05 + (last - 0.05) * each.planned / 10 + 0.001 * (place % 3))
+        for place, each in enumerate(GOOD)
+    ]
+
+    gate = gates_of(cell(good_step(drifting)))["steadiness"]
+
+    assert (gate["outcome"], gate["invalidates"]) == (outcome, False)
+    if outcome == "fail":
+        assert gate["value"] > 1.5
+
+
+def test_drift_needs_answers_in_both_halves() -> None:
+    early = [Request(0.1 * at, latency=0.05) for at in range(40)]
+
+    assert gates_of(cell(good_step(early)))["steadiness"]["outcome"] == "unknown"
+
+
+def test_littles_law_holds_in_a_steady_step_and_not_when_answers_pile_up() -> None:
+    steady = gates_of(cell(queue_step(5.0, 40.0, seed=4)))["littles_law"]
+    piling = gates_of(cell(queue_step(20.0, 40.0, seed=4)))["littles_law"]
+
+    assert steady["outcome"] == "pass"
+    assert piling["outcome"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "detail"),
+    [
+        (
+            "service_failed",
+            "the service was killed by SIGKILL",
+            "the service failed: the service was killed by SIGKILL",
+        ),
+        ("client_failed", "exit code 1", "the load client failed: exit code 1"),
+        ("not_run", None, "not run"),
+    ],
+)
+def test_a_step_that_was_not_measured_has_one_gate(
+    outcome: str, cause: str | None, detail: str
+) -> None:
+    gates = gates_of(cell(good_step(outcome=outcome, cause=cause)))
+
+    assert list(gates) == ["step_measured"]
+    assert (gates["step_measured"]["outcome"], gates["step_measured"]["detail"]) == ("fail", detail)
+
+
+def test_an_empty_cohort_knows_nothing() -> None:
+    gates = gates_of(cell(good_step([Request(-1.0)])))
+
+    unknown = {name for name, gate in gates.items() if gate["outcome"] == "unknown"}
+    assert {
+        "late_ratio",
+        "arrival_rate",
+        "gap_cv",
+        "client_backlog",
+        "over_saturation",
+        "littles_law",
+    } <= unknown

@@ -1,0 +1,78 @@
+"""docs/metrics.md and the code say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from escalade.analysis.catalogue import METRICS, Metric
+from escalade.analysis.gates import cell_gates
+from escalade.analysis.intervals import sample_floor
+from escalade.analysis.kpis import SUMMARY, cell_kpis
+from unit.analysis.builders import ladder
+
+PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+
+def row_of(metric: Metric) -> str:
+    cells = (
+        f"`{metric.name}`",
+        ", ".join(metric.stats),
+        metric.unit,
+        metric.direction,
+        metric.formula,
+        metric.source,
+        metric.interval,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def section_of(title: str, level: str = "##") -> str:
+    return re.split(rf"\n{level} {re.escape(title)}\n", PAGE)[1].split(f"\n{level} ")[0]
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_is_documented_as_it_is(metric: Metric) -> None:
+    expected = row_of(metric)
+
+    assert expected in section_of(metric.section, "###").splitlines(), (
+        f"docs/metrics.md lacks the row\n{expected}"
+    )
+
+
+def test_nothing_is_documented_that_does_not_exist() -> None:
+    documented = re.findall(r"^\| `(\w+)` ", section_of("KPIs"), flags=re.MULTILINE)
+
+    assert documented == [metric.name for metric in METRICS]
+
+
+def test_every_gate_is_documented_with_whether_it_invalidates() -> None:
+    data = ladder([4.0], seconds=12.0)
+    gates = {row["gate"]: row["invalidates"] for row in cell_gates(data, cell_kpis(data))}
+
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\w+) \|$", section_of("Gates"), flags=re.MULTILINE)
+
+    assert dict(rows) == {name: "invalidates" if hard else "flags" for name, hard in gates.items()}
+
+
+def test_every_interval_method_in_the_table_of_kpis_is_documented() -> None:
+    methods = {
+        method for method in cell_kpis(ladder([4.0, 14.0], seconds=30.0))["ci_method"] if method
+    }
+
+    for method in methods:
+        assert method.split(",")[0].split(" over ")[0].split(" × ")[0] in PAGE, method
+
+
+def test_the_sample_floors_are_those_of_the_code() -> None:
+    stated = section_of("Intervals").replace(",", "")
+
+    for name, share in {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}.items():
+        assert re.search(rf"\b{sample_floor(share)} \({re.escape(name)}\)", stated), name
+
+
+def test_the_columns_of_the_summary_are_documented() -> None:
+    for column in SUMMARY:
+        assert f"`{column}`" in section_of("metrics_summary.csv")
