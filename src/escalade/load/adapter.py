@@ -219,7 +219,7 @@ class Session:
     def _on_stop(self, **_: Any) -> None:
         """Write what there is: the end of the step, SIGTERM, Ctrl-C or the web page."""
         if self.engine:
-            self.engine.finish("aborted")
+            self.engine.abort()
         if self._driver and self._driver is not gevent.getcurrent():
             self._driver.kill(block=False)
 

@@ -143,17 +143,21 @@ class Engine:
                 self._follow_schedule()
         finally:
             gevent.killall(helpers)
-        self.finish("unfinished")
+        self._finish("unfinished", complete=True)
 
-    def finish(self, unfinished: str) -> None:
-        """Write what is recorded; rows without an end get the error `unfinished`.
+    def abort(self) -> None:
+        """End the step before its time: write what there is, unless that is done."""
+        self._finish("aborted", complete=False)
+
+    def _finish(self, unfinished: str, *, complete: bool) -> None:
+        """Write the log; rows without an end get the error `unfinished`.
 
         The first call counts: later ones, and requests that end later, change nothing.
         """
         if self._closed:
             return
         self._closed = True
-        facts = self._facts()
+        facts = self._facts() | {"complete": complete}
         self.records.close(unfinished)
         table = self.records.table(self.step.repetition, WORKER, self.epoch, self._offset)
         write_requests(self.step.requests_file, table)

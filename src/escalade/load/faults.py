@@ -63,6 +63,7 @@ _CLASSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
         ),
     ),
 )
+_CUT_SHORT = (("Incomplete response.",), ("Invalid EOF state",))  # of geventhttpclient and llhttp
 _DEPTH = 8
 
 
@@ -105,6 +106,8 @@ def forget_tracebacks(error: object) -> None:
 
 
 def _own_class(error: BaseException) -> str | None:
+    if isinstance(error, HTTPParseError) and error.args[:1] in _CUT_SHORT:
+        return "reset"
     if isinstance(error, OSError) and error.errno in _CONNECT_NUMBERS:
         return "connect"
     for name, kinds in _CLASSES:

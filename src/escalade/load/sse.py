@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -52,17 +52,18 @@ class SseParser:
         MalformedStreamError
             When a line is no UTF-8 or longer than the limit.
         """
-        if self._after_cr and chunk:
+        if not chunk:
+            return []
+        if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
-            self._after_cr = False
         text = self._rest + chunk
         events: list[ServerSentEvent] = []
-        end = 0
-        for match in _LINE.finditer(text):
-            end = match.end()
-            self._take_line(match[0].rstrip(b"\r\n"), events)
-        self._rest = text[end:]
-        self._after_cr = end == len(text) and text.endswith(b"\r")
+        start = 0
+        for end in _LINE_END.finditer(text):
+            self._take_line(text[start : end.start()], events)
+            start = end.end()
+        self._rest = text[start:]
+        self._after_cr = text.endswith(b"\r")
         if len(self._rest) > self._line_limit:
             raise MalformedStreamError(f"a line is longer than {self._line_limit} bytes")
         return events

@@ -129,8 +129,8 @@ def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None)
         facts = read_json(step.client_file, "Report of the load generator")
     else:
         facts = _facts_of_lost_client(step, rows)
-        if outcome == "measured":
-            outcome, cause = "client_failed", "the load generator left no request log"
+    if outcome == "measured" and not facts["complete"]:
+        outcome, cause = "client_failed", "the load generator ended before the step was over"
     window = int(rows.in_window.sum())
     client = facts.get("client", {})
     return {
@@ -157,7 +157,7 @@ def _facts_of_lost_client(step: LoadStep, rows: PlannedRows) -> dict[str, Any]:
     records.errors = ["aborted"] * len(rows)
     table = records.table(step.repetition, 0, nan if started is None else started, 0.0)
     write_requests(step.requests_file, table)
-    facts: dict[str, Any] = dict.fromkeys(_TIMES) | {"drained": False}
+    facts: dict[str, Any] = dict.fromkeys(_TIMES) | {"drained": False, "complete": False}
     if started is not None:
         start, end = rows.plan.bounds("window")
         facts |= {"started_at": started}

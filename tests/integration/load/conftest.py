@@ -1,0 +1,146 @@
+"""A real truth server and a real locust for each test that asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from escalade.files import read_table, write_table
+from escalade.load.records import SCHEMA
+from escalade.load.schedule import StepPlan, draw_schedule
+from escalade.load.step import LoadStep, run_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Truth:
+    """A running truth server and its log."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def lines(self) -> pd.DataFrame:
+        """Give its log, one row per request, in order of arrival."""
+        text = self.log.read_text().splitlines()
+        return pd.DataFrame([json.loads(line) for line in text]).sort_values("arrival")
+
+    def watch(self) -> str | None:
+        """Say what a launcher would say of it."""
+        code = self.process.poll()
+        return None if code is None else f"the service ended with exit code {code}"
+
+    def stop(self) -> None:
+        """End it; its log is whole afterwards."""
+        self.process.terminate()
+        self.process.wait()
+
+
+@dataclass
+class Ran:
+    """A step that was run."""
+
+    outcome: dict[str, Any]
+    requests: pd.DataFrame
+    step: LoadStep
+    wall_seconds: float
+
+    def joined(self, truth: Truth) -> pd.DataFrame:
+        """Join the request log with the server's own by the request's number."""
+        lines = truth.lines()
+        lines["payload_id"] = lines["id"].astype(int)
+        return self.requests.merge(lines, on="payload_id", suffixes=("", "_true"))
+
+
+@pytest.fixture
+def start_truth(tmp_path: Path) -> Iterator[Callable[..., Truth]]:
+    """Start truth servers with the given options; all end with the test."""
+    started: list[Truth] = []
+
+    def start(*options: str) -> Truth:
+        folder = tmp_path / f"truth-{len(started)}"
+        folder.mkdir()
+        port_file = folder / "port"
+        command = [sys.executable, "-m", "escalade.load.truth_server"]
+        command += ["--port-file", str(port_file), "--log", str(folder / "truth.jsonl"), *options]
+        process = subprocess.Popen(command)
+        while not port_file.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        started.append(Truth(process, url, folder / "truth.jsonl"))
+        return started[-1]
+
+    yield start
+    for truth in started:
+        truth.stop()
+
+
+@pytest.fixture
+def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
+    """Write a schedule and give a step of it; `changes` go to plan or step by name."""
+    count = 0
+
+    def plan(host: str, qps: float, seconds: float, **changes: Any) -> LoadStep:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"step-{count}"
+        fields = {"warmup_seconds": 0.0, "arrivals": "poisson", "output_tokens": 8}
+        fields |= {name: changes.pop(name) for name in list(changes) if name in fields}
+        rung = StepPlan(step=1, target_qps=qps, window_seconds=seconds, input_tokens=16, **fields)  # type: ignore[arg-type]
+        write_table(folder / "schedule.parquet", draw_schedule([rung], seed=count))
+        defaults = {"workload": "plain_http", "parameters": {}, "drain_timeout_seconds": 5.0}
+        return LoadStep(
+            schedule=folder / "schedule.parquet",
+            step=1,
+            repetition=1,
+            seed=count,
+            host=host,
+            folder=folder / "1",
+            scratch=folder / "scratch",
+            cpus=None,
+            log=folder / "client.log",
+            **({"request_timeout_seconds": 10.0} | defaults | changes),  # type: ignore[arg-type]
+        )
+
+    return plan
+
+
+def ran(step: LoadStep, watch: Callable[[], str | None] = lambda: None) -> Ran:
+    """Run a step and read what it wrote."""
+    began = time.monotonic()
+    outcome = run_step(step, watch, step.scratch / "progress.json")
+    wall = time.monotonic() - began
+    return Ran(outcome, read_table(step.requests_file, "request log", SCHEMA.names), step, wall)
+
+
+@pytest.fixture
+def run() -> Callable[..., Ran]:
+    """Run a step with a watch; give outcome and request log."""
+    return ran
+
+
+@pytest.fixture
+def client_of() -> Callable[[LoadStep], psutil.Process | None]:
+    """Find the load generator that runs a step, if it does."""
+
+    def find(step: LoadStep) -> psutil.Process | None:
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if str(step.scratch / "plan.json") in child.cmdline():
+                    return child
+        return None
+
+    return find

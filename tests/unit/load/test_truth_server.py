@@ -1,0 +1,210 @@
+"""The truth server: its protocol, its queue and its page, without a load generator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from escalade.load.truth_clock import AsyncTimer
+from escalade.load.truth_http import HttpProtocol
+from escalade.load.truth_server import TruthServer, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+GET = b"GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+
+def chat(**changes: Any) -> bytes:
+    asked = {"messages": [{"content": "four words to cache"}], "max_tokens": 3, "stream": True}
+    body = json.dumps(asked | changes).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"X-Request-Id: 7\r\nConnection: close\r\n\r\n" + body
+
+
+def talk(
+    arguments: list[str], use: Callable[[Callable[..., Coroutine[Any, Any, bytes]]], Any]
+) -> Any:
+    """Serve in this process and let `use` ask; `ask(*pieces)` gives all bytes of the answer."""
+
+    async def main() -> Any:
+        options = parse(arguments)
+        loop = asyncio.get_running_loop()
+        log = options.log.open("w") if options.log else None
+        truth = TruthServer(options, log)
+        listening = await loop.create_server(lambda: HttpProtocol(truth.handle), "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+
+        async def ask(*pieces: bytes) -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+            try:
+                return await reader.read()
+            except ConnectionResetError:
+                return b"reset"
+            finally:
+                writer.close()
+
+        try:
+            return await use(ask)
+        finally:
+            listening.close()
+
+    return asyncio.run(main())
+
+
+def events(answer: bytes) -> list[str]:
+    lines = answer.decode().splitlines()
+    return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+
+
+def metric(page: bytes, name: str) -> float:
+    (line,) = [line for line in page.decode().splitlines() if line.startswith(f"truth_{name} ")]
+    return float(line.split()[1])
+
+
+def test_requests_are_cut_out_of_any_pieces_of_bytes() -> None:
+    async def use(ask: Any) -> list[bytes]:
+        keep = GET.replace(b"Connection: close\r\n", b"")
+        return [await ask(GET[:9], GET[9:30], GET[30:]), await ask(keep + keep + GET)]
+
+    single, pipelined = talk([], use)
+
+    assert single.startswith(b"HTTP/1.1 200 OK")
+    assert pipelined.count(b"HTTP/1.1 200 OK") == 3
+
+
+def test_what_is_no_http_is_hung_up_on() -> None:
+    async def use(ask: Any) -> bytes:
+        return await ask(b"hello\r\n\r\n")  # type: ignore[no-any-return]
+
+    assert talk([], use) in (b"", b"reset")
+
+
+def test_a_stream_holds_a_role_the_tokens_the_usage_and_the_end(tmp_path: Path) -> None:
+    async def use(ask: Any) -> bytes:
+        return await ask(chat(stream_options={"include_usage": True}))  # type: ignore[no-any-return]
+
+    log = tmp_path / "truth.jsonl"
+    sent = events(talk(["--ttft-seconds", "0.01", "--log", str(log)], use))
+    (line,) = [json.loads(text) for text in log.read_text().splitlines()]
+
+    deltas = [json.loads(event)["choices"][0]["delta"] for event in sent[:4]]
+    assert deltas == [{"role": "assistant", "content": None}, *[{"content": " tok"}] * 3]
+    assert json.loads(sent[4])["usage"]["completion_tokens"] == 3
+    assert sent[5:] == ["[DONE]"]
+    assert (line["id"], line["tokens"], line["status"]) == ("7", 3, 200)
+    assert line["first_token"] - line["arrival"] >= 0.01
+    assert line["end"] - line["arrival"] >= 0.03  # and two gaps of 10 ms
+    assert line["arrival_unix"] == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"{", 400), (b"[]", 400), (b'{"max_tokens": 1}', 400)],
+)
+def test_a_wrong_chat_request_is_the_clients_fault(body: bytes, status: int) -> None:
+    async def use(ask: Any) -> bytes:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nConnection: close\r\n"
+        return await ask(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)  # type: ignore[no-any-return]
+
+    assert talk([], use).startswith(f"HTTP/1.1 {status}".encode())
+
+
+def test_the_page_counts_requests_tokens_and_prompts_seen_before() -> None:
+    async def use(ask: Any) -> bytes:
+        for changes in ({}, {}, {"cache_prompt": False}):
+            await ask(chat(stream=False, **changes))
+        await ask(GET)
+        return await ask(GET.replace(b"/x", b"/metrics"))  # type: ignore[no-any-return]
+
+    page = talk(["--ttft-seconds", "0", "--itl-seconds", "0"], use)
+
+    assert metric(page, "requests_total") == 4
+    assert metric(page, "tokens_total") == 9
+    assert metric(page, "cached_prompt_tokens_total") == 4
+    assert metric(page, "requests_processing") == 0
+    assert metric(page, "requests_deferred") == 0
+
+
+def test_a_slot_serves_one_request_after_the_other(tmp_path: Path) -> None:
+    async def use(ask: Any) -> float:
+        began = time.monotonic()
+        await asyncio.gather(*(ask(GET) for _ in range(6)))
+        return time.monotonic() - began
+
+    taken = talk(["--slots", "2", "--service-seconds", "0.03"], use)
+
+    assert taken >= 0.09  # 6 requests, 2 at once, 30 ms each
+
+
+def test_exponential_service_times_have_the_mean_asked_for(tmp_path: Path) -> None:
+    async def use(_: Any) -> list[float]:
+        options = parse(["--service", "exponential", "--service-seconds", "0.5", "--seed", "3"])
+        truth = TruthServer(options, None)
+        return [truth._service_seconds() for _ in range(4000)]
+
+    drawn = talk([], use)
+
+    assert sum(drawn) / 4000 == pytest.approx(0.5, rel=0.05)
+    assert sum(seconds > 0.5 for seconds in drawn) / 4000 == pytest.approx(0.368, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], b"200"),
+        (["--never-ready"], b"503"),
+        (["--never-ready", "false"], b"200"),
+        (["--start-delay-seconds", "60"], b"503"),
+    ],
+)
+def test_health_says_whether_it_is_ready(arguments: list[str], status: bytes) -> None:
+    async def use(ask: Any) -> bytes:
+        return await ask(GET.replace(b"/x", b"/health"))  # type: ignore[no-any-return]
+
+    assert talk(arguments, use).split()[1] == status
+
+
+def test_a_flag_is_true_or_false() -> None:
+    assert parse(["--never-ready", "1"]).never_ready is True
+    with pytest.raises((SystemExit, ArgumentTypeError)):
+        parse(["--never-ready", "perhaps"])
+
+
+def test_a_request_whose_client_leaves_frees_its_slot() -> None:
+    async def use(ask: Any) -> bytes:
+        leaving = asyncio.ensure_future(ask(chat(max_tokens=100000)))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        return await asyncio.wait_for(ask(chat(max_tokens=1)), 5)  # type: ignore[no-any-return]
+
+    answer = talk(["--slots", "1", "--ttft-seconds", "0", "--itl-seconds", "0.01"], use)
+
+    assert events(answer)[-1] == "[DONE]"
+
+
+def test_the_timer_wakes_in_order_and_never_early() -> None:
+    async def main() -> list[float]:
+        timer = AsyncTimer()
+        woken: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            due = time.monotonic() + seconds
+            await timer.sleep_until(due)
+            assert time.monotonic() >= due
+            woken.append(seconds)
+
+        await asyncio.gather(*(sleep(seconds) for seconds in (0.03, 0.01, 0.02, 0.0, -1.0)))
+        return woken
+
+    assert asyncio.run(main())[-3:] == [0.01, 0.02, 0.03]
