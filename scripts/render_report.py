@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from escalade.campaign.reporting import write_report
-from escalade.campaign.results import planned_cells
+from escalade.campaign.results import planned_cells, read_resolved
 from escalade.cli.stage import campaign_stage
 from escalade.files import read_json
 
@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 with campaign_stage("render_report", snakemake.log[0], snakemake.config) as run:
     provenance = read_json(run.folder.provenance, "provenance")
-    write_report(run.folder, planned_cells(run), run.plan.campaign, provenance)
+    write_report(run.folder, planned_cells(run), read_resolved(run.folder), provenance)
