@@ -209,8 +209,8 @@ def unit_word(metric: str) -> str:
 
 
 def bound(value: float) -> str:
-    """Write a bound; an infinite one is none."""
-    return f"{value:.3g}" if math.isfinite(value) else "unbounded"
+    """Write a bound; an infinite one means that the sample does not bound that side."""
+    return f"{value:.3g}" if math.isfinite(value) else f"{'−' * (value < 0)}∞"
 
 
 def _failing(evidence: Evidence, said: str) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 from escalade.analysis.agreement import TOLERANCE, agreement_of
 from escalade.analysis.gate import Gate, at_most, passed
 from escalade.analysis.request_kpis import send_rate
+from escalade.analysis.series_kpis import raw_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from escalade.analysis.gate import Found
+    from escalade.analysis.steps import MeasuredStep
 
 MAX_LATE_RATIO = 0.01
 MAX_RATE_DEVIATION = 0.01
@@ -29,7 +31,7 @@ def late_ratio(found: Found) -> Gate:
     value, after = found.value("late_ratio"), found.step.late_after_seconds
     share = "no request was planned" if value is None else f"{100 * value:.2g} % of the requests"
     detail = (
-        f"{share} were sent more than {1000 * after:.3g} ms after their planned time; "
+        f"{share} were sent more than {1000 * after:.4g} ms after their planned time; "
         "at most 1 % may be"
     )
     outcome = at_most(value, MAX_LATE_RATIO)
@@ -93,15 +95,40 @@ def client_suspended(found: Found) -> Gate:
 
 
 def started_idle(found: Found) -> Gate:
-    """Check that the step before had drained, so that its requests are not in this step's way."""
-    number = found.step.number
-    earlier = [outcome for outcome in found.step.data.steps if int(outcome["step"]) < number]
+    """Check that nothing of the step before was in the way: it had drained, or the service was idle.
+
+    Requests given up at the drain timeout may go on in the service; only its
+    own gauges can say that they do not.
+    """
+    step = found.step
+    earlier = [outcome for outcome in step.data.steps if int(outcome["step"]) < step.number]
     before = earlier[-1] if earlier else {}
-    left = before.get("drained") is False and before.get("started_at") is not None
-    detail = "nothing was in flight when the step began"
-    if left:
-        detail = f"step {before['step']} had not drained: its requests may have been in the service"
-    return Gate("started_idle", passed(not left), detail, invalidates=True)
+    if before.get("drained") is not False or before.get("started_at") is None:
+        detail = "nothing was in flight when the step began"
+        return Gate("started_idle", "pass", detail, invalidates=True)
+    busy = _requests_at_start(step)
+    left = f"step {before['step']} had not drained"
+    if busy is None:
+        detail = f"{left}: its requests may have been in the service, which does not report them"
+    else:
+        detail = f"{left}; the service reported {busy:.0f} requests when this step began"
+    return Gate("started_idle", passed(busy == 0), detail, busy, 0.0, "requests", invalidates=True)
+
+
+def _requests_at_start(step: MeasuredStep) -> float | None:
+    """Give the requests that the service had just before the step's first; None when it is unknown."""
+    sent = step.log.sent[~np.isnan(step.log.sent)]
+    if not len(sent):
+        return None
+    begin, total = float(sent.min()), 0.0
+    for metric in ("queue_length", "requests_running"):
+        raw = raw_name(metric, step)
+        track = step.samples.summed(step.samples.tracks(raw)) if raw else None
+        place = -1 if track is None else int(np.searchsorted(track.times, begin, side="right")) - 1
+        if track is None or place < 0 or begin - track.times[place] > step.samples.max_age:
+            return None
+        total += float(track.levels[place])
+    return total
 
 
 def scrape_coverage(found: Found) -> Gate:

@@ -92,7 +92,8 @@ def _gauge(
     ]
 
 
-def _raw_name(metric: str, step: MeasuredStep) -> str | None:
+def raw_name(metric: str, step: MeasuredStep) -> str | None:
+    """Give the service's own name of what a KPI is made of, None when the recipe names none."""
     names = step.data.environment.get("metric_names") or {}
     return next((names[name] for name in CANONICAL[metric] if names.get(name)), None)
 
@@ -104,7 +105,7 @@ def _unmapped(metric: str) -> str:
 def _service_gauges(step: MeasuredStep) -> list[Reading]:
     readings = []
     for metric in ("queue_length", "requests_running"):
-        raw = _raw_name(metric, step)
+        raw = raw_name(metric, step)
         if raw is None:
             readings += missing([metric], _unmapped(metric))
         else:
@@ -117,7 +118,7 @@ def _service_counters(step: MeasuredStep) -> list[Reading]:
     for metric in CANONICAL:
         if not metric.startswith("server_"):
             continue
-        raw = _raw_name(metric, step)
+        raw = raw_name(metric, step)
         if raw is None:
             readings += missing([metric], _unmapped(metric))
             continue

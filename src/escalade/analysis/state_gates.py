@@ -10,7 +10,13 @@ import numpy as np
 from escalade.analysis.catalogue import SHARES
 from escalade.analysis.gate import Gate, at_most, passed
 from escalade.analysis.intervals import sample_floor
-from escalade.analysis.steadiness import DRIFT_LIMIT, MIN_COMPLETED_SHARE, drift, littles_law
+from escalade.analysis.steadiness import (
+    DRIFT_LIMIT,
+    LITTLE_USEFUL,
+    MIN_COMPLETED_SHARE,
+    drift,
+    littles_law,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +105,8 @@ def littles_law_gate(found: Found) -> Gate:
             f"in it; {100 * law.tolerance:.3g} % are tolerated"
         )
     outcome = at_most(value, law.tolerance)
+    if value is not None and law.tolerance > LITTLE_USEFUL:
+        outcome, detail = "unknown", f"{detail}: the window is too short to tell"
     return Gate("littles_law", outcome, detail, value, law.tolerance, "ratio")
 
 

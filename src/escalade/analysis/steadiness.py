@@ -21,6 +21,8 @@ DRIFT_LIMIT = 0.10
 DRIFT_CONFIDENCE = 0.99
 LITTLE_TOLERANCE = 0.10
 LITTLE_EDGE_DEVIATIONS = 3.0
+LITTLE_USEFUL = 0.3
+"""A window so short that more than this must be tolerated tells nothing."""
 
 
 @dataclass(frozen=True)

@@ -141,20 +141,20 @@ class MeasuredStep:
         """Dispatch lag from which on a send is late: max(5 ms, 5 % of the judged latency).
 
         The judged latency is the smallest of the statistics that SLOs judge on
-        latency or time to first token, as measured; without such an SLO the
-        median latency.
+        latency or time to first token, as measured, and of their limits;
+        without such an SLO the median latency.
         """
-        judged = [
-            self._judged_value(slo.metric, slo.stat) for slo in self.slos if slo.metric in WAITING
-        ]
+        slos = [slo for slo in self.slos if slo.metric in WAITING]
+        judged = [self._measured_value(slo.metric, slo.stat) for slo in slos]
+        judged += [slo.limit for slo in slos]
         finite = [
             value
-            for value in judged or [self._judged_value("latency_seconds", "p50")]
+            for value in judged or [self._measured_value("latency_seconds", "p50")]
             if math.isfinite(value)
         ]
         return max(LATE_SECONDS, LATE_SHARE * min(finite, default=0.0))
 
-    def _judged_value(self, metric: str, stat: str) -> float:
+    def _measured_value(self, metric: str, stat: str) -> float:
         values: FloatArray = (
             self.cohort.latency if metric == "latency_seconds" else self.cohort.ttft
         )

@@ -153,6 +153,23 @@ def test_a_step_after_one_that_did_not_drain_is_invalid() -> None:
     assert gates_of(data, step=2)["started_idle"]["outcome"] == "fail"
 
 
+@pytest.mark.parametrize(
+    ("waiting", "running", "outcome"), [(0, 0, "pass"), (0, 1, "fail"), (3, 4, "fail")]
+)
+def test_the_services_own_gauges_say_whether_a_step_began_idle(
+    waiting: int, running: int, outcome: str
+) -> None:
+    gauges = [
+        *scraped("service_waiting", {}, {-0.5: waiting, 1.0: 9}),
+        *scraped("service_running", {}, {-0.5: running, 1.0: 9}),
+    ]
+    second = good_step(samples=[*up(NODE_TARGET, SECONDS), *gauges])
+
+    gate = gates_of(cell(good_step(drained=False), second), step=2)["started_idle"]
+
+    assert (gate["outcome"], gate["value"]) == (outcome, waiting + running)
+
+
 @pytest.mark.parametrize(("hole", "coverage", "gap"), [(1, "fail", "pass"), (3, "fail", "fail")])
 def test_holes_in_the_samples_invalidate(hole: int, coverage: str, gap: str) -> None:
     times = [at for at in SECONDS if not 4 <= at < 4 + hole]
@@ -270,6 +287,15 @@ def test_littles_law_holds_in_a_steady_step_and_not_when_answers_pile_up() -> No
 
     assert steady["outcome"] == "pass"
     assert piling["outcome"] == "fail"
+
+
+def test_a_window_too_short_for_littles_law_is_unknown() -> None:
+    slow = [Request(float(at), latency=9.0) for at in range(10)]
+
+    gate = gates_of(cell(good_step(slow)))["littles_law"]
+
+    assert gate["outcome"] == "unknown"
+    assert gate["detail"].endswith("too short to tell")
 
 
 @pytest.mark.parametrize(

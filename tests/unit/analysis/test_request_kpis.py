@@ -180,6 +180,15 @@ def test_lateness_is_judged_by_the_latency_that_slos_judge() -> None:
     assert 'later_than_seconds="0.005"' in value_of(on_ttft, "late_ratio").source
 
 
+def test_lateness_is_judged_by_the_limit_where_the_service_is_slower() -> None:
+    # latency p50 = 10 s, limit 1 s → 50 ms, not 500 ms
+    slow = [Request(float(at), latency=10.0, sent=at + 0.1) for at in range(10)]
+
+    kpis = kpis_of(*slow, slos=(Slo("a", "latency_seconds", "p50", 1.0),))
+
+    assert value_of(kpis, "late_ratio").value == 1.0
+
+
 def test_a_request_never_sent_is_late() -> None:
     requests = [*EVERY_SECOND, Request(9.5, latency=None, error="not_sent")]
 
