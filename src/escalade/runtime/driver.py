@@ -204,6 +204,8 @@ def _write_driver(run: RunFolder, campaign: str) -> None:
         "begun_at": time.time(),
         "lease_seconds": run.lease_seconds,
     }
+    with contextlib.suppress(OSError):  # what stands in the way is named by the next line
+        run.path.mkdir(mode=0o700)
     write_json(run.path / "driver.json", content)
 
 

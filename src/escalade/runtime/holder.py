@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _KNOCK = signal.SIGUSR1
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _AWAITED = _ENDING | {signal.SIGCHLD, _KNOCK}
-_SURVIVAL_SECONDS = 2.0
 
 
 def knock(guard: Identity) -> bool:
@@ -186,7 +185,7 @@ class Holder:
                 continue
             waited = time.monotonic() - step.stop_began
             found = self._members(step)
-            stuck = waited > step.spec.stop_seconds + _SURVIVAL_SECONDS
+            stuck = waited > step.spec.stop_seconds + processes.SURVIVAL_SECONDS
             if step.state.running or (found and not stuck):
                 _press(found, step.members, kill=waited >= step.spec.stop_seconds)
                 step.members |= found

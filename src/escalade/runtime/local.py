@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.005
 _START_SECONDS = 20.0
-_STOP_MARGIN_SECONDS = 10.0
+_STOP_MARGIN_SECONDS = processes.SURVIVAL_SECONDS + 5.0
 
 
 class LocalLauncher:
@@ -136,7 +136,7 @@ class LocalLauncher:
         """
         guard = _guard_of(allocation)
         processes.send(guard, signal.SIGTERM)
-        deadline = time.monotonic() + ledger.GRACE_SECONDS + 3.0
+        deadline = time.monotonic() + ledger.GRACE_SECONDS + processes.SURVIVAL_SECONDS + 1.0
         while guard.alive() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         survived = processes.kill_all(lambda: _left_of(allocation), grace_seconds=0.5)
@@ -217,8 +217,9 @@ def _state_of(folder: Path, order: dict[str, str | float]) -> AllocationState:
 
 
 def _make_folder(folder: Path) -> None:
+    """Make the spool for its owner alone: environments of steps may hold keys."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InfrastructureError(
             f"The allocation's folder {folder} can't be made: {error.strerror or error}."

@@ -25,6 +25,9 @@ STEP_VARIABLE = "ESCALADE_STEP"
 
 _LOOK_SECONDS = 0.02
 
+SURVIVAL_SECONDS = 10.0
+"""How long a process may take to die of SIGKILL: freeing a GPU's memory takes seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -203,14 +206,14 @@ def kill_all(find: Callable[[], set[Identity]], grace_seconds: float) -> set[Ide
     Returns
     -------
     set of Identity
-        What survived SIGKILL for two seconds (stuck in the kernel, or another
-        user's); empty as a rule.
+        What survived SIGKILL for `SURVIVAL_SECONDS` (stuck in the kernel, or
+        another user's); empty as a rule.
     """
     asked: set[Identity] = set()
     start = time.monotonic()
     while found := find():
         waited = time.monotonic() - start
-        if waited > grace_seconds + 2.0:
+        if waited > grace_seconds + SURVIVAL_SECONDS:
             return found
         if waited >= grace_seconds:
             for identity in found:

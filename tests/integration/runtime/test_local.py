@@ -105,6 +105,15 @@ def test_output_goes_to_a_private_log_and_input_is_empty(
     assert stat.S_IMODE(spec.log.stat().st_mode) == 0o600
 
 
+def test_what_a_step_was_started_with_is_for_its_owner_alone(
+    local: LocalLauncher, allocation: AllocationState, run: driver.RunFolder, bash: Bash
+) -> None:
+    local.start(allocation, bash("sleep 60", environment={"API_KEY": "secret"}))
+
+    assert stat.S_IMODE(run.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(allocation.steps.stat().st_mode) == 0o700
+
+
 def test_a_step_is_pinned_to_its_cpus(
     local: LocalLauncher, allocation: AllocationState, bash: Bash
 ) -> None:

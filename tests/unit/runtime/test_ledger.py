@@ -37,7 +37,7 @@ def lines(entries: list[ledger.Entry]) -> bytes:
     return b"".join(json.dumps(dataclasses.asdict(entry)).encode() + b"\n" for entry in entries)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(entries=st.lists(ENTRIES, max_size=5), data=st.data())
 def test_a_ledger_cut_anywhere_gives_every_whole_line(
     tmp_path: Path, entries: list[ledger.Entry], data: st.DataObject
@@ -54,7 +54,7 @@ def test_a_ledger_cut_anywhere_gives_every_whole_line(
     assert len(found) - whole in {0, 1}  # a last line may lack nothing but its line break
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(garbage=st.binary(max_size=80))
 def test_garbage_in_a_ledger_hides_no_entry(tmp_path: Path, garbage: bytes) -> None:
     path = tmp_path / "ledger.jsonl"
