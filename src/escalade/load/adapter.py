@@ -143,6 +143,7 @@ class Session:
     def install(self) -> None:
         """Put the step between locust and its users."""
         random.seed(self.step.seed)  # locust draws a user's next task from it
+        self.environment.shape_class = None  # the schedule is the shape
         get_hub().resolver = OnceResolver()
 
         wait = self._waiting_method()

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     if own.parent is not None:
         die_with_parent(own.parent)
     if own.cpus:
-        os.sched_setaffinity(0, own.cpus)
+        _pin(own.cpus, parser)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one connection per user
     from locust.main import main as run_locust  # noqa: PLC0415 - patches the standard library
@@ -39,6 +39,14 @@ def main(argv: list[str] | None = None) -> None:
 
     sys.argv = ["locust", *rest]
     run_locust()  # type: ignore[no-untyped-call]
+
+
+def _pin(cpus: set[int], parser: argparse.ArgumentParser) -> None:
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError:
+        allowed = sorted(os.sched_getaffinity(0))
+        parser.error(f"--cpus: this process may run on {allowed}, not on {sorted(cpus)}")
 
 
 def _cpus(text: str) -> set[int]:
