@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {False: ROOT / "requirements.lock", True: ROOT / "requirements-dev.lock"}
+OPENMP = "libgomp.so.1"
 OLDEST_PIP = (22, 3)
 """The first that can install into another environment."""
 
@@ -154,6 +155,7 @@ def make(environment: Environment, *, dev: bool) -> None:
             venv.create(environment.folder, with_pip=False, symlinks=True)
         pip = [str(environment.python), str(pip_wheel() / "pip"), "--disable-pip-version-check"]
         _install(environment, pip, LOCKS[dev])
+        _provide_openmp(environment)
     say(f"{environment.folder} is ready ({time.monotonic() - begun:.0f} s).")
 
 
@@ -275,22 +277,54 @@ def _newest_pip(folder: Path) -> Path | None:
 
 
 def _unpack_pip(into: Path) -> None:
-    package = types.ModuleType("escalade")  # not installed yet, so that its version is unknown
-    package.__path__ = [str(ROOT / "src" / "escalade")]
-    sys.modules["escalade"] = package
-    from escalade.errors import EscaladeError  # noqa: PLC0415
-    from escalade.runtime.distribution import Distribution  # noqa: PLC0415
-
     say("This Python has no pip: fetching the distribution's package python3-pip-whl.")
     try:
-        Distribution(ROOT / ".tools" / "apt").unpack("python3-pip-whl", into)
-    except EscaladeError as error:
+        _unpack_package("python3-pip-whl", into)
+    except BootstrapError as error:
         raise BootstrapError(
             f"This Python ({sys.executable}) has neither ensurepip nor pip, and the "
             f"distribution's package could not be fetched: {error}.\n"
             "Install it (apt-get install python3-venv), or name another Python: "
             "make PYTHON=/path/to/python3.12 ..."
         ) from error
+
+
+def _provide_openmp(environment: Environment) -> None:
+    """Give the environment the OpenMP library, where a minimal system has none.
+
+    llama.cpp needs it and its wheel expects the system's. Loaded by Python as it
+    starts, it is found by its name when llama.cpp asks for it.
+    """
+    probe = [environment.python, "-c", f"import ctypes; ctypes.CDLL({OPENMP!r})"]
+    if subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return
+    say(f"This system has no {OPENMP}: fetching the distribution's package libgomp1.")
+    unpacked = ROOT / ".tools" / "libgomp"
+    try:
+        _unpack_package("libgomp1", unpacked)
+    except BootstrapError as error:
+        say(f"It could not be fetched ({error}).\nThe demo's service will not start without it.")
+        return
+    found = next(unpacked.rglob(OPENMP))
+    shutil.copy(found, environment.folder / "lib" / OPENMP)
+    loader = f"import ctypes, sys; ctypes.CDLL(sys.prefix + '/lib/{OPENMP}', ctypes.RTLD_GLOBAL)\n"
+    for packages in environment.folder.glob("lib/python*/site-packages"):
+        (packages / "escalade-openmp.pth").write_text(loader, encoding="ascii")
+
+
+def _unpack_package(package: str, into: Path) -> None:
+    """Unpack a package of the distribution, by the library's own means."""
+    if "escalade" not in sys.modules:  # not installed yet, so that its version is unknown
+        stand_in = types.ModuleType("escalade")
+        stand_in.__path__ = [str(ROOT / "src" / "escalade")]
+        sys.modules["escalade"] = stand_in
+    from escalade.errors import EscaladeError  # noqa: PLC0415
+    from escalade.runtime.distribution import Distribution  # noqa: PLC0415
+
+    try:
+        Distribution(ROOT / ".tools" / "apt").unpack(package, into)
+    except EscaladeError as error:
+        raise BootstrapError(str(error)) from error
 
 
 def _run(command: list[str], settings: dict[str, str] | None = None) -> None:
