@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
+from gevent.hub import get_hub
 
 from escalade.errors import InfrastructureError
 from escalade.files import write_json
@@ -137,7 +138,10 @@ class Engine:
         try:
             self._make_ready()
             with _quiet_garbage():
-                self._begin()
+                self._offset = unix_offset()
+                self._before = Usage.read()
+                self.epoch = now() + LEAD_SECONDS
+                helpers.append(gevent.spawn(self._announce))
                 helpers.append(gevent.spawn(self._heartbeat.run))
                 helpers.append(gevent.spawn(self._progress.run, self._figures))
                 self._follow_schedule()
@@ -217,11 +221,10 @@ class Engine:
                 "see above for what its on_start raised or waits for."
             )
 
-    def _begin(self) -> None:
-        self._offset = unix_offset()
-        self._before = Usage.read()
-        self.epoch = now() + LEAD_SECONDS
-        write_json(self.step.started_file, {"schema": SCHEMA, "started_at": self._unix(self.epoch)})
+    def _announce(self) -> None:
+        """Say when the step began, in case this process dies with its memory."""
+        content = {"schema": SCHEMA, "started_at": self._unix(self.epoch)}
+        get_hub().threadpool.apply(write_json, (self.step.started_file, content))
 
     def _follow_schedule(self) -> None:
         _, end = self._rows.plan.bounds("window")

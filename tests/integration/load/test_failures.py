@@ -27,6 +27,14 @@ from escalade.load.plan import read_plan
 from escalade.load.step import run_step
 run_step(read_plan(Path(sys.argv[1]))[0], lambda: None)
 """
+HTTP_USER = """
+from locust import HttpUser, task
+
+class Mine(HttpUser):
+    @task
+    def ask(self):
+        self.client.get("/")
+"""
 STREAMS = {  # how a stream ends, and what a client that waits 0.5 s makes of it
     "malformed": "malformed",
     "truncated": "reset",
@@ -35,7 +43,9 @@ STREAMS = {  # how a stream ends, and what a client that waits 0.5 s makes of it
 }
 
 
-def test_what_fails_is_recorded_by_its_class(start_truth: Any, plan_step: Any, run: Any) -> None:
+def test_what_fails_is_recorded_by_its_class(
+    start_truth: Any, plan_step: Any, run: Any, tmp_path: Path
+) -> None:
     chat = {"workload": "openai_chat", "request_timeout_seconds": 0.5}
     truths = {
         how: start_truth("--stream", how, "--ttft-seconds", "0", "--itl-seconds", "0.02")
@@ -46,9 +56,13 @@ def test_what_fails_is_recorded_by_its_class(start_truth: Any, plan_step: Any, r
         truths["endless"].url, 10, 1.0, workload="openai_chat", drain_timeout_seconds=0.5
     )
     steps["refused"] = plan_step("http://127.0.0.1:1", 10, 1.0)
+    own = tmp_path / "mine.py"
+    own.write_text(HTTP_USER)
+    slow = start_truth("--service-seconds", "60")
+    steps["slow"] = plan_step(slow.url, 10, 1.0, workload=str(own), request_timeout_seconds=0.5)
     failing = start_truth("--error-ratio", "0.5", "--error-status", "503")
     steps["failing"] = plan_step(failing.url, 50, 1.0)
-    with ThreadPoolExecutor() as pool:  # seven starts of locust one by one take long
+    with ThreadPoolExecutor() as pool:  # eight starts of locust one by one take long
         done = dict(zip(steps, pool.map(run, steps.values()), strict=True))
 
     for how, error in STREAMS.items():
@@ -59,6 +73,7 @@ def test_what_fails_is_recorded_by_its_class(start_truth: Any, plan_step: Any, r
     assert done["unfinished"].requests.error.tolist() == ["unfinished"] * 10
     assert done["unfinished"].requests.ended_at.isna().all()
     assert done["unfinished"].outcome["drained"] is False
+    assert done["slow"].requests.error.tolist() == ["timeout"] * 10
     assert done["refused"].requests.error.tolist() == ["connect"] * 10
     assert (done["refused"].requests.status == 0).all()
     assert "Traceback" not in done["refused"].step.log.read_text()
