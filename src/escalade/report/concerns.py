@@ -189,9 +189,9 @@ def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
             elif kind != "ok":
                 for key in _reasons(kind, reason):
                     grouped.setdefault(key, _Numbers()).add(metric, stat, label, number)
-    measured = [step.number for step in cell.steps if step.measured]
+    measured = {step.number for step in cell.steps if step.measured}
     for (kind, reason), numbers in grouped.items():
-        partly = kind == "missing" and set(numbers.steps) != {*measured}
+        partly = kind == "missing" and 0 < len(set(numbers.steps) & measured) < len(measured)
         text = f"{numbers.named()} in {_named(numbers.steps)} {_VERBS.get(kind, kind)}: {reason}"
         severity = WARNING if partly or _is_core(numbers, kind) else NOTE
         yield Concern(severity, cell.name, words.sentence(text), cell.anchor)

@@ -212,29 +212,42 @@ def _against_rate(axes: Axes, scene: Scene) -> None:
     else:
         drawing.number_axis(axes.xaxis)
     axes.set_xlabel("arrival rate (requests/s)")
-    _saturated_region(axes, scene)
+    _saturated(axes, scene)
     _capacity_band(axes, scene)
 
 
-def _saturated_region(axes: Axes, scene: Scene) -> None:
-    saturated = [point.rate for point in scene.points if point.state == SATURATED]
-    if not saturated:
+def saturated_regions(points: Sequence[Point], right: float) -> list[tuple[float, float]]:
+    """Give the parts of the rate axis that belong to over-saturated steps.
+
+    A step's part reaches half-way to its neighbours, the last one's to the end
+    of the axis; parts that touch are one.
+    """
+    steps: dict[float, list[Point]] = {}
+    for point in points:
+        steps.setdefault(point.target_qps, []).append(point)
+    rates = [statistics.median(p.rate for p in steps[target]) for target in sorted(steps)]
+    states = [any(p.state == SATURATED for p in steps[target]) for target in sorted(steps)]
+    edges = [0.0, *((a + b) / 2 for a, b in itertools.pairwise(rates)), right]
+    regions: list[tuple[float, float]] = []
+    for start, end, saturated in zip(edges, edges[1:], states, strict=False):
+        if saturated and regions and regions[-1][1] == start:
+            regions[-1] = regions[-1][0], end
+        elif saturated:
+            regions.append((start, end))
+    return regions
+
+
+def _saturated(axes: Axes, scene: Scene) -> None:
+    regions = saturated_regions(scene.points, scene.right)
+    for start, end in regions:
+        grey = COLOURS["muted"]
+        axes.axvspan(start, end, facecolor="none", edgecolor=grey, hatch="///", lw=0, alpha=0.6)
+    if not regions:
         return
-    first, right = min(saturated), scene.right
-    others = (p.rate for p in scene.points if p.state != SATURATED and p.rate < first)
-    start = (max(others, default=0.0) + first) / 2
-    axes.axvspan(
-        start,
-        right,
-        facecolor="none",
-        edgecolor=COLOURS["muted"],
-        hatch="///",
-        lw=0,
-        alpha=0.6,
-    )
-    wide = (right - start) / right > 0.3
+    start, end = max(regions, key=lambda region: region[1] - region[0])
+    wide = (end - start) / scene.right > 0.3
     axes.text(
-        (start + right) / 2,
+        (start + end) / 2,
         0.96 if wide else 0.5,
         "over-saturated",
         transform=axes.get_xaxis_transform(),
@@ -296,6 +309,7 @@ def _limit_line(axes: Axes, height: float, label: str) -> None:
         xytext=(5, 4),
         textcoords="offset points",
         fontsize=drawing.SMALL,
+        zorder=6,
     )
 
 

@@ -67,9 +67,7 @@ def origin(data: ReportData) -> Origin:
         machines=_machines(data),
         software=[*_seeds(data), *software],
         packages=packages,
-        configuration=_without_control(
-            yaml.safe_dump(data.campaign, sort_keys=False, allow_unicode=True, width=100)
-        ),
+        configuration=yaml.safe_dump(data.campaign, sort_keys=False, allow_unicode=True, width=100),
     )
 
 
@@ -272,9 +270,3 @@ def _flat(content: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str,
 
 def _join(*parts: object) -> str:
     return " ".join(words.clean(part) for part in parts if part)
-
-
-def _without_control(text: str) -> str:
-    return "\n".join(
-        " " * (len(line) - len(line.lstrip(" "))) + words.clean(line) for line in text.splitlines()
-    )

@@ -15,6 +15,7 @@ from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
 from escalade.report.ladder import latency_charts, throughput_charts
+from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
 from escalade.report.story import run_of, summary
 from escalade.report.tables import (
@@ -22,8 +23,6 @@ from escalade.report.tables import (
     capacity_table,
     gate_table,
     kpi_tables,
-    objective,
-    slo_table,
     whole_cell_table,
 )
 from escalade.report.timelines import timeline_charts
@@ -112,10 +111,17 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("escalade.report", package_path=""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def _finalized(value: Any) -> Any:
+    """Let no control character into the page, whatever way it came."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return words.without_control(value) if plain else value
 
 
 def _content(data: ReportData) -> dict[str, Any]:

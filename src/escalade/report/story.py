@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.intervals import MIN_REPETITIONS
 from escalade.report import words
 from escalade.report.data import VALID, Estimate
+from escalade.report.objectives import objective
 from escalade.report.words import NO_BREAK, known
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def summary(data: ReportData) -> list[Statement]:
             for row in data.slos
             if row.get("counts") and words.clean(row.get("deployment")) == deployment
         ]
+        told += [Statement(text) for text in _informative(data, deployment)]
         text = objectives(_capacities(data, deployment), judged=_judged(data, deployment))
         told += [Statement(text)] if text else []
     return told
@@ -115,15 +117,15 @@ def capacity(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def speed(data: ReportData, deployment: str) -> str:
     """Say how fast answers come, at the step whose SLO counts or else at the highest sound step."""
-    objective = _spoken_objective(data, deployment)
-    metric, stat = str(objective["metric"]), str(objective["stat"])
-    if objective.get("counts") and objective.get("cell") is None:
-        value = words.amount(*_numbers(objective), words.clean(objective.get("unit") or "s"))
-        return f"at {_at(known(objective.get('target_qps')))} {_share(metric, stat)} {value}"
+    spoken = _spoken_objective(data, deployment)
+    metric, stat = str(spoken["metric"]), str(spoken["stat"])
+    if spoken.get("counts") and spoken.get("cell") is None:
+        value = words.amount(*_numbers(spoken), words.clean(spoken.get("unit") or "s"))
+        return f"at {_at(known(spoken.get('target_qps')))} {_share(metric, stat)} {value}"
     cells = data.deployments[deployment]
     rate = (
-        known(objective.get("target_qps"))
-        if objective.get("counts")
+        known(spoken.get("target_qps"))
+        if spoken.get("counts")
         else _highest_sound_rate(data, cells, metric, stat)
     )
     found = [
@@ -185,6 +187,31 @@ def judgement(row: Mapping[str, Any], run: str = "") -> str:
         "FAIL": f"the limit of {limit} is missed{because}",
     }.get(str(verdict), f"whether the limit of {limit} is kept is undecided{because}")
     return words.sentence(f"{where} {_share(metric, stat)} {amount}; {ending}")
+
+
+def _informative(data: ReportData, deployment: str) -> list[str]:
+    """Tell the SLOs that name no rate, each in a sentence of its own per cell."""
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in data.slos:
+        joint = row.get("cell") is None or data.joint_capacity_of(deployment) is None
+        if not row.get("counts") and joint and words.clean(row.get("deployment")) == deployment:
+            run = run_of(row, data.deployments[deployment])
+            grouped.setdefault((words.clean(row.get("slo")), run), []).append(row)
+    return [along_the_ladder(rows, run) for (_, run), rows in grouped.items()]
+
+
+def along_the_ladder(rows: Sequence[Mapping[str, Any]], run: str = "") -> str:
+    """Say how one SLO that counts nowhere ended at each step."""
+    ended: dict[str, list[float]] = {}
+    for row in rows:
+        ended.setdefault(str(row.get("verdict")), []).append(known(row.get("target_qps")))
+    parts = [
+        f"{verdict.replace('_', ' ')} at {words.listed([words.rate(rate) for rate in rates])}"
+        for verdict, rates in ended.items()
+    ]
+    where = f" in {run}" if run else ""
+    told = f"{objective(rows[0])}{where}: {', '.join(parts)} requests/s (for information)"
+    return words.sentence(told)
 
 
 def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
@@ -260,6 +287,8 @@ def _share(metric: str, stat: str) -> str:
     if share is not None and things:
         who = f"half of the {things}" if share == 50 else f"{words.plain(share)} % of {things}"
         return f"{who} {verb}"
+    if metric == "error_ratio":
+        return "the share of failed requests is"
     name = words.title(metric).lower()
     return f"the {name} is" if stat == "value" else f"the {stat} of {name} is"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from escalade.analysis.catalogue import BY_NAME
 from escalade.report import words
-from escalade.report.data import FAILED, NOT_RUN, SATURATED, VALID, Estimate
+from escalade.report.data import FAILED, NOT_RUN, SATURATED, Estimate
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from escalade.report.data import CellFacts, Name, ReportData, StepFacts
 
@@ -75,94 +75,6 @@ class EstimateTable:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: Notes
-
-
-def slo_table(data: ReportData) -> EstimateTable:
-    """Set every SLO of every cell, and of all repetitions together, against the ladder's rates."""
-    rates = sorted(
-        {step.target_qps for cell in data.facts for step in cell.steps}
-        | {r for row in data.slos if math.isfinite(r := known(row.get("target_qps")))}
-    )
-    lines: dict[tuple[str, str], dict[float, Mapping[str, Any]]] = {}
-    for row in data.slos:
-        where = words.clean(row.get("cell") or f"{row.get('deployment')}, all repetitions")
-        lines.setdefault((words.clean(row.get("slo")), where), {})[known(row.get("target_qps"))] = (
-            row
-        )
-    notes = Notes("slo")
-    rows, before = [], ""
-    for (slo, where), by_rate in sorted(lines.items(), key=lambda item: _slo_order(item[0], lines)):
-        first = next(iter(by_rate.values()))
-        rows.append(
-            Row(
-                label=where if len(data.facts) > 1 else objective(first),
-                entries=tuple(
-                    _slo_entry(by_rate[rate], notes)
-                    if rate in by_rate
-                    else _unjudged(first, rate, data)
-                    for rate in rates
-                ),
-                group=slo if slo != before else "",
-                detail=objective(first) if len(data.facts) > 1 and slo != before else "",
-            )
-        )
-        before = slo
-    return EstimateTable(tuple(words.rate(rate) for rate in rates), tuple(rows), notes)
-
-
-def _slo_order(key: tuple[str, str], lines: Mapping[tuple[str, str], object]) -> int:
-    """Keep the lines of one SLO together, in the order in which the verdicts have them."""
-    names = list(dict.fromkeys(slo for slo, _ in lines))
-    return names.index(key[0])
-
-
-def objective(row: Mapping[str, Any]) -> str:
-    """Say in a few words what an SLO demands: "p90 of end-to-end latency ≤ 1.5 s"."""
-    metric, stat = str(row.get("metric")), words.clean(row.get("stat"))
-    name = words.title(metric)
-    limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
-    what = name if stat == "value" else f"{stat} of {name[:1].lower()}{name[1:]}"
-    return f"{what} ≤ {limit}"
-
-
-def _unjudged(row: Mapping[str, Any], rate: float, data: ReportData) -> Entry:
-    """Give the statistic of an SLO at a step where it is not judged."""
-    cell = next((cell for cell in data.facts if cell.name == words.clean(row.get("cell"))), None)
-    step = next((s for s in cell.steps if s.target_qps == rate), None) if cell else None
-    if cell is None or step is None:
-        return Entry()
-    metric, stat = str(row.get("metric")), str(row.get("stat"))
-    estimate = data.estimate(cell.name, step.number, metric, stat)
-    if not estimate.printable:
-        return Entry(value=NOTHING, instead=step.state if step.state != VALID else _short(estimate))
-    value, interval = _printed(estimate)
-    return Entry(value=value, interval=interval, n=_n(estimate))
-
-
-def _short(estimate: Estimate) -> str:
-    return estimate.reason.removeprefix("not estimable: ")
-
-
-def _slo_entry(row: Mapping[str, Any], notes: Notes) -> Entry:
-    verdict = words.clean(row.get("verdict") or "NOT_RUN")
-    reason = words.remaining_reason(row.get("reason")) or words.clean(row.get("reason") or "")
-    value, interval = _printed(
-        Estimate(
-            known(row.get("value")),
-            *words.bounds(row.get("ci_low"), row.get("ci_high")),
-            words.clean(row.get("unit") or ""),
-            quality="ok",
-        )
-    )
-    n = known(row.get("n"))
-    return Entry(
-        value=value,
-        interval=interval,
-        n=words.plain(n, 0) if n > 0 else "",
-        note=0 if verdict in ("PASS", "FAIL") else notes.mark(words.sentence(reason)),
-        verdict=verdict,
-        counts=bool(row.get("counts")),
-    )
 
 
 def kpi_tables(cell: CellFacts, data: ReportData) -> tuple[EstimateTable, EstimateTable]:
@@ -241,7 +153,7 @@ def _kpi_rows(
         title = words.title(metric)
         single = len(lines) == 1 and lines[0][1:] in (("value", ""), ("mean", ""), ("max", ""))
         if not single:
-            sizes = tuple(Entry(n=_n(estimate)) for estimate in found[lines[0]])
+            sizes = tuple(Entry(n=counted(estimate)) for estimate in found[lines[0]])
             yield Row(label="", entries=sizes, group=title, detail=scale.label)
         for name in lines:
             entries = tuple(
@@ -289,15 +201,16 @@ def _kpi_entry(
         return Entry(value=NOTHING, note=notes.mark(unmeasured))
     if SATURATED in estimate.quality:
         return Entry(value=NOTHING, instead="grows with time")
-    n = _n(estimate) if with_n else ""
+    n = counted(estimate) if with_n else ""
     if estimate.quality.startswith("not estimable: needs"):
-        return Entry(value=NOTHING, instead=_short(estimate), n=n)
-    value, interval = _printed(estimate, scale)
+        return Entry(value=NOTHING, instead=shortened(estimate), n=n)
+    value, interval = printed(estimate, scale)
     note = notes.mark(words.sentence(estimate.reason.removeprefix("flagged: ")))
     return Entry(value=value, interval=interval, n=n, note=note)
 
 
-def _n(estimate: Estimate) -> str:
+def counted(estimate: Estimate) -> str:
+    """Write the number of observations; nothing when there were none."""
     return words.plain(estimate.n, 0) if estimate.n > 0 else ""
 
 
@@ -311,7 +224,12 @@ def _unmeasured(cell: CellFacts, number: int, data: ReportData) -> str:
     return "" if (cell.name, number) in data.estimates else "The KPI table has no row of this step."
 
 
-def _printed(estimate: Estimate, scale: words.Scale | None = None) -> tuple[str, str]:
+def shortened(estimate: Estimate) -> str:
+    """Say in a few words why there is no figure, as in "needs n ≥ 36"."""
+    return estimate.reason.removeprefix("not estimable: ")
+
+
+def printed(estimate: Estimate, scale: words.Scale | None = None) -> tuple[str, str]:
     """Write value and interval; with a scale its unit stands elsewhere, without it the unit is added."""
     used = scale or words.scale_for(estimate.unit, (estimate.value,))
     value, interval = words.span(estimate.value, estimate.low, estimate.high, used)
@@ -356,7 +274,9 @@ def capacity_table(data: ReportData) -> Table:
         if held == NOTHING and math.isfinite(low):
             held = f"at least {words.single(low, 'requests/s')}"
         remarks = [
-            words.sentence(words.clean(row[k])) for k in ("reason", "slo_reason") if row.get(k)
+            words.clean(row[key]).rstrip(".") + "."
+            for key in ("reason", "slo_reason")
+            if row.get(key)
         ]
         rows.append(
             (

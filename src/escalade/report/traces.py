@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from escalade.report.words import clean
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,7 +60,7 @@ def panels(cell: CellFacts) -> list[Panel]:
     return [
         _load_panel(cell),
         _flight_panel(cell),
-        _queue_panel(cell, str(names.get("queue_length") or "")),
+        _queue_panel(cell, clean(names.get("queue_length") or "")),
         _sampled(cell, "Service CPU", "cores", "escalade_process_cpu_seconds_total", _service_cpu),
         _sampled(cell, "Node CPU", "ratio", "node_cpu_seconds_total", _node_cpu, ceiling=1.0),
         _sampled(
@@ -99,12 +101,12 @@ def _load_panel(cell: CellFacts) -> Panel:
 
 
 def bin_seconds(cell: CellFacts) -> float:
-    """Choose the width over which rates are counted: a fifth of the shortest window, at most 250 bins."""
+    """Choose the width over which rates are counted: a quarter of the shortest window, at most 250 bins."""
     lengths = [step.times["window_end"] - step.times["window_start"] for step in cell.steps]
     shortest = min((length for length in lengths if length > 0), default=5.0)
     ends = [step.times["drained_at"] - cell.started_at for step in cell.steps]
     whole = max((end for end in ends if math.isfinite(end)), default=0.0)
-    fine = [width for width in _BINS if width <= max(shortest / 5, 1.0)]
+    fine = [width for width in _BINS if width <= max(shortest / 4, 1.0)]
     few = [width for width in _BINS if width >= whole / 250]
     return max(fine[-1], few[0] if few else _BINS[-1])
 

@@ -19,7 +19,9 @@ NOTHING = "—"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 _THOUSANDS = "\N{NARROW NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+"
+)
 
 _SAID = re.compile(r"^\S+ .*?, (?:95 % \[[^]]*\]|without interval), limit [^;]*(?:; )?")
 
@@ -266,8 +268,13 @@ def remaining_reason(reason: object) -> str:
 
 
 def clean(text: object) -> str:
-    """Give text without control characters and direction overrides, which could fake other text."""
+    """Give text without what is no text: control characters, direction overrides, lone surrogates."""
     return _CONTROL.sub(" ", str(text)).strip()
+
+
+def without_control(text: str) -> str:
+    """Give text as `clean` does, with its line breaks and tabs."""
+    return _CONTROL.sub(lambda found: "".join(c for c in found[0] if c in "\n\t"), text)
 
 
 def sentence(text: str) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,17 @@ _SWITCHES = (
 def installed() -> str | None:
     """Give the path of a Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+# Chromium reads commands from descriptor 3 and answers on 4.
+_BECOME = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for end, wanted in zip(ends, (3, 4)):
+    os.dup2(end, wanted)
+    os.close(end)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -100,6 +112,14 @@ class Browser:
             if event.get("method") == "Network.requestWillBeSent"
         ]
 
+    def refused(self) -> list[str]:
+        """List why requests were not sent, as in "csp": the page's own policy."""
+        return [
+            event["params"].get("blockedReason", "")
+            for event in self.events
+            if event.get("method") == "Network.loadingFailed"
+        ]
+
     def complaints(self) -> list[str]:
         """List what the console says: errors, warnings, violations of the policy."""
         return [
@@ -128,10 +148,17 @@ def browser(executable: str, folder: Path) -> Iterator[Browser]:
     """Start Chromium with a fresh profile in `folder`, and end it afterwards."""
     for_browser, to_browser = os.pipe()
     from_browser, by_browser = os.pipe()
-    # Chromium reads commands from descriptor 3 and answers on 4.
-    command = f'exec "$0" "$@" 3<&{for_browser} 4>&{by_browser}'
+    pipes = [str(for_browser), str(by_browser)]
     process = subprocess.Popen(
-        ["sh", "-c", command, executable, *_SWITCHES, f"--user-data-dir={folder}"],
+        [
+            sys.executable,
+            "-c",
+            _BECOME,
+            *pipes,
+            executable,
+            *_SWITCHES,
+            f"--user-data-dir={folder}",
+        ],
         pass_fds=(for_browser, by_browser),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -1,0 +1,120 @@
+"""Objectives against the steps of the ladder: verdict, value, interval, and why."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from escalade.analysis.catalogue import WAITING
+from escalade.report import words
+from escalade.report.data import SATURATED, VALID, Estimate
+from escalade.report.tables import (
+    Entry,
+    EstimateTable,
+    Notes,
+    Row,
+    counted,
+    printed,
+    shortened,
+)
+from escalade.report.words import NOTHING, known
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from escalade.report.data import ReportData, StepFacts
+
+_GROWS = "grows with time"
+
+
+def objective(row: Mapping[str, Any]) -> str:
+    """Say in a few words what an SLO demands: "p90 of end-to-end latency ≤ 1.5 s"."""
+    metric, stat = str(row.get("metric")), words.clean(row.get("stat"))
+    name = words.title(metric)
+    limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
+    what = name if stat == "value" else f"{stat} of {name[:1].lower()}{name[1:]}"
+    return f"{what} ≤ {limit}"
+
+
+def slo_table(data: ReportData) -> EstimateTable:
+    """Set every SLO of every cell, and of all repetitions together, against the ladder's rates."""
+    notes, several = Notes("slo"), len(data.facts) > 1
+    rates, rows = _rates(data), []
+    for slo, lines in _lines(data).items():
+        for where, by_rate in lines.items():
+            first = next(iter(by_rate.values()))
+            begins = where == next(iter(lines))
+            rows.append(
+                Row(
+                    label=where if several else objective(first),
+                    entries=tuple(
+                        _judged(by_rate[rate], data, notes)
+                        if rate in by_rate
+                        else _unjudged(first, rate, data)
+                        for rate in rates
+                    ),
+                    group=slo if begins else "",
+                    detail=objective(first) if several and begins else "",
+                )
+            )
+    return EstimateTable(tuple(words.rate(rate) for rate in rates), tuple(rows), notes)
+
+
+def _rates(data: ReportData) -> list[float]:
+    """List all rates of steps and objectives, ascending."""
+    judged = {known(row.get("target_qps")) for row in data.slos}
+    measured = {step.target_qps for cell in data.facts for step in cell.steps}
+    return sorted(rate for rate in judged | measured if math.isfinite(rate))
+
+
+def _lines(data: ReportData) -> dict[str, dict[str, dict[float, Mapping[str, Any]]]]:
+    """Gather the verdicts by SLO, then by cell, then by rate, each in the order given."""
+    found: dict[str, dict[str, dict[float, Mapping[str, Any]]]] = {}
+    for row in data.slos:
+        where = words.clean(row.get("cell") or f"{row.get('deployment')}, all repetitions")
+        of_slo = found.setdefault(words.clean(row.get("slo")), {})
+        of_slo.setdefault(where, {})[known(row.get("target_qps"))] = row
+    return found
+
+
+def _judged(row: Mapping[str, Any], data: ReportData, notes: Notes) -> Entry:
+    verdict = words.clean(row.get("verdict") or "NOT_RUN")
+    reason = words.remaining_reason(row.get("reason")) or words.clean(row.get("reason") or "")
+    low, high = words.bounds(row.get("ci_low"), row.get("ci_high"))
+    unit, n = words.clean(row.get("unit") or ""), known(row.get("n"))
+    found = Estimate(known(row.get("value")), low, high, unit, n, quality="ok")
+    value, interval = printed(found)
+    step = _step_of(row, known(row.get("target_qps")), data)
+    grows = step is not None and step.state == SATURATED and row.get("metric") in WAITING
+    clear = verdict in {"PASS", "FAIL"} and (grows or value != NOTHING)
+    return Entry(
+        value=NOTHING if grows else value,
+        interval="" if grows else interval,
+        instead=_GROWS if grows else "",
+        n=counted(found),
+        note=0 if clear else notes.mark(words.sentence(reason)),
+        verdict=verdict,
+        counts=bool(row.get("counts")),
+    )
+
+
+def _unjudged(row: Mapping[str, Any], rate: float, data: ReportData) -> Entry:
+    """Give the statistic of an SLO at a step where it is not judged."""
+    step = _step_of(row, rate, data)
+    if step is None:
+        return Entry()
+    metric, stat = str(row.get("metric")), str(row.get("stat"))
+    estimate = data.estimate(words.clean(row.get("cell")), step.number, metric, stat)
+    if not estimate.printable:
+        return Entry(
+            value=NOTHING, instead=shortened(estimate) if step.state == VALID else step.state
+        )
+    value, interval = printed(estimate)
+    return Entry(value=value, interval=interval, n=counted(estimate))
+
+
+def _step_of(row: Mapping[str, Any], rate: float, data: ReportData) -> StepFacts | None:
+    """Find the step of a verdict's cell that has this rate; all repetitions together have none."""
+    name = words.clean(row.get("cell"))
+    cell = next((cell for cell in data.facts if cell.name == name), None)
+    return next((step for step in cell.steps if step.target_qps == rate), None) if cell else None

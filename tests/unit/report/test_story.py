@@ -1,0 +1,250 @@
+"""The summary, word by word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from escalade.analysis.cell import CellData
+from escalade.report import story
+from escalade.report.data import ReportData
+from unit.report import campaign
+
+CELL = "small_rep-1_0badcafe"
+
+
+def spoken(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def cell(name: str = CELL, repetition: int = 1, outcome: str = "finished") -> CellData:
+    steps = [
+        {"step": 1, "target_qps": 2.0, "outcome": "measured"},
+        {"step": 2, "target_qps": 4.0, "outcome": "measured"},
+    ]
+    return CellData(
+        cell={
+            "cell": name,
+            "deployment": "small",
+            "repetition": repetition,
+            "outcome": outcome,
+            "cause": None if outcome == "finished" else "it died",
+        },
+        windows={"steps": steps},
+        requests=pd.DataFrame(),
+        series=pd.DataFrame(),
+        environment=campaign.environment(),
+    )
+
+
+def p90(value: float, low: float, high: float, name: str = CELL, step: int = 1) -> dict[str, Any]:
+    numbers = {"value": value, "ci_low": low, "ci_high": high, "n": 80, "quality": "ok"}
+    where = {"cell": name, "step": step, "metric": "latency_seconds", "stat": "p90", "unit": "s"}
+    return {**where, **numbers}
+
+
+def verdict(word: str, **changes: Any) -> dict[str, Any]:
+    row = {"cell": CELL, "deployment": "small", "step": 1, "target_qps": 2.0, "slo": "fast"}
+    row |= {"metric": "latency_seconds", "stat": "p90", "limit": 1.5, "unit": "s", "n": 80}
+    row |= {"value": 0.6123, "ci_low": 0.5501, "ci_high": 0.7012, "reason": "", "counts": True}
+    return {**row, "verdict": word, **changes}
+
+
+def held(capacity: float | None = 2.94, **changes: Any) -> dict[str, Any]:
+    row = {"deployment": "small", "cell": CELL, "capacity_qps": capacity, "saturated": True}
+    row |= {"ci_low": 2.84, "ci_high": 3.04, "method": "two segments", "reason": ""}
+    return {**row, "slo_capacity_qps": None, "slo_reason": "", "steps_used": [1, 2], **changes}
+
+
+def data(**changes: Any) -> ReportData:
+    given = ReportData(
+        campaign={"campaign": "demo"},
+        kpis=pd.DataFrame([p90(0.6123, 0.5501, 0.7012)]),
+        verdicts={"slos": [verdict("PASS")], "capacity": [held()], "gates": []},
+        cells=[cell()],
+        provenance={},
+    )
+    return replace(given, **changes)
+
+
+def test_the_headline_says_capacity_latency_and_how_sure_it_is() -> None:
+    assert spoken(story.headline(data(), "small")) == (
+        "SmolLM2-135M on 1 core holds 2.9 requests/s [2.8, 3.0] before its queue grows without "
+        "end; at 2 requests/s 90 % of requests end within 0.61 s [0.55, 0.70]; this run only "
+        "(1 repetition)."
+    )
+
+
+def test_a_ladder_that_never_saturates_gives_a_lower_bound() -> None:
+    row = held(None, saturated=False, ci_low=3.98, ci_high=None)
+
+    assert spoken(story.capacity("It", [row])) == (
+        "It holds at least 3.98 requests/s, and no valid step brought it to its limit"
+    )
+
+
+def test_a_collapse_is_called_one() -> None:
+    row = held(2.2, ci_low=2.2, ci_high=8.0, method="best step before the collapse")
+
+    assert spoken(story.capacity("It", [row])) == (
+        "It holds 2.2 requests/s [2.2, 8.0] before its throughput collapses"
+    )
+
+
+def test_a_capacity_that_is_not_known_says_why() -> None:
+    row = held(None, saturated=False, ci_low=None, ci_high=None, reason="no valid step.")
+
+    assert story.capacity("It", [row]) == "how much load It holds is not known (no valid step)"
+
+
+def test_two_repetitions_give_a_range_and_no_interval_over_runs() -> None:
+    other = "small_rep-2_0badcafe"
+    found = data(
+        cells=[cell(), cell(other, 2)],
+        kpis=pd.DataFrame([p90(0.60, 0.55, 0.70), p90(0.70, 0.65, 0.80, other)]),
+        verdicts={
+            "slos": [verdict("PASS"), verdict("PASS", cell=other)],
+            "capacity": [held(2.8), held(3.0, cell=other)],
+        },
+    )
+
+    assert spoken(story.headline(found, "small")) == (
+        "SmolLM2-135M on 1 core holds 2.9 requests/s (median; 2.8 to 3) before its queue grows "
+        "without end; at 2 requests/s 90 % of requests end within 0.65 s (median; 0.6 to 0.7); "
+        "these 2 runs only, too few for an interval over runs."
+    )
+
+
+def test_enough_repetitions_speak_with_their_joint_interval() -> None:
+    names = [f"small_rep-{k}_0badcafe" for k in (1, 2, 3)]
+    joint = {"cell": None, "step": None, "value": 0.62, "ci_low": 0.58, "ci_high": 0.66, "n": 3}
+    found = data(
+        cells=[cell(name, k) for k, name in enumerate(names, start=1)],
+        verdicts={
+            "slos": [
+                *(verdict("PASS", cell=name, counts=False) for name in names),
+                verdict("PASS", **joint),
+            ],
+            "capacity": [
+                *(held(cell=name) for name in names),
+                held(3.1, cell=None, ci_low=2.9, ci_high=3.3),
+            ],
+        },
+    )
+
+    assert spoken(story.headline(found, "small")) == (
+        "SmolLM2-135M on 1 core holds 3.1 requests/s [2.9, 3.3] before its queue grows without "
+        "end; at 2 requests/s 90 % of requests end within 0.62 s [0.58, 0.66]; over 3 repetitions."
+    )
+
+
+def test_a_failed_cell_is_told_first_and_claims_nothing() -> None:
+    failed = campaign.without_results(cell(), "it never became ready", ["out of memory"])
+    told = story.summary(data(cells=[failed], kpis=pd.DataFrame(), verdicts={}))
+
+    assert [spoken(statement.text) for statement in told] == [
+        f"1 of 1 cell failed ({CELL}: it never became ready).",
+        "Nothing is known of SmolLM2-135M on 1 core: no step was measured.",
+    ]
+
+
+def test_an_over_saturated_step_has_no_latency_in_the_headline() -> None:
+    gates = [{"cell": CELL, "step": 1, "gate": "over_saturation", "outcome": "fail"}]
+    found = data()
+    found = data(verdicts={**found.verdicts, "gates": [{**gates[0], "invalidates": False}]})
+
+    assert "end within" not in story.headline(found, "small")
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (
+            verdict("PASS", reason="p90 0.612 s, 95 % [0.55, 0.701], limit 1.5 s"),
+            (
+                "At 2 requests/s 90 % of requests end within 0.61 s [0.55, 0.70]; the limit of 1.5 s "
+                "is kept."
+            ),
+        ),
+        (
+            verdict("FAIL", value=2.0, ci_low=1.8, ci_high=None),
+            (
+                "At 2 requests/s 90 % of requests end within 2.0 s [1.8, ∞); the limit of 1.5 s is "
+                "missed."
+            ),
+        ),
+        (
+            verdict("FAIL", value=None, ci_low=None, ci_high=None, reason="it died"),
+            "At 2 requests/s the limit of 1.5 s is missed: it died.",
+        ),
+        (
+            verdict("INCONCLUSIVE", stat="p50", reason="120 more requests would decide"),
+            (
+                "At 2 requests/s half of the requests end within 0.61 s [0.55, 0.70]; whether the "
+                "limit of 1.5 s is kept is undecided: 120 more requests would decide."
+            ),
+        ),
+        (
+            verdict("INCONCLUSIVE", value=None, metric="ttft_seconds", reason="needs n ≥ 36"),
+            (
+                "At 2 requests/s it is undecided whether 90 % of answers begin within 1.5 s: "
+                "needs n ≥ 36."
+            ),
+        ),
+        (
+            verdict("INVALID", reason="gate late_ratio: 20 % were late"),
+            "At 2 requests/s the limit of 1.5 s can't be judged: gate late_ratio: 20 % were late.",
+        ),
+        (
+            verdict("NOT_RUN", value=None, reason="not run"),
+            "At 2 requests/s nothing was measured: not run.",
+        ),
+        (
+            verdict("PASS", metric="error_ratio", stat="value", unit="ratio", limit=0.01)
+            | {"value": 0.0, "ci_low": 0.0, "ci_high": 0.008},
+            "At 2 requests/s the share of failed requests is 0 % [0, 0.8]; the limit of 1 % is kept.",
+        ),
+    ],
+)
+def test_each_verdict_is_told_as_what_it_is(row: dict[str, Any], sentence: str) -> None:
+    assert spoken(story.judgement(row)) == sentence
+
+
+def test_objectives_without_a_rate_are_told_along_the_ladder() -> None:
+    rows = [
+        verdict("PASS", counts=False),
+        verdict("PASS", counts=False, target_qps=3.0),
+        verdict("FAIL", counts=False, target_qps=4.0),
+    ]
+
+    assert spoken(story.along_the_ladder(rows)) == (
+        "p90 of end-to-end latency ≤ 1.5 s: PASS at 2 and 3, FAIL at 4 requests/s "
+        "(for information)."
+    )
+
+
+def test_the_rate_within_objectives_names_its_reason() -> None:
+    row = held(slo_capacity_qps=3.123, slo_reason="fast holds at 2 and is missed at 4 requests/s")
+
+    assert spoken(story.objectives([row], judged=True)) == (
+        "The objectives hold up to 3.12 requests/s: fast holds at 2 and is missed at 4 requests/s."
+    )
+    assert story.objectives([row], judged=False) == ""
+
+
+def test_a_campaign_without_cells_says_so() -> None:
+    told = story.summary(data(cells=[], kpis=pd.DataFrame(), verdicts={}))
+
+    assert [statement.text for statement in told] == [
+        "Nothing was measured: this campaign has no finished cell."
+    ]
+
+
+def test_deployments_of_one_model_are_told_apart() -> None:
+    found = data()
+
+    assert story.subject(found.facts, several=False) == "SmolLM2-135M on 1\N{NO-BREAK SPACE}core"
+    assert story.subject(found.facts, several=True).endswith("core (small)")

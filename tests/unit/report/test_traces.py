@@ -1,0 +1,169 @@
+"""Timelines: gaps, rates and counts from raw samples."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from escalade.report import traces
+from escalade.report.data import ReportData
+from unit.report import campaign
+
+if TYPE_CHECKING:
+    from escalade.report.data import CellFacts
+    from escalade.report.traces import Panel
+
+
+def facts(cell: campaign.CellData) -> CellFacts:
+    return ReportData({}, pd.DataFrame(), {}, [cell], {}).facts[0]
+
+
+def cell_with(series: pd.DataFrame, requests: pd.DataFrame | None = None) -> CellFacts:
+    """Give a cell whose only step lasts from 100 s to 120 s, its window from 105 s to 115 s."""
+    times = {"started_at": 100.0, "window_start": 105.0, "window_end": 115.0, "drained_at": 120.0}
+    steps = [{"step": 1, "target_qps": 2.0, "outcome": "measured", **times}]
+    names = {"queue_length": "queue"}
+    return facts(
+        campaign.CellData(
+            cell={"cell": "a", "deployment": "a", "repetition": 1, "outcome": "finished"},
+            windows={"scrape_interval_seconds": 1.0, "steps": steps},
+            requests=pd.DataFrame() if requests is None else requests,
+            series=series,
+            environment={"metric_names": names},
+        )
+    )
+
+
+def samples(metric: str, points: dict[float, float], **labels: str) -> pd.DataFrame:
+    text = json.dumps(labels, sort_keys=True, separators=(",", ":"))
+    rows = {"metric": metric, "labels": text, "timestamp": points.keys(), "value": points.values()}
+    return pd.DataFrame({name: list(v) if name[0] in "tv" else v for name, v in rows.items()})
+
+
+def panel(cell: CellFacts, title: str) -> Panel:
+    return next(panel for panel in traces.panels(cell) if panel.title == title)
+
+
+def known(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(time, value) for time, value in points if not math.isnan(value)]
+
+
+def test_a_line_is_broken_where_samples_are_missing_and_never_falls_to_zero() -> None:
+    values = {100.0: 5.0, 101.0: 5.0, 106.0: 7.0, 107.0: 7.0}
+    found = panel(cell_with(samples("queue", values)), "Queue length").traces[0]
+
+    assert found.gaps == ((1.0, 6.0),)
+    assert known(found.points) == [(0.0, 5.0), (1.0, 5.0), (6.0, 7.0), (7.0, 7.0)]
+    assert sum(math.isnan(value) for _, value in found.points) == 1
+
+
+def test_the_pause_between_two_steps_breaks_the_line_and_is_no_gap() -> None:
+    points, gaps = traces.broken(pd.Series([1.0, 2.0], index=[0.0, 3.0]), 3.0)
+    assert (len(points), gaps) == (2, [])
+
+    points, gaps = traces.broken(pd.Series([1.0, 2.0], index=[0.0, 3.5]), 3.0)
+    assert (len(points), gaps) == (3, [(0.0, 3.5)])
+
+
+@given(st.lists(st.floats(0.1, 10.0), min_size=1, max_size=30))
+def test_every_gap_and_nothing_else_breaks_a_line(steps: list[float]) -> None:
+    times = np.cumsum([0.0, *steps])
+    points, gaps = traces.broken(pd.Series(np.ones(len(times)), index=times), 3.0)
+
+    assert len(gaps) == sum(later - earlier > 3.0 for earlier, later in itertools.pairwise(times))
+    assert len(known(points)) == len(times)
+
+
+def test_cpu_is_the_growth_of_the_counter_and_a_restart_gives_no_rate() -> None:
+    values = {100.0: 10.0, 101.0: 10.5, 102.0: 11.5, 103.0: 0.2, 104.0: 0.7}
+    series = pd.concat(
+        [
+            samples("escalade_process_cpu_seconds_total", values, role="service"),
+            samples("escalade_process_cpu_seconds_total", {100.0: 0.0, 101.0: 9.0}, role="load"),
+        ]
+    )
+
+    found = panel(cell_with(series), "Service CPU").traces[0]
+
+    assert known(found.points) == [
+        (1.0, pytest.approx(0.5)),
+        (2.0, pytest.approx(1.0)),
+        (4.0, pytest.approx(0.5)),
+    ]
+
+
+def test_node_cpu_leaves_out_what_is_idle_waiting_or_stolen() -> None:
+    modes = {"user": 0.25, "idle": 0.5, "iowait": 0.125, "steal": 0.125}
+    series = pd.concat(
+        [
+            samples("node_cpu_seconds_total", {100.0: 7.0, 101.0: 7.0 + share}, cpu="0", mode=mode)
+            for mode, share in modes.items()
+        ]
+    )
+
+    found = panel(cell_with(series), "Node CPU").traces[0]
+
+    assert known(found.points) == [(1.0, pytest.approx(0.25))]
+
+
+def requests(*rows: dict[str, Any]) -> pd.DataFrame:
+    empty = {"step": 1, "sent_at": math.nan, "ended_at": math.nan}
+    return pd.DataFrame([{**empty, **row} for row in rows])
+
+
+def test_a_request_that_never_ended_stays_in_flight_until_the_drain() -> None:
+    log = requests({"sent_at": 106.0, "ended_at": 108.0}, {"sent_at": 107.0}, {})
+    found = panel(cell_with(pd.DataFrame(), log), "Requests in flight").traces[0]
+
+    assert found.points == [(6.0, 1.0), (7.0, 2.0), (8.0, 1.0), (20.0, 0.0)]
+
+
+def test_rates_count_every_request_once() -> None:
+    times = [100.0, 100.5, 103.9, 111.0, 119.9]
+    cell = cell_with(pd.DataFrame(), requests(*({"sent_at": t, "ended_at": t} for t in times)))
+    width = traces.bin_seconds(cell)
+    sent = next(
+        trace for trace in panel(cell, "Arrivals and completions").traces if trace.label == "sent"
+    )
+    steps = known(sent.points)
+
+    counted = sum(rate * (end - start) for (start, rate), (end, _) in itertools.pairwise(steps))
+
+    assert width == 2.0  # a quarter of the window of 10 s, rounded down
+    assert counted == pytest.approx(len(times))
+
+
+def test_thinning_keeps_the_peak() -> None:
+    cell = campaign.simulated_cell(rates=(30.0,))
+    found = panel(facts(cell), "Requests in flight").traces[0]
+    log = cell.requests
+    edges = sorted([(t, 1) for t in log["sent_at"]] + [(t, -1) for t in log["ended_at"]])
+
+    assert len(found.points) <= 1000 < len(edges)
+    assert max(value for _, value in found.points) == max(np.cumsum([step for _, step in edges]))
+
+
+def test_what_was_not_sampled_says_so_instead_of_showing_zero() -> None:
+    found = traces.panels(
+        cell_with(pd.DataFrame(columns=["metric", "labels", "timestamp", "value"]))
+    )
+
+    assert all(panel.missing and not panel.traces for panel in found)
+    silent = replace(cell_with(pd.DataFrame()), environment={})
+    assert panel(silent, "Queue length").missing == "the service publishes no queue length"
+
+
+def test_a_mean_over_a_window_without_samples_is_unknown() -> None:
+    trace = traces.Trace("x", [(0.0, 1.0), (1.0, math.nan), (2.0, 3.0)])
+
+    assert trace.mean(0.0, 2.0) == 1.0  # half-open: the sample at 2.0 is outside
+    assert math.isnan(trace.mean(5.0, 9.0))
