@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {False: ROOT / "requirements.lock", True: ROOT / "requirements-dev.lock"}
+NEWER_THAN_WHEELS = (3, 14)
 OPENMP = "libgomp.so.1"
 OLDEST_PIP = (22, 3)
 """The first that can install into another environment."""
@@ -395,6 +396,8 @@ def main() -> int:
                 make(environment, dev=options.dev)
     except BootstrapError as error:
         say(f"The environment could not be made. {error}")
+        if sys.version_info >= NEWER_THAN_WHEELS and not isinstance(error, NetworkError):
+            say("Not every package has a wheel for this Python yet: try make PYTHON=python3.13 ...")
         return 3
     except OSError as error:
         say(f"The environment could not be made: {error.filename}: {error.strerror}.")
