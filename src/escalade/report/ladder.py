@@ -49,6 +49,8 @@ class Scene:
     data: ReportData
     deployment: str
     lines: Sequence[Line]
+    free_height: float = 0.06
+    """Where lines seldom run at high rates, as a share of the panel's height."""
 
     @property
     def points(self) -> list[Point]:
@@ -105,7 +107,9 @@ def throughput_charts(data: ReportData) -> list[Chart]:
             strong=False,
         )
         if done.drawn or good.drawn:
-            charts.append(_throughput_chart(Scene(data, name, [done, good]), place))
+            charts.append(
+                _throughput_chart(Scene(data, name, [done, good], free_height=0.3), place)
+            )
         tokens = line_of(data, cells, "output_tokens_per_second", label="", colour="purple")
         if tokens.drawn:
             charts.append(_tokens_chart(Scene(data, name, [tokens]), place))
@@ -248,12 +252,12 @@ def _saturated(axes: Axes, scene: Scene) -> None:
     wide = (end - start) / scene.right > 0.3
     axes.text(
         (start + end) / 2,
-        0.96 if wide else 0.5,
+        scene.free_height if wide else 0.5,
         "over-saturated",
         transform=axes.get_xaxis_transform(),
         rotation=0 if wide else 90,
         ha="center",
-        va="top" if wide else "center",
+        va="center",
         fontsize=drawing.SMALL,
         zorder=1.5,
     )

@@ -38,25 +38,22 @@ def objective(row: Mapping[str, Any]) -> str:
 
 def slo_table(data: ReportData) -> EstimateTable:
     """Set every SLO of every cell, and of all repetitions together, against the ladder's rates."""
-    notes, several = Notes("slo"), len(data.facts) > 1
-    rates, rows = _rates(data), []
+    notes, rates, rows = Notes("slo"), _rates(data), []
+    several = len(data.facts) > 1
     for slo, lines in _lines(data).items():
+        demanded = objective(next(iter(next(iter(lines.values())).values())))
+        if several:
+            rows.append(Row(label="", entries=(Entry(),) * len(rates), group=slo, detail=demanded))
         for where, by_rate in lines.items():
             first = next(iter(by_rate.values()))
-            begins = where == next(iter(lines))
-            rows.append(
-                Row(
-                    label=where if several else objective(first),
-                    entries=tuple(
-                        _judged(by_rate[rate], data, notes)
-                        if rate in by_rate
-                        else _unjudged(first, rate, data)
-                        for rate in rates
-                    ),
-                    group=slo if begins else "",
-                    detail=objective(first) if several and begins else "",
-                )
+            entries = tuple(
+                _judged(by_rate[rate], data, notes)
+                if rate in by_rate
+                else _unjudged(first, rate, data)
+                for rate in rates
             )
+            label, group = (where, "") if several else (demanded, slo)
+            rows.append(Row(label=label, entries=entries, group=group))
     return EstimateTable(tuple(words.rate(rate) for rate in rates), tuple(rows), notes)
 
 
