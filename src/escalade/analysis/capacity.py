@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
+from escalade.analysis.distributions import binomial_cdf
 from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
 from escalade.analysis.slo_capacity import SloCapacity, over_cells, slo_capacity
 
@@ -218,7 +218,7 @@ def _beyond_chance(worst: Rung, best: Rung) -> bool:
     if math.isnan(times[0]):
         return True
     share = times[0] / (times[0] + times[1])
-    return bool(stats.binom.cdf(worst.completed, worst.completed + best.completed, share) < TAIL)
+    return binomial_cdf(worst.completed, worst.completed + best.completed, share) < TAIL
 
 
 def _collapse_note(worst: Rung, best: Rung) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from escalade.analysis.intervals import RESAMPLES, TAIL, Estimate, quantile, sample_floor
 
@@ -138,6 +138,6 @@ def _grid_ranks(n: int) -> IntArray:
     """Choose the order statistics that a resampled percentile can fall on: all, or 2,000 spread out."""
     if n <= 2000:
         return np.arange(n)
-    tails = stats.logistic.cdf(np.linspace(-12, 12, 1000))
+    tails = special.expit(np.linspace(-12, 12, 1000))
     levels = np.concatenate([np.linspace(0, 1, 1001), tails])
     return np.unique(np.rint(levels * (n - 1)).astype(np.int64))

@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+
+from escalade.analysis.distributions import (
+    binomial_quantile,
+    chi_squared_quantile,
+    normal_quantile,
+    student_quantile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,8 +104,8 @@ def rank_bounds(n: int, n_eff: float, share: float) -> tuple[int, int]:
     mean: not bounded on that side.
     """
     size = max(1, math.floor(n_eff))
-    low = int(stats.binom.ppf(TAIL, size, share))
-    high = int(stats.binom.ppf(1 - TAIL, size, share)) + 1
+    low = binomial_quantile(TAIL, size, share)
+    high = binomial_quantile(1 - TAIL, size, share) + 1
     rank_low = 0 if low < 1 else math.floor((low - 1) * n / size) + 1
     rank_high = n + 1 if high > size else math.ceil(high * n / size)
     return rank_low, rank_high
@@ -109,7 +116,7 @@ def autocorrelation(values: FloatArray | BoolArray) -> float:
     if len(values) < 3:
         return 0.0
     is_binary = values.dtype == np.bool_  # ranks of two values are as good as the values
-    ranks = values.astype(np.float64) if is_binary else stats.rankdata(values)
+    ranks = values.astype(np.float64) if is_binary else pd.Series(values).rank().to_numpy(copy=True)
     ranks -= ranks.mean()
     spread = float((ranks**2).sum())
     return float((ranks[1:] * ranks[:-1]).sum()) / spread if spread > 0 else 0.0
@@ -127,7 +134,7 @@ def batches_of(n: int) -> IntArray:
 
 def _t_loss() -> float:
     """Ten blocks know their own variance badly; t instead of normal pays for it."""
-    return float((stats.norm.ppf(1 - TAIL) / stats.t.ppf(1 - TAIL, BATCHES - 1)) ** 2)
+    return (normal_quantile(1 - TAIL) / student_quantile(1 - TAIL, BATCHES - 1)) ** 2
 
 
 def effective_size(hit: BoolArray) -> float:
@@ -241,12 +248,12 @@ def mean(values: FloatArray) -> Estimate:
 
 def _half_width(values: FloatArray) -> float:
     spread = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(stats.t.ppf(1 - TAIL, len(values) - 1)) * spread
+    return student_quantile(1 - TAIL, len(values) - 1) * spread
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
     """Give the Wilson score interval of `hits` out of `n` (may be effective, not whole, numbers)."""
-    z = float(stats.norm.ppf(1 - TAIL))
+    z = normal_quantile(1 - TAIL)
     share = hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -268,8 +275,8 @@ def ratio(hit: BoolArray) -> Estimate:
 
 def poisson(count: int) -> tuple[float, float]:
     """Give the exact (Garwood) interval of the expected value of a Poisson count."""
-    low = float(stats.chi2.ppf(TAIL, 2 * count)) / 2 if count else 0.0
-    return low, float(stats.chi2.ppf(1 - TAIL, 2 * count + 2)) / 2
+    low = chi_squared_quantile(TAIL, 2 * count) / 2 if count else 0.0
+    return low, chi_squared_quantile(1 - TAIL, 2 * count + 2) / 2
 
 
 def over_repetitions(values: Sequence[float]) -> Estimate:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from scipy import stats
-
 from escalade.analysis.catalogue import SHARES
+from escalade.analysis.distributions import normal_quantile, student_quantile
 from escalade.analysis.intervals import TAIL, sample_floor
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _failures_apart(share: float, error_ratio: float) -> float:
     distance = (1 - share) - error_ratio
     if not math.isfinite(distance) or distance == 0:
         return math.inf
-    z = float(stats.norm.ppf(1 - TAIL))
+    z = normal_quantile(1 - TAIL)
     return z * z * share * (1 - share) / distance**2
 
 
@@ -79,6 +78,6 @@ def more_repetitions(values: Sequence[float], limit: float) -> str:
     spread = math.sqrt(sum((log - middle) ** 2 for log in logs) / (len(logs) - 1))
     distance = abs(math.log(limit) - middle)
     for count in range(len(values) + 1, MAX_REPETITIONS + 1):
-        if float(stats.t.ppf(1 - TAIL, count - 1)) * spread / math.sqrt(count) < distance:
+        if student_quantile(1 - TAIL, count - 1) * spread / math.sqrt(count) < distance:
             return f"about {count - len(values)} more repetitions would decide"
     return "the value is so close to the limit that no reasonable number of repetitions decides"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
+from escalade.analysis.distributions import student_quantile
 from escalade.analysis.intervals import TAIL
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _trend(heights: FloatArray, window: Window) -> tuple[float, float, float]:
     slope = float((places * heights).sum()) / spread
     rest = heights - heights.mean() - slope * places
     error = math.sqrt(float((rest**2).sum()) / (len(heights) - 2) / spread)
-    half = float(stats.t.ppf(1 - TAIL, len(heights) - 2)) * error
+    half = student_quantile(1 - TAIL, len(heights) - 2) * error
     return slope, slope - half, slope + half
 
 
@@ -142,7 +142,7 @@ def _welch_half_width(first: FloatArray, second: FloatArray) -> float:
         error**2 / (len(values) - 1) for error, values in zip(errors, (first, second), strict=True)
     ]
     freedom = total**2 / sum(parts)
-    return float(stats.t.ppf((1 + DRIFT_CONFIDENCE) / 2, freedom)) * math.sqrt(total)
+    return student_quantile((1 + DRIFT_CONFIDENCE) / 2, freedom) * math.sqrt(total)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _cause_not_to_run(here: CellRun, number: int, service: dict[str, Any]) -> st
 def _skip(here: CellRun, plan: StepPlan, cause: str) -> dict[str, Any]:
     folder = here.folder.step(plan.step)
     never = dict.fromkeys(("started_at", "window_start", "window_end", "drained_at"))
-    outcome = {
+    outcome: dict[str, Any] = {
         "schema": 1,
         "step": plan.step,
         "target_qps": plan.target_qps,

@@ -26,9 +26,7 @@ def fetch() -> None:
         typer.echo(f"{tool.name} {tool.version} ({tool.origin}): {tool.path}")
 
 
-def doctor(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show what was found where; exit code 3 when something that is needed is missing."""
     rows = examination.report()
     if as_json:
