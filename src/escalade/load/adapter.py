@@ -7,7 +7,8 @@ With `--escalade-step` the users of a locustfile, unchanged, follow the schedule
   its first task, waits for the first one.
 * `environment.events.request` is wrapped: every request event becomes the record of
   the arrival, and locust's own statistics count from the planned send.
-* `client.request` of each user is wrapped: the moment that a request leaves.
+* The innermost public call before a user's client connects is wrapped: the moment
+  that a request leaves.
 
 Without the option nothing is touched. Beyond locust's documented interface this
 needs `User._state` and the run order of `DefaultTaskSet`; tests hold locust to both.
@@ -29,6 +30,8 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.resolver.thread import Resolver
 from locust import TaskSet, events
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
 from locust.event import EventHook
 from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner
@@ -180,10 +183,10 @@ class Session:
         user._state = LOCUST_STATE_RUNNING  # noqa: SLF001
 
     def _watch_sends(self, user: User) -> None:
-        client: Any = getattr(user, "client", None)
-        request = getattr(client, "request", None)
-        if callable(request) and "request" not in getattr(client, "__dict__", {"request": None}):
-            client.request = _stamped(request, self.current)
+        owner, name = _last_call(getattr(user, "client", None))
+        call = getattr(owner, name, None)
+        if callable(call) and name not in getattr(owner, "__dict__", {name: None}):
+            setattr(owner, name, _stamped(call, self.current))
 
     def _on_test_start(self, **_: Any) -> None:
         crews = {
@@ -263,15 +266,22 @@ def _record(arrival: Arrival, at: float, meta: dict[str, Any]) -> None:
     arrival.answered(at, status, failure)
 
 
-def _stamped(
-    request: Callable[..., Any], current: Callable[[], Arrival | None]
-) -> Callable[..., Any]:
-    @functools.wraps(request)
+def _last_call(client: Any) -> tuple[Any, str]:
+    """Find what a client calls last before it connects: making a request takes 0.5 ms."""
+    if isinstance(client, HttpSession):
+        return client, "send"
+    if isinstance(client, FastHttpSession):
+        return client.client.clientpool, "get_client"
+    return client, "request"
+
+
+def _stamped(call: Callable[..., Any], current: Callable[[], Arrival | None]) -> Callable[..., Any]:
+    @functools.wraps(call)
     def stamped(*args: Any, **options: Any) -> Any:
         arrival = current()
         if arrival is not None:
             arrival.sending()
-        return request(*args, **options)
+        return call(*args, **options)
 
     return stamped
 

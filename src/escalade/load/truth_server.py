@@ -31,7 +31,7 @@ from typing import IO, TYPE_CHECKING, Any
 from escalade.files import write_text
 from escalade.load.truth_chat import STREAMS, ChatModel, ChatRequest, completion
 from escalade.load.truth_clock import AsyncTimer
-from escalade.load.truth_http import Exchange, HttpProtocol
+from escalade.load.truth_http import Exchange, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -209,14 +209,13 @@ async def serve(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     with options.log.open("w", encoding="utf-8") if options.log else nullcontext() as log:
         truth = TruthServer(options, log)
-        listening = await loop.create_server(
-            lambda: HttpProtocol(truth.handle), options.host, options.port, backlog=4096
-        )
-        port = listening.sockets[0].getsockname()[1]
+        listening = listen(options.host, options.port, truth.handle)
+        port = listening.getsockname()[1]
         print(f"listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - its log
         if options.port_file:
             write_text(options.port_file, f"{port}\n")
         await stop.wait()
+        loop.remove_reader(listening)
         listening.close()
 
 

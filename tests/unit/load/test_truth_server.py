@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from escalade.load.truth_clock import AsyncTimer
-from escalade.load.truth_http import HttpProtocol
+from escalade.load.truth_http import listen
 from escalade.load.truth_server import TruthServer, parse
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ def talk(
 
     async def main() -> Any:
         options = parse(arguments)
-        loop = asyncio.get_running_loop()
         log = options.log.open("w") if options.log else None
         truth = TruthServer(options, log)
-        listening = await loop.create_server(lambda: HttpProtocol(truth.handle), "127.0.0.1", 0)
-        port = listening.sockets[0].getsockname()[1]
+        listening = listen("127.0.0.1", 0, truth.handle)
+        port = listening.getsockname()[1]
 
         async def ask(*pieces: bytes) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -57,6 +56,7 @@ def talk(
         try:
             return await use(ask)
         finally:
+            asyncio.get_running_loop().remove_reader(listening)
             listening.close()
 
     return asyncio.run(main())
