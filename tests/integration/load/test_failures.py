@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -27,61 +26,91 @@ from escalade.load.plan import read_plan
 from escalade.load.step import run_step
 run_step(read_plan(Path(sys.argv[1]))[0], lambda: None)
 """
-HTTP_USER = """
-from locust import HttpUser, task
+MIXED = """
+from locust import FastHttpUser, HttpUser, task
 
-class Mine(HttpUser):
+from escalade.load.workload import due, json_events, parameters
+
+
+class Streaming(FastHttpUser):
+    weight = 6
+
     @task
     def ask(self):
-        self.client.get("/")
+        request = due()
+        hosts = parameters()["hosts"]
+        url = hosts[request.payload_id % len(hosts)] + "/v1/chat/completions"
+        body = {"messages": [{"content": "x"}], "max_tokens": 4, "stream": True}
+        with self.client.post(url, json=body, stream=True, catch_response=True) as response:
+            for _ in json_events(response, request):
+                request.chunk()
+
+
+class Plain(HttpUser):
+    @task
+    def wait_in_vain(self):
+        self.client.get(parameters()["slow"])
 """
-STREAMS = {  # how a stream ends, and what a client that waits 0.5 s makes of it
-    "malformed": "malformed",
-    "truncated": "reset",
-    "silent": "timeout",
-    "endless": "timeout",
+CLASSES = {  # how a server fails, and what a client that waits 0.5 s makes of it
+    "malformed": ("malformed", 200),
+    "truncated": ("reset", 200),
+    "silent": ("timeout", 200),
+    "endless": ("timeout", 200),
+    "failing": ("http_5xx", 503),
+    "refused": ("connect", 0),
+    "whole": ("", 200),
 }
 
 
 def test_what_fails_is_recorded_by_its_class(
     start_truth: Any, plan_step: Any, run: Any, tmp_path: Path
 ) -> None:
-    chat = {"workload": "openai_chat", "request_timeout_seconds": 0.5}
-    truths = {
-        how: start_truth("--stream", how, "--ttft-seconds", "0", "--itl-seconds", "0.02")
-        for how in STREAMS
-    }
-    steps = {how: plan_step(truth.url, 10, 1.0, **chat) for how, truth in truths.items()}
-    steps["unfinished"] = plan_step(
-        truths["endless"].url, 10, 1.0, workload="openai_chat", drain_timeout_seconds=0.5
-    )
-    steps["refused"] = plan_step("http://127.0.0.1:1", 10, 1.0)
     own = tmp_path / "mine.py"
-    own.write_text(HTTP_USER)
+    own.write_text(MIXED)
+    fast = ("--ttft-seconds", "0", "--itl-seconds", "0.01")
+    urls = {
+        how: start_truth("--stream", how, *fast).url
+        for how in ("malformed", "truncated", "silent", "endless", "whole")
+    }
+    urls["failing"] = start_truth("--error-ratio", "1", "--error-status", "503").url
+    urls["refused"] = "http://127.0.0.1:1"
     slow = start_truth("--service-seconds", "60")
-    steps["slow"] = plan_step(slow.url, 10, 1.0, workload=str(own), request_timeout_seconds=0.5)
-    failing = start_truth("--error-ratio", "0.5", "--error-status", "503")
-    steps["failing"] = plan_step(failing.url, 50, 1.0)
-    with ThreadPoolExecutor() as pool:  # eight starts of locust one by one take long
-        done = dict(zip(steps, pool.map(run, steps.values()), strict=True))
+    step = plan_step(
+        slow.url,
+        70,
+        2.0,
+        workload=str(own),
+        parameters={"hosts": [urls[how] for how in CLASSES], "slow": slow.url},
+        request_timeout_seconds=0.5,
+    )
+    done = run(step)
 
-    for how, error in STREAMS.items():
-        assert done[how].requests.error.tolist() == [error] * 10, how
-        assert done[how].requests.first_chunk_at.notna().all()
-        assert (done[how].requests.status == 200).all()
-        assert done[how].outcome["drained"] is True
-    assert done["unfinished"].requests.error.tolist() == ["unfinished"] * 10
-    assert done["unfinished"].requests.ended_at.isna().all()
-    assert done["unfinished"].outcome["drained"] is False
-    assert done["slow"].requests.error.tolist() == ["timeout"] * 10
-    assert done["refused"].requests.error.tolist() == ["connect"] * 10
-    assert (done["refused"].requests.status == 0).all()
-    assert "Traceback" not in done["refused"].step.log.read_text()
-    joined = done["failing"].joined(failing)  # the server knows which ones it failed
-    assert (joined.status == joined.status_true).all()
-    assert ((joined.status == 503) == (joined.error == "http_5xx")).all()
-    assert 5 < (joined.status == 503).sum() < 45
-    assert {one.outcome["outcome"] for one in done.values()} == {"measured"}
+    assert done.outcome["outcome"] == "measured"
+    assert done.outcome["drained"] is True
+    plain = (done.requests.status == 0) & (done.requests.error == "timeout")
+    assert 5 < plain.sum() < 40  # one in seven, by weight
+    streams = done.requests[~plain]
+    for place, (error, status) in enumerate(CLASSES.values()):
+        rows = streams[streams.payload_id % len(CLASSES) == place]
+        assert len(rows) > 5
+        assert rows.error.fillna("").unique().tolist() == [error]
+        assert rows.status.unique().tolist() == [status]
+        assert rows.first_chunk_at.notna().all() == (status == 200)
+    assert "Traceback" not in step.log.read_text()
+
+
+def test_what_is_in_flight_after_the_drain_timeout_is_unfinished(
+    start_truth: Any, plan_step: Any, run: Any
+) -> None:
+    truth = start_truth("--stream", "endless", "--ttft-seconds", "0")
+    step = plan_step(truth.url, 20, 0.5, workload="openai_chat", drain_timeout_seconds=0.5)
+    done = run(step)
+
+    assert done.requests.error.tolist() == ["unfinished"] * 10
+    assert done.requests.ended_at.isna().all()
+    assert done.requests.first_chunk_at.notna().all()
+    assert done.outcome["outcome"] == "measured"
+    assert done.outcome["drained"] is False
 
 
 def test_a_service_that_dies_ends_the_step_at_once(
