@@ -18,13 +18,13 @@ from escalade.analysis.repetitions import deployment_verdicts
 from escalade.analysis.windows import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
     from escalade.analysis.cell import CellData
 
-__all__ = ["Slo", "exit_code", "judge"]
+__all__ = ["Slo", "judge"]
 
 CONFIRMATION_SECONDS = 600.0
 """A window from which on a verdict is more than exploratory."""
@@ -92,15 +92,3 @@ def _exploratory(cells: Sequence[CellData]) -> bool:
     windows = [window_of(outcome) for cell in cells for outcome in cell.steps]
     lengths = [window.seconds for window in windows if window is not None]
     return min(lengths, default=0.0) < CONFIRMATION_SECONDS - CLOCK_SECONDS
-
-
-def exit_code(verdicts: Mapping[str, Any]) -> int:
-    """Give the exit code that the verdicts call for.
-
-    1 when an objective that counts is missed; else 4 when one is undecided
-    (INCONCLUSIVE, INVALID or NOT_RUN); else 0.
-    """
-    counted = {row["verdict"] for row in verdicts["slos"] if row["counts"]}
-    if "FAIL" in counted:
-        return 1
-    return 4 if counted - {"PASS"} else 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 from rich.console import Console
 
+from escalade.analysis.outcome import exit_code
 from escalade.campaign import events
 from escalade.campaign.configuration import read_configuration
 from escalade.campaign.preflight import preflight
@@ -205,8 +206,6 @@ def _conclude(run: CampaignRun, outcome: _Outcome, console: Console) -> int:
         )
     if outcome.returncode or failed_cells:
         return FAILED
-    from escalade.analysis.verdicts import exit_code  # noqa: PLC0415 - a second, not needed before
-
     return exit_code(read_json(run.folder.verdicts, "verdicts"))
 
 

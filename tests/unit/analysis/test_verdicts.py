@@ -12,7 +12,8 @@ import pytest
 
 from escalade.analysis.cell import CellData, Slo
 from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.verdicts import exit_code, judge
+from escalade.analysis.outcome import exit_code
+from escalade.analysis.verdicts import judge
 from unit.analysis.builders import (
     GOOD_CLIENT,
     NODE_TARGET,
