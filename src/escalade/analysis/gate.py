@@ -85,6 +85,11 @@ class Found:
         known = self._known(metric, stat)
         return next(iter(known.values()), None)
 
+    def quality(self, metric: str, stat: str = "value") -> str:
+        """Give the quality of a metric that has one row, which says why it is missing."""
+        rows = self.kpis[(self.kpis["metric"] == metric) & (self.kpis["stat"] == stat)]
+        return str(rows["quality"].iloc[0]) if len(rows) else "missing: not computed"
+
     def worst(
         self, metric: str, stat: str, choose: Callable[[Sequence[float]], float]
     ) -> tuple[float, str] | None:

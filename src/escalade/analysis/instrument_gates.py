@@ -24,6 +24,7 @@ MAX_CV_DEVIATION = 0.05
 MAX_BACKLOG_SHARE = 0.01
 MAX_SUSPENDED_SECONDS = 0.0
 MIN_COVERAGE = 0.95
+MAX_NEIGHBOURS = 0.10
 
 
 def late_ratio(found: Found) -> Gate:
@@ -177,6 +178,25 @@ def client_server_agreement(found: Found) -> Gate:
     )
 
 
+def neighbours(found: Found) -> Gate:
+    """Check that other programs used at most 10 % of the service's CPUs.
+
+    Where that can't be told (shared CPUs, missing samples) it is unknown
+    without invalidating.
+    """
+    value = found.value("neighbour_cpu_ratio")
+    if value is None:
+        detail = found.quality("neighbour_cpu_ratio").removeprefix("missing: ")
+    else:
+        detail = (
+            f"other programs used {100 * value:.2g} % of the service's CPUs; at most 10 % may be"
+        )
+    outcome = at_most(value, MAX_NEIGHBOURS)
+    return Gate(
+        "neighbours", outcome, detail, value, MAX_NEIGHBOURS, "ratio", invalidates=value is not None
+    )
+
+
 INSTRUMENT: tuple[Callable[[Found], Gate], ...] = (
     late_ratio,
     arrival_rate,
@@ -187,4 +207,5 @@ INSTRUMENT: tuple[Callable[[Found], Gate], ...] = (
     scrape_coverage,
     scrape_gap,
     client_server_agreement,
+    neighbours,
 )

@@ -111,11 +111,8 @@ def _start_readings(environment: Mapping[str, Any]) -> list[Reading]:
     models = service.get("models") or []
     memory = ("model_memory_declared_bytes", "model_memory_measured_bytes")
     readings = [plain("ready_seconds", service.get("ready_seconds"), SERVICE_UNKNOWN)]
-    if not models:
-        return [
-            *readings,
-            *missing(memory, "the service loads no model" if service else SERVICE_UNKNOWN),
-        ]
+    if not service:
+        return [*readings, *missing(memory, SERVICE_UNKNOWN)]
     for metric, key in zip(memory, ("declared_bytes", "measured_bytes"), strict=True):
         for model in models:
             found = plain(metric, model.get(key), f"{key} of the model is not known")

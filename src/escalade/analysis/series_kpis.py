@@ -8,6 +8,12 @@ import numpy as np
 
 from escalade.analysis.agreement import agreement_of
 from escalade.analysis.intervals import Estimate
+from escalade.analysis.neighbours import (
+    CPU_SECONDS,
+    IDLE_MODES,
+    NODE_CPU_SECONDS,
+    neighbour_share,
+)
 from escalade.analysis.readings import Reading, label_of, missing, plain
 from escalade.analysis.series import Track
 
@@ -16,10 +22,7 @@ if TYPE_CHECKING:
 
     from escalade.analysis.steps import MeasuredStep
 
-CPU_SECONDS = "escalade_process_cpu_seconds_total"
 MEMORY_BYTES = "escalade_process_resident_memory_bytes"
-NODE_CPU_SECONDS = "node_cpu_seconds_total"
-IDLE_MODES = ("idle", "iowait", "steal")
 MEMORY_TOTAL = "node_memory_MemTotal_bytes"
 MEMORY_AVAILABLE = "node_memory_MemAvailable_bytes"
 
@@ -50,7 +53,7 @@ def series_readings(step: MeasuredStep) -> list[Reading]:
         *_service_counters(step),
         _agreement(step),
         *_node(step),
-        *_cpu("load_cpu_cores", "load", step),
+        Reading("neighbour_cpu_ratio", "value", neighbour_share(step)),
         *_cpu("prometheus_cpu_cores", "prometheus", step),
         *_monitoring(step),
         *_gpus(step),

@@ -54,6 +54,8 @@ def summary(data: ReportData) -> list[Statement]:
             if row.get("counts") and words.clean(row.get("deployment")) == deployment
         ]
         told += [Statement(text) for text in _informative(data, deployment)]
+        text = neighbours(data, cells)
+        told += [Statement(text)] if text else []
         text = objectives(_capacities(data, deployment), judged=_judged(data, deployment))
         told += [Statement(text)] if text else []
     return told
@@ -230,6 +232,25 @@ def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
         return f"The objectives hold up to {rate}, but in {lost} of {len(rows)} repetitions nowhere{why}."
     lowest = f" in the lowest of {len(rows)} repetitions" if len(rows) > 1 else ""
     return f"The objectives hold up to {rate}{lowest}{why}."
+
+
+def neighbours(data: ReportData, cells: Sequence[CellFacts]) -> str:
+    """Say in how many steps other programs robbed the service of its CPUs; empty when in none."""
+    names = {cell.name for cell in cells}
+    robbed = [
+        known(row.get("value"))
+        for row in data.gates
+        if (row.get("gate"), row.get("outcome")) == ("neighbours", "fail")
+        and words.clean(row.get("cell")) in names
+    ]
+    if not robbed:
+        return ""
+    of = words.counted(sum(step.measured for cell in cells for step in cell.steps), "measured step")
+    most = f"{100 * max(robbed):.2g}{NO_BREAK}%"
+    return (
+        f"In {len(robbed)} of {of} other programs used the service's CPUs, up to {most} of them: "
+        "such a step is INVALID, says nothing about the service, and is left out."
+    )
 
 
 def failures(cells: Sequence[CellFacts]) -> str:

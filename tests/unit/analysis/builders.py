@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     """Metric, labels, seconds after the window's start, value."""
 
 EPOCH = 1_000_000.0
+APART = {"client_cpus": [1], "service_cpus": [0]}
 AGREEMENT = {"quantity": "output_tokens", "metric": "service_tokens_total"}
 METRIC_NAMES = {
     "queue_length": "service_waiting",
@@ -315,7 +316,7 @@ def ladder(
         queue_step(rate, seconds, seed=1000 * seed + 100 * repetition + place, queue=queue)
         for place, rate in enumerate(rates)
     ]
-    return cell(*steps, repetition=repetition, agreement=AGREEMENT)
+    return cell(*steps, repetition=repetition, agreement=AGREEMENT, allocation=APART)
 
 
 def value_of(kpis: pd.DataFrame, metric: str, stat: str = "value", step: int = 1) -> Any:

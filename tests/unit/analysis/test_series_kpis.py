@@ -42,13 +42,11 @@ def linear(metric: str, rate: float, **labels: str) -> Any:
 def test_cpu_of_the_service_is_its_own_process_tree() -> None:
     kpis = kpis_of(
         linear(CPU, 1.5, role="service"),
-        linear(CPU, 0.25, role="load"),
         linear(CPU, 0.05, role="prometheus"),
     )
 
     assert value_of(kpis, "service_cpu_cores", "mean").value == pytest.approx(1.5)
     assert value_of(kpis, "service_cpu_cores", "max").value == pytest.approx(1.5)
-    assert value_of(kpis, "load_cpu_cores", "mean").value == pytest.approx(0.25)
     assert value_of(kpis, "prometheus_cpu_cores", "mean").value == pytest.approx(0.05)
 
 
@@ -274,6 +272,13 @@ def test_the_start_of_the_service_belongs_to_the_whole_cell() -> None:
         measured.loc['environment.json{model="large"}', "quality"]
         == "missing: measured_bytes of the model is not known"
     )
+
+
+def test_a_service_that_loads_no_model_has_no_row_of_its_memory() -> None:
+    kpis = kpis_of(service={"ready_seconds": 0.9, "models": []})
+
+    assert value_of(kpis, "ready_seconds", step=0).value == 0.9
+    assert not kpis["metric"].str.startswith("model_memory").any()
 
 
 def test_a_service_that_never_became_ready_has_no_start() -> None:

@@ -63,8 +63,14 @@ def simulated_cell(
     rates: tuple[float, ...] = RATES,
     slots: int = SLOTS,
     away: int = 0,
+    *,
+    robbed: int = 0,
 ) -> CellData:
-    """Run the ladder against a queue of `slots` servers; in step `away` some scrapes are missing."""
+    """Run the ladder against a queue of `slots` servers.
+
+    In step `away` some scrapes are missing; in step `robbed` other programs
+    use 55 % of the service's core.
+    """
     rng = np.random.default_rng([repetition, slots])
     name = f"{deployment}_rep-{repetition}_{repetition}{slots}c0ffee"
     clock = START + 1000.0 * repetition
@@ -98,7 +104,9 @@ def simulated_cell(
             "steps": outcomes,
         },
         requests=pd.concat(requests, ignore_index=True),
-        series=_series(rng, pd.concat(requests, ignore_index=True), outcomes, slots, away),
+        series=_series(
+            rng, pd.concat(requests, ignore_index=True), outcomes, slots, (away, robbed)
+        ),
         environment=environment(),
     )
 
@@ -178,10 +186,10 @@ def _series(
     requests: pd.DataFrame,
     outcomes: list[dict[str, Any]],
     slots: int,
-    away: int,
+    peculiar: tuple[int, int],
 ) -> pd.DataFrame:
     """Sample the cell once a second; counters run on between the steps, samples do not."""
-    begun = outcomes[0]["started_at"]
+    (away, robbed), begun = peculiar, outcomes[0]["started_at"]
     times = np.arange(begun, outcomes[-1]["drained_at"] + 1.0, 1.0)
     step = np.zeros(len(times), dtype=int)
     for outcome in outcomes:
@@ -208,7 +216,9 @@ def _series(
         ("node_memory_MemAvailable_bytes", "{}"): 6.1 * 2**30 - 3e5 * flying,
     }
     for core in (0, 1):
-        share = busy if core == 0 else np.full(len(times), 0.12)
+        share = np.full(len(times), 0.12)
+        if core == 1:  # the service's
+            share = np.where((step == robbed) & (step > 0), busy + 0.55, busy).clip(max=1.0)
         label = json.dumps({"cpu": str(core), "mode": "idle"}, separators=(",", ":"))
         columns["node_cpu_seconds_total", label] = 900.0 + np.cumsum(1 - share)
         label = json.dumps({"cpu": str(core), "mode": "user"}, separators=(",", ":"))

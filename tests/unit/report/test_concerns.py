@@ -63,6 +63,18 @@ def test_a_gate_that_invalidates_is_a_warning_with_step_and_number() -> None:
     assert "9 s" in warning.text
 
 
+def test_neighbours_on_the_services_cpus_are_told_plainly() -> None:
+    cell = campaign.simulated_cell(rates=RATES, robbed=1)
+    data = campaign.analysed([cell], campaign.configuration(("smollm2",), 1, RATES))
+
+    (warning,) = grave(data)
+
+    assert warning.text == (
+        "Gate neighbours failed in step 1, which makes it INVALID: other programs used 47 % of "
+        "the service's CPUs; at most 10 % may be (step 1)."
+    )
+
+
 def test_gates_of_several_steps_make_one_concern(one: ReportData) -> None:
     gates = [
         {"cell": one.facts[0].name, "step": step, "gate": "late_ratio", "value": 0.02}

@@ -235,6 +235,23 @@ def test_the_rate_within_objectives_names_its_reason() -> None:
     assert story.objectives([row], judged=False) == ""
 
 
+def test_steps_robbed_by_neighbours_are_told_once() -> None:
+    rates = (1.0, 2.0)
+    robbed = campaign.simulated_cell(rates=rates, robbed=1)
+    found = campaign.analysed([robbed], campaign.configuration(("smollm2",), 1, rates))
+    sound = campaign.analysed(
+        [campaign.simulated_cell(rates=rates)], campaign.configuration(("smollm2",), 1, rates)
+    )
+
+    texts = [spoken(statement.text) for statement in story.summary(found)]
+
+    assert (
+        "In 1 of 2 measured steps other programs used the service's CPUs, up to 47 % of them: "
+        "such a step is INVALID, says nothing about the service, and is left out."
+    ) in texts
+    assert story.neighbours(sound, sound.facts) == ""
+
+
 def test_a_campaign_without_cells_says_so() -> None:
     told = story.summary(data(cells=[], kpis=pd.DataFrame(), verdicts={}))
 

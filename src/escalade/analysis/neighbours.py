@@ -1,0 +1,56 @@
+"""How much of the service's CPUs other programs used: a robbed service is not a slow one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from escalade.analysis.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.analysis.series import Track
+    from escalade.analysis.steps import MeasuredStep
+
+CPU_SECONDS = "escalade_process_cpu_seconds_total"
+NODE_CPU_SECONDS = "node_cpu_seconds_total"
+IDLE_MODES = ("idle", "iowait", "steal")
+
+
+def neighbour_share(step: MeasuredStep) -> Estimate:
+    """Give the share of the service's CPUs that programs other than the service used.
+
+    Every counter is divided by the time between its own samples, since node
+    and service are not scraped at the same instant. What that leaves uncertain,
+    and service processes that a neighbour can't be told from, never makes the
+    share negative: it is at least 0.
+    """
+    allocation = step.data.environment.get("allocation") or {}
+    service, client = (set(allocation.get(key) or ()) for key in ("service_cpus", "client_cpus"))
+    if not service or not client:
+        return Estimate.missing("the CPUs of service and client are not known")
+    if service & client:
+        return Estimate.missing("client and service share CPUs: neighbours can't be told apart")
+    used = _rate(step, step.samples.tracks(CPU_SECONDS, role="service"))
+    if used is None:
+        return _unsampled(f'{CPU_SECONDS}{{role="service"}}')
+    busy = 0.0
+    for cpu in sorted(service):
+        tracks = step.samples.tracks(NODE_CPU_SECONDS, cpu=str(cpu))
+        rate = _rate(step, [track for track in tracks if track.labels["mode"] not in IDLE_MODES])
+        if rate is None:
+            return _unsampled(f'{NODE_CPU_SECONDS}{{cpu="{cpu}"}}')
+        busy += rate
+    return Estimate(value=max(0.0, busy - used) / len(service), n=len(service))
+
+
+def _rate(step: MeasuredStep, tracks: Sequence[Track]) -> float | None:
+    """Give the growth per second of counters that were sampled over the whole window."""
+    growth = step.samples.growth(tracks, step.window)
+    if growth is None or growth.seconds < step.window.seconds - step.samples.max_gap:
+        return None
+    return growth.rate
+
+
+def _unsampled(what: str) -> Estimate:
+    return Estimate.missing(f"the samples of {what} do not span the window")
