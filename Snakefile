@@ -40,6 +40,7 @@ rule all:
 # --lint, --rulegraph and --unlock, beside a campaign that may be live.
 onstart:
     begin_run(RUN)
+    show_in_background(RUN)
 
 
 onsuccess:

@@ -7,6 +7,7 @@ makes: RUN, RESULTS, STATE and the wildcard constraints
 from snakemake.exceptions import WorkflowError
 
 from escalade.campaign.run import begin_run, end_run, open_run, version_of
+from escalade.cli.progress import show_in_background
 from escalade.errors import EscaladeError
 
 try:

@@ -13,7 +13,10 @@ from escalade.cli.campaigns import schema_text
 from escalade.cli.main import app
 
 ROOT = Path(__file__).parents[2]
-CAMPAIGNS = [ROOT / "config" / "config.yaml", *sorted((ROOT / "config" / "examples").glob("*.yaml"))]
+CAMPAIGNS = [
+    ROOT / "config" / "config.yaml",
+    *sorted((ROOT / "config" / "examples").glob("*.yaml")),
+]
 
 
 def test_the_stored_schema_is_the_models_own() -> None:

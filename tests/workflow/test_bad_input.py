@@ -53,7 +53,7 @@ def test_a_wrong_configuration_is_one_message(
 ) -> None:
     workplace.write(**changes)
 
-    code, output = workplace.run()
+    code, output = workplace.here("run", str(workplace.config))
 
     assert code == 2, output
     assert expected in output
@@ -78,14 +78,14 @@ def test_snakemake_gives_the_same_message(workplace: Workplace) -> None:
 def test_a_missing_profile_lists_those_that_are_there(workplace: Workplace) -> None:
     workplace.write()
 
-    code, output = workplace.run("--profile", "profiles/none")
+    code, output = workplace.here("run", str(workplace.config), "--profile", "profiles/none")
 
     assert code == 2
     assert "profiles/local" in output
 
 
 def test_a_missing_configuration_is_told(workplace: Workplace) -> None:
-    code, output = workplace.escalade("run", "none.yaml")
+    code, output = workplace.here("run", "none.yaml")
 
     assert code == 2
     assert "none.yaml" in output
@@ -94,7 +94,7 @@ def test_a_missing_configuration_is_told(workplace: Workplace) -> None:
 def test_a_plan_starts_nothing(workplace: Workplace) -> None:
     workplace.write(deployments=[deployment("a"), deployment("b")], repetitions=2)
 
-    code, output = workplace.escalade("plan", str(workplace.config))
+    code, output = workplace.here("plan", str(workplace.config))
 
     assert code == 0, output
     assert "4 cells, 8 steps" in output
@@ -102,7 +102,7 @@ def test_a_plan_starts_nothing(workplace: Workplace) -> None:
 
 
 def test_a_replay_of_something_else_is_refused(workplace: Workplace) -> None:
-    code, output = workplace.escalade("replay", str(workplace.folder))
+    code, output = workplace.here("replay", str(workplace.folder))
 
     assert code == 2
     assert "no measured campaign" in output

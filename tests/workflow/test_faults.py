@@ -51,6 +51,13 @@ def test_a_service_that_never_becomes_ready_fails_its_cell_and_no_other(
     assert html.escape(failed["cause"]) in page_of(workplace)
     assert workplace.processes() == []
 
+
+@pytest.mark.slow
+def test_retrying_measures_only_what_failed(workplace: Workplace) -> None:
+    broken = {**deployment("broken", never_ready=True), "ready_timeout_seconds": 1.5}
+    workplace.write(deployments=[broken, deployment("good")], load=ladder((10, 2)))
+    workplace.run()
+    first, second = workplace.cells()
     kept = sha256_of(workplace.results / "cells" / second / "requests.parquet")
     repaired = {**broken, "ready_timeout_seconds": 1.0}
     workplace.write(deployments=[repaired, deployment("good")], load=ladder((10, 2)))
@@ -82,6 +89,7 @@ def test_a_service_that_dies_in_a_step_is_a_result_with_cause_and_log(
     assert "mortal" in (workplace.results / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_failing_cell_has_its_attempts_and_keeps_their_evidence(workplace: Workplace) -> None:
     broken = {**deployment("broken", never_ready=True), "ready_timeout_seconds": 1.0}
     workplace.write(deployments=[broken], load=ladder((10, 1)), execution={"attempts": 2})
@@ -133,6 +141,7 @@ def test_after_a_kill_nothing_runs_and_finished_cells_are_kept(workplace: Workpl
     assert len(workplace.cells()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["snakemake", "holder", "keeper"])
 def test_a_kill_of_one_part_leaves_nothing_behind(workplace: Workplace, victim: str) -> None:
     workplace.write(load=ladder((10, 2), (20, 8)))
@@ -163,6 +172,7 @@ def test_ctrl_c_stops_everything_within_five_seconds(workplace: Workplace) -> No
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_the_command_alone_stops_everything_too(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 20)))
     child = workplace.start("run", str(workplace.config))
@@ -174,6 +184,7 @@ def test_an_interrupt_of_the_command_alone_stops_everything_too(workplace: Workp
     assert child.wait(5) == 130
 
 
+@pytest.mark.slow
 def test_a_stop_makes_the_step_invalid_and_the_next_one_is_fine(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 4), (20, 3)))
     child = workplace.start("run", str(workplace.config))
@@ -192,6 +203,7 @@ def test_a_stop_makes_the_step_invalid_and_the_next_one_is_fine(workplace: Workp
     assert judged[2] != "INVALID"
 
 
+@pytest.mark.slow
 def test_a_second_driver_of_the_same_campaign_is_refused(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 5)))
     first = workplace.start("run", str(workplace.config))
@@ -206,6 +218,7 @@ def test_a_second_driver_of_the_same_campaign_is_refused(workplace: Workplace) -
     assert first.returncode == 0, first_output
 
 
+@pytest.mark.slow
 def test_snakemake_beside_a_running_campaign_does_it_no_harm(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 6)))
     child = workplace.start("run", str(workplace.config))
@@ -218,6 +231,7 @@ def test_snakemake_beside_a_running_campaign_does_it_no_harm(workplace: Workplac
     assert child.returncode == 0, output
 
 
+@pytest.mark.slow
 def test_two_campaigns_run_side_by_side(workplace: Workplace) -> None:
     other = Workplace(workplace.folder, campaign="other")
     for place in (workplace, other):
@@ -231,6 +245,7 @@ def test_two_campaigns_run_side_by_side(workplace: Workplace) -> None:
     assert len(workplace.cells()) == len(other.cells()) == 1
 
 
+@pytest.mark.slow
 def test_snakemake_itself_runs_the_campaign(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 1)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from escalade.campaign.run import CampaignRun
 
 REFRESH_SECONDS = 0.5
+VIEW = "ESCALADE_VIEW"
+EXTERNAL = "external"
+"""Value of the variable VIEW when another process shows the progress already."""
 WORDS = {
     "allocate": "gets its allocation",
     "start_prometheus": "starts Prometheus",
@@ -138,6 +142,8 @@ def duration(seconds: float) -> str:
 
 def show_in_background(run: CampaignRun) -> None:
     """Show progress from a thread, for those who call Snakemake itself."""
+    if os.environ.get(VIEW) == EXTERNAL:
+        return
     view = ProgressView(run, Console(stderr=True))
 
     def follow() -> None:

@@ -21,7 +21,7 @@ from escalade.campaign.configuration import read_configuration
 from escalade.campaign.preflight import preflight
 from escalade.campaign.project import profile_folder, project_root
 from escalade.campaign.run import COMMAND, RETRY_FAILED, RUN_ID, open_run, run_id
-from escalade.cli.progress import REFRESH_SECONDS, ProgressView
+from escalade.cli.progress import EXTERNAL, REFRESH_SECONDS, VIEW, ProgressView
 from escalade.errors import InfrastructureError
 from escalade.files import read_json
 from escalade.runtime.cores import available_cores, plan_cores, stay_on
@@ -139,7 +139,7 @@ def _environment() -> dict[str, str]:
         **os.environ,
         RUN_ID: run_id(),
         COMMAND: shlex.join(["escalade", *sys.argv[1:]]),
-        "ESCALADE_VIEW": "external",
+        VIEW: EXTERNAL,
     }
 
 

@@ -16,6 +16,7 @@ from escalade.analysis.intervals import (
     are_dependent,
     autocorrelation,
     effective_size,
+    effective_size_by_ranks,
     mean,
     over_repetitions,
     percentile,
@@ -159,6 +160,69 @@ def test_effective_size_by_hand() -> None:
     hit = np.repeat(np.tile([False, True], 5), 10)
 
     assert effective_size(hit) == pytest.approx(9 * (1.959964 / 2.262157) ** 2, rel=1e-5)
+
+
+def test_effective_size_by_ranks_by_hand() -> None:
+    # ranks less their mean: −1.5, −0.5, 0.5, 1.5; squares add up to 5; autocorrelations 1, 1.25/5,
+    # −1.5/5, −2.25/5; pairs 1.25 and −0.75: the first alone counts, 2 · 1.25 − 1 = 1.5; 4 / 1.5
+    assert effective_size_by_ranks(np.array([1.0, 2.0, 30.0, np.inf])) == pytest.approx(4 / 1.5)
+    assert effective_size_by_ranks(np.full(30, 2.0)) == 30
+
+
+@given(TIMES)
+def test_effective_size_by_ranks_is_between_one_and_all(values: list[float]) -> None:
+    assert 1.0 <= effective_size_by_ranks(np.array(values)) <= len(values)
+
+
+def test_effective_size_by_ranks_meets_that_of_an_autoregression() -> None:
+    rng = np.random.default_rng(3)  # ρ 0.5: n / (1 + 2 · 0.5 / 0.5) = n / 3
+    draws = [signal.lfilter([1.0], [1.0, -0.5], rng.normal(size=250))[100:] for _ in range(200)]
+
+    found = np.median([effective_size_by_ranks(values) for values in draws])
+
+    assert found == pytest.approx(150 / 3, rel=0.15)
+
+
+def test_in_short_windows_ranks_decide_whether_the_upper_bound_exists() -> None:
+    def walk(n: int, rho: float) -> FloatArray:
+        return np.exp(signal.lfilter([1.0], [1.0, -rho], np.random.default_rng(6).normal(size=n)))
+
+    weak, strong, long = (
+        percentile(walk(n, rho), 0.9) for n, rho in ((99, 0.3), (99, 0.9), (100, 0.3))
+    )
+
+    assert weak.method == "order statistics, n_eff by autocorrelation"
+    assert weak.n_eff == effective_size_by_ranks(walk(99, 0.3)) >= 36
+    assert math.isfinite(weak.high)
+    assert (strong.method, strong.high) == ("order statistics, n_eff by batch means", math.inf)
+    assert strong.n_eff <= 35
+    assert long.method == "order statistics, n_eff by batch means"
+
+
+def test_the_lower_bound_of_a_pure_trend_stays_with_its_batches() -> None:
+    trend = np.arange(1.0, 91.0)
+
+    found = percentile(trend, 0.9)
+
+    assert effective_size_by_ranks(trend) < 4
+    assert found.n_eff == effective_size(trend <= found.value) >= 6
+    assert found.low > trend.mean()
+
+
+@pytest.mark.parametrize("n", [45, 90])
+def test_the_p90_of_a_short_window_of_a_busy_server_is_covered(n: int) -> None:
+    """Exponential service at 70 % utilisation: the time in the system is exponential, mean 1 / 0.3."""
+
+    def draw(rng: np.random.Generator) -> FloatArray:
+        gaps, service = rng.exponential(1 / 0.7, n + 300), rng.exponential(size=n + 300)
+        stay = np.empty(n + 300)
+        before = 0.0
+        for place, (gap, mine) in enumerate(zip(gaps, service, strict=True)):
+            before = max(0.0, before - gap) + mine
+            stay[place] = before
+        return stay[300:]
+
+    assert coverage(draw, -math.log(0.1) / 0.3, 0.9) >= 0.85
 
 
 def test_a_share_that_never_varies_is_worth_all_its_requests() -> None:
