@@ -29,6 +29,8 @@ ALPHA = 0.05
 TAIL = ALPHA / 2
 BATCHES = 10
 """Number of consecutive blocks for dependent requests; fewer, longer blocks carry the dependence."""
+SHORT = 20 * BATCHES
+"""Requests below which ten batches don't know whether a percentile is bounded; see `_size_if_dependent`."""
 RESAMPLES = 1000
 MIN_REPETITIONS = 3
 
@@ -159,6 +161,26 @@ def effective_size(hit: BoolArray) -> float:
     return max(1.0, min(float(n), share * (1 - share) / variance * _t_loss()))
 
 
+def effective_size_by_ranks(values: FloatArray) -> float:
+    """Say how many independent observations a short series is worth, from the autocorrelation of its ranks.
+
+    n / (1 + 2 Σ ρ), summed over Geyer's initial sequence (1992): the sums of
+    neighbouring pairs of autocorrelations up to the first that is not positive,
+    made monotone.
+    """
+    n = len(values)
+    ranks = pd.Series(values).rank().to_numpy(copy=True)
+    ranks -= ranks.mean()
+    spread = float((ranks**2).sum())
+    if spread <= 0:
+        return float(n)
+    correlations = np.correlate(ranks, ranks, mode="full")[n - 1 :] / spread
+    pairs = correlations[: n - n % 2].reshape(-1, 2).sum(axis=1)
+    ends = np.flatnonzero(pairs <= 0)
+    kept = np.minimum.accumulate(pairs[: ends[0]] if len(ends) else pairs)
+    return float(min(n, max(1.0, n / max(1.0, 2 * float(kept.sum()) - 1))))
+
+
 def percentile(values: FloatArray, share: float, why_infinite: str = "") -> Estimate:
     """Estimate one percentile; see `percentiles`."""
     return percentiles(values, (share,), why_infinite)[0]
@@ -182,8 +204,9 @@ def percentiles(
     -----
     Independent requests: exact binomial order statistics. Dependent ones
     (lag-1 rank autocorrelation above chance): the same on n_eff, from batch
-    means of the indicator "at or below the percentile". Below the sample
-    floor, and where the percentile lies among failures, there is no value;
+    means of the indicator "at or below the percentile"; below 200 requests the
+    autocorrelation of the ranks decides whether both bounds exist. Below the
+    sample floor, and where the percentile lies among failures, there is no value;
     a lower bound may still exist.
     """
     if not len(values):
@@ -200,17 +223,63 @@ def _percentile(
     dependent: bool,  # noqa: FBT001 - private, one caller
 ) -> Estimate:
     n, floor, point = len(values), sample_floor(share), quantile(ordered, share)
-    n_eff = effective_size(values <= point) if dependent else float(n)
+    n_eff, method = float(n), "order statistics"
+    if dependent:
+        n_eff, how = _size_if_dependent(values, point, floor)
+        method = f"{method}, n_eff by {how}"
     rank_low, rank_high = rank_bounds(n, n_eff, share)
     found = Estimate(
         value=point if n >= floor and math.isfinite(point) else math.nan,
         low=float(ordered[rank_low - 1]) if rank_low else -math.inf,
         high=float(ordered[rank_high - 1]) if rank_high <= n else math.inf,
-        method="order statistics, n_eff by batch means" if dependent else "order statistics",
+        method=method,
         n=n,
         n_eff=n_eff,
     )
     return _explained(found, floor, point, why_infinite)
+
+
+def _size_if_dependent(values: FloatArray, point: float, floor: int) -> tuple[float, str]:
+    """Say how many independent requests a percentile rests on, and by which method.
+
+    Notes
+    -----
+    Ten batches of a few requests know their variance badly, and t instead of
+    normal takes a quarter off every n_eff to pay for it. So below 200 requests
+    the ranks decide whether n_eff reaches the floor, that is whether the upper
+    bound exists; where it does not, batches still place the lower one, since
+    in an over-saturated step, which is all trend, ranks leave three requests
+    of a hundred and the bound falls to the window's best answers. The p50
+    keeps its batches: they never say less than its floor of 6.
+
+    Simulated p90 at utilisations 0.3 / 0.5 / 0.7, lognormal service (cv 0.25),
+    in percent; in brackets by batch means alone. Cover: the true p90 lies in
+    the interval. Bounded: it has an upper bound.
+
+    - first come, first served, 1,500 runs each
+
+      - n = 45: cover 96 / 90 / 91 (96 / 89 / 90), bounded 80 / 41 / 8 (81 / 43 / 9)
+      - n = 60: cover 93 / 89 / 95 (93 / 89 / 93), bounded 81 / 34 / 4 (79 / 34 / 6)
+      - n = 90: cover 94 / 93 / 92 (93 / 92 / 90), bounded 92 / 53 / 10 (82 / 38 / 16)
+      - n = 199: cover 95 / 96 / 94 (95 / 97 / 94), bounded 100 / 95 / 40 (97 / 74 / 35)
+
+    - one core shared by four slots, 700 runs each (n = 199: 500)
+
+      - n = 45: cover 91 / 95 / 97 (91 / 95 / 96), bounded 38 / 6 / 0 (39 / 7 / 2)
+      - n = 60: cover 93 / 97 / 97 (93 / 96 / 94), bounded 32 / 3 / 0 (27 / 6 / 5)
+      - n = 90: cover 95 / 97 / 97 (94 / 96 / 92), bounded 71 / 19 / 2 (40 / 19 / 14)
+      - n = 199: cover 96 / 96 / 97 (97 / 96 / 95), bounded 99 / 89 / 31 (89 / 64 / 36)
+
+    Below 56 requests nothing bounds a p90 from above once dependence shows: a
+    lag-1 correlation above 2/√n alone leaves fewer than 36.
+    """
+    batches = effective_size(values <= point)
+    if len(values) >= SHORT or floor <= BATCHES:
+        return batches, "batch means"
+    by_ranks = effective_size_by_ranks(values)
+    if by_ranks >= floor:
+        return by_ranks, "autocorrelation"
+    return min(batches, floor - 1.0), "batch means"
 
 
 def _explained(found: Estimate, floor: int, point: float, why_infinite: str) -> Estimate:

@@ -188,11 +188,11 @@ def test_in_short_windows_ranks_decide_whether_the_upper_bound_exists() -> None:
         return np.exp(signal.lfilter([1.0], [1.0, -rho], np.random.default_rng(6).normal(size=n)))
 
     weak, strong, long = (
-        percentile(walk(n, rho), 0.9) for n, rho in ((99, 0.3), (99, 0.9), (100, 0.3))
+        percentile(walk(n, rho), 0.9) for n, rho in ((199, 0.3), (199, 0.95), (200, 0.3))
     )
 
     assert weak.method == "order statistics, n_eff by autocorrelation"
-    assert weak.n_eff == effective_size_by_ranks(walk(99, 0.3)) >= 36
+    assert weak.n_eff == effective_size_by_ranks(walk(199, 0.3)) >= 36
     assert math.isfinite(weak.high)
     assert (strong.method, strong.high) == ("order statistics, n_eff by batch means", math.inf)
     assert strong.n_eff <= 35
