@@ -9,6 +9,7 @@ prints where the time went. The aim is wall ≤ 1.6 × windows + 20 s per cell.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,9 +29,10 @@ def main(config: Path) -> int:
     """Run, measure, print; exit code 1 when the aim is missed."""
     with tempfile.TemporaryDirectory(prefix="escalade-overhead-") as temporary:
         copy = _redirected(config, Path(temporary))
+        os.environ.setdefault("ESCALADE_TOOLS", str(Path(".tools").resolve()))
         began = time.monotonic()
-        command = [sys.executable, "-m", "escalade", "run"]
-        code = subprocess.run([*command, str(copy)], check=False).returncode
+        command = [sys.executable, "-m", "escalade", "run", str(copy)]
+        code = subprocess.run(command, cwd=temporary, check=False).returncode
         wall = time.monotonic() - began
         cells = _cells(Path(temporary))
     if not cells:
