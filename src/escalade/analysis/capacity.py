@@ -15,7 +15,7 @@ import numpy as np
 
 from escalade.analysis.distributions import binomial_cdf
 from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
-from escalade.analysis.slo_capacity import SloCapacity, over_cells, slo_capacity
+from escalade.analysis.slo_capacity import SloCapacity, bounded, over_cells, slo_capacity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +135,7 @@ def ladder_capacity(
     found = fitted(rungs(kpis, gates), zlib.crc32(cell.encode()))
     notes = [found.reason, *_left_out(gates)]
     found = replace(found, reason="; ".join(note for note in notes if note))
-    return found.row(deployment, cell, slo_capacity(kpis, gates, slos))
+    return found.row(deployment, cell, bounded(slo_capacity(kpis, gates, slos), found.qps))
 
 
 def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:

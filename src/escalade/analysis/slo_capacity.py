@@ -57,6 +57,18 @@ def slo_capacity(
     return min(found, key=lambda each: -math.inf if math.isnan(each.qps) else each.qps)
 
 
+def bounded(found: SloCapacity, capacity_qps: float) -> SloCapacity:
+    """Keep the rate at or below the capacity: beyond it no latency is stationary.
+
+    Interpolating towards an over-saturated step can lead above the capacity.
+    """
+    if math.isnan(found.qps) or math.isnan(capacity_qps) or found.qps <= capacity_qps:
+        return found
+    return SloCapacity(
+        capacity_qps, f"{found.reason}; not above the capacity of {capacity_qps:.3g} requests/s"
+    )
+
+
 def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
     rows = kpis[(kpis["metric"] == slo.metric) & (kpis["stat"] == slo.stat) & (kpis["step"] > 0)]
     rungs = []

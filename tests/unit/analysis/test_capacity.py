@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from escalade.analysis.capacity import (
 from escalade.analysis.cell import Slo
 from escalade.analysis.gates import cell_gates
 from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.slo_capacity import slo_capacity
+from escalade.analysis.slo_capacity import SloCapacity, bounded, slo_capacity
 from unit.analysis.builders import Queue, ladder
 
 
@@ -226,3 +227,16 @@ def test_a_deployment_with_a_repetition_that_never_saturated_has_a_lower_bound()
     assert found["capacity_qps"] is None
     assert found["ci_low"] == 3.9
     assert found["reason"].startswith("2 of 3 repetitions have a capacity")
+
+
+@pytest.mark.parametrize(
+    ("interpolated", "capacity", "expected"),
+    [(5.2, 4.8, 4.8), (4.5, 4.8, 4.5), (5.2, math.nan, 5.2)],
+)
+def test_an_slo_capacity_is_never_above_the_capacity(
+    interpolated: float, capacity: float, expected: float
+) -> None:
+    found = bounded(SloCapacity(interpolated, "interpolated"), capacity)
+
+    assert found.qps == expected
+    assert ("not above the capacity" in found.reason) == (expected < interpolated)
