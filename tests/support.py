@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import NoReturn
 
 import pytest
@@ -22,3 +23,10 @@ def require_or_skip(name: str, reason: str) -> NoReturn:
     if name in required:
         pytest.fail(f"{reason}, and ESCALADE_REQUIRE names {name!r}")
     pytest.skip(reason)
+
+
+def usual_signals() -> None:
+    """Undo what a background shell or `su` did to signals: a `preexec_fn` for children."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

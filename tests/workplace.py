@@ -18,6 +18,7 @@ import yaml
 from escalade.campaign import events
 from escalade.cli.main import run as command_line
 from escalade.files import read_json
+from support import usual_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,7 @@ class Workplace:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=usual_signals,
         )
         self.children.append(child)
         return child

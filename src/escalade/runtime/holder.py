@@ -305,6 +305,8 @@ def _prepare(parent: int, cpus: tuple[int, ...] | None) -> None:
     """Set up the child, between fork and exec."""
     die_with_parent(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGINT, signal.SIGTERM):  # ignored under nohup or a background shell
+        signal.signal(number, signal.SIG_DFL)
     if cpus is not None:
         os.sched_setaffinity(0, cpus)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from escalade.errors import InfrastructureError
 from escalade.runtime import ledger, processes
+from support import usual_signals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +102,7 @@ def test_a_ledger_that_cant_be_written_says_so(tmp_path: Path) -> None:
 
 
 def sleeper(**options: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["sleep", "60"], **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(["sleep", "60"], preexec_fn=usual_signals, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def entry_of(pid: int, **changes: object) -> ledger.Entry:
