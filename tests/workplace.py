@@ -86,13 +86,13 @@ class Workplace:
             sys.argv = argv
         return 0, output.getvalue()
 
-    def escalade(self, *arguments: str, timeout: float = 150) -> tuple[int, str]:
+    def escalade(self, *arguments: str, timeout: float = 400) -> tuple[int, str]:
         """Run `escalade …` to its end; give exit code and output."""
         child = self.start(*arguments)
         output, _ = child.communicate(timeout=timeout)
         return child.returncode, output
 
-    def run(self, *arguments: str, timeout: float = 150) -> tuple[int, str]:
+    def run(self, *arguments: str, timeout: float = 400) -> tuple[int, str]:
         """Run `escalade run` on the campaign."""
         return self.escalade("run", str(self.config), *arguments, timeout=timeout)
 
@@ -105,7 +105,7 @@ class Workplace:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=400,
             check=False,
         )
 
@@ -136,7 +136,7 @@ class Workplace:
         files = sorted(self.folder.glob(f"state/{self.campaign}/*/events.jsonl"))
         return events.read(files[-1])[0] if files else []
 
-    def await_stage(self, stage: str, timeout: float = 60) -> None:
+    def await_stage(self, stage: str, timeout: float = 200) -> None:
         """Wait until a stage of the latest run has started."""
         until(lambda: any(e.stage == stage and e.kind == "started" for e in self.events()), timeout)
 

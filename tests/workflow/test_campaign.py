@@ -24,7 +24,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """Measure once; the tests below look at it, in the order of this file."""
     place = Workplace(tmp_path_factory.mktemp("campaign"))
     place.write(deployments=TWO, repetitions=2, load=STEPS)
-    code, output = place.run(timeout=280)
+    code, output = place.run(timeout=550)
     assert code == 0, output
     return place
 
@@ -35,7 +35,7 @@ def fingerprints(place: Workplace) -> dict[str, Any]:
     return {str(p): (p.stat().st_ino, p.stat().st_mtime_ns, sha256_of(p)) for p in files}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_cells_run_in_the_order_of_the_plan(measured: Workplace) -> None:
     begun = [event.cell for event in measured.events() if event.stage == "allocate"]
 

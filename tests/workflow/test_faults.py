@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import psutil
 
+pytestmark = pytest.mark.timeout(600)
 LONG = ladder((10, 3), (20, 6))
 LEASE_SECONDS = 15.0
 
@@ -112,7 +113,7 @@ def test_a_prometheus_that_dies_is_told_and_leaves_nothing(workplace: Workplace)
 
     (prometheus,) = running(workplace, "--config.file")
     prometheus.kill()
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=200)
 
     assert child.returncode == 3, output
     assert "Prometheus was killed by SIGKILL" in output
@@ -126,9 +127,9 @@ def test_after_a_kill_nothing_runs_and_finished_cells_are_kept(workplace: Workpl
         deployments=[deployment("first"), deployment("second")], load=ladder((10, 2), (20, 4))
     )
     child = workplace.start("run", str(workplace.config))
-    until(lambda: len(workplace.cells()) == 1, 60)
+    until(lambda: len(workplace.cells()) == 1, 200)
     kept = sha256_of(workplace.results / "cells" / workplace.cells()[0] / "requests.parquet")
-    until(lambda: sum(e.stage == "run_load_2" for e in workplace.events()) >= 3, 60)
+    until(lambda: sum(e.stage == "run_load_2" for e in workplace.events()) >= 3, 200)
 
     os.killpg(child.pid, signal.SIGKILL)
 
@@ -151,7 +152,7 @@ def test_a_kill_of_one_part_leaves_nothing_behind(workplace: Workplace, victim: 
 
     for process in running(workplace, victim):
         process.kill()
-    child.communicate(timeout=60)
+    child.communicate(timeout=200)
 
     workplace.await_silence(LEASE_SECONDS + 5)
     code, output = workplace.run()
@@ -194,7 +195,7 @@ def test_a_stop_makes_the_step_invalid_and_the_next_one_is_fine(workplace: Workp
     os.killpg(child.pid, signal.SIGSTOP)
     time.sleep(5)
     os.killpg(child.pid, signal.SIGCONT)
-    output, _ = child.communicate(timeout=90)
+    output, _ = child.communicate(timeout=200)
 
     assert child.returncode == 0, output
     verdicts = read_json(workplace.results / "verdicts.json", "verdicts")
@@ -214,7 +215,7 @@ def test_a_second_driver_of_the_same_campaign_is_refused(workplace: Workplace) -
     assert code == 3
     assert "is being driven by" in output
     assert "Traceback" not in output
-    first_output, _ = first.communicate(timeout=60)
+    first_output, _ = first.communicate(timeout=200)
     assert first.returncode == 0, first_output
 
 
@@ -227,7 +228,7 @@ def test_snakemake_beside_a_running_campaign_does_it_no_harm(workplace: Workplac
     for arguments in (("-n",), ("--lint",), ("--rulegraph",), ("--unlock",)):
         assert workplace.snakemake(*arguments).returncode == 0
 
-    output, _ = child.communicate(timeout=60)
+    output, _ = child.communicate(timeout=200)
     assert child.returncode == 0, output
 
 
@@ -240,7 +241,7 @@ def test_two_campaigns_run_side_by_side(workplace: Workplace) -> None:
     children = [place.start("run", str(place.config)) for place in (workplace, other)]
 
     for child in children:
-        output, _ = child.communicate(timeout=90)
+        output, _ = child.communicate(timeout=200)
         assert child.returncode == 0, output
     assert len(workplace.cells()) == len(other.cells()) == 1
 
