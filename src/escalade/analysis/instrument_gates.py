@@ -30,7 +30,7 @@ MAX_NEIGHBOURS = 0.10
 def late_ratio(found: Found) -> Gate:
     """Check that the client sent on time: at most 1 % later than max(5 ms, 5 % of the judged latency)."""
     value, after = found.value("late_ratio"), found.step.late_after_seconds
-    share = "no request was planned" if value is None else f"{100 * value:.2g} % of the requests"
+    share = "no request was planned" if value is None else f"{100 * value:.3g} % of the requests"
     detail = (
         f"{share} were sent more than {1000 * after:.4g} ms after their planned time; "
         "at most 1 % may be"
