@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from gevent.hub import Waiter, get_hub
 
 from escalade.load.clock import now
 from escalade.load.faults import error_class
@@ -34,6 +36,8 @@ class Arrival:
         What to send.
     timeout
         Ends it; set while it is in flight.
+    was_held
+        Whether its request passed `sending` before it left.
     """
 
     records: Records
@@ -43,10 +47,24 @@ class Arrival:
     input_tokens: int
     output_tokens: int
     timeout: gevent.Timeout | None = None
+    was_held: bool = False
+    _due: bool = False
+    _waiters: list[Waiter[None]] = field(default_factory=list)
 
     def sending(self) -> None:
-        """Note that its request leaves now."""
+        """Wait until it is due, then note that its request leaves now."""
+        self.was_held = True
+        if not self._due:
+            waiter: Waiter[None] = Waiter()
+            self._waiters.append(waiter)
+            waiter.get()
         self.records.send(self.row, now())
+
+    def release(self) -> None:
+        """Let its request leave: its planned time has come."""
+        self._due = True
+        for waiter in self._waiters:
+            get_hub().loop.run_callback(waiter.switch, None)
 
     def chunk(self) -> None:
         """Note that a piece of the answer that carries a token came now."""

@@ -1,7 +1,7 @@
 """Sends a step's requests at their planned times, whatever the service does.
 
-One greenlet follows the schedule and hands each arrival to an idle user; the pool
-of users grows when idle ones run short. This module knows greenlets but not locust:
+A dispatcher follows the schedule and hands each arrival to an idle user; the pool of
+users grows when idle ones run short. This module knows greenlets but not locust:
 `adapter` puts locust's users on it.
 
 Latency counts from the planned send. A request that leaves late, since no user was
@@ -26,7 +26,8 @@ from gevent.hub import get_hub
 from escalade.errors import InfrastructureError
 from escalade.files import write_json
 from escalade.load.arrival import Arrival, RequestTimeoutError
-from escalade.load.clock import Timer, now, unix_offset
+from escalade.load.clock import now, unix_offset
+from escalade.load.dispatch import Dispatcher
 from escalade.load.faults import error_class
 from escalade.load.health import Heartbeat, Usage
 from escalade.load.plan import SCHEMA
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 WORKER = 0  # this engine is one process; its rows say so
-LEAD_SECONDS = 0.2  # from "all is ready" to the step's epoch
+_EPOCH_SECONDS = 0.2  # from "all is ready" to the step's epoch
 READY_SECONDS = 10.0  # for the first users to become idle
 _SPARE_USERS = 10
 _LATENCY_GUESS_SECONDS = 1.5  # the first users last for rate x this
@@ -52,8 +53,6 @@ _FIRST_USERS_MAX = 1000
 _IDLE_SHARE = 0.1  # below it the pool grows
 _BATCH = 10  # users made at once, about 1 ms
 _FILES_KEPT = 200  # descriptors that are not for connections
-_GARBAGE_SOON, _GARBAGE_NOW = 20_000, 100_000  # allocations in excess of frees
-_GARBAGE_GAP_SECONDS = 0.02
 
 
 @dataclass
@@ -125,6 +124,8 @@ class Engine:
         self._all_finished = Event()
         self._closed = False
         self._progress = Progress(progress_file, rows.plan, len(rows))
+        self._mix = iter(self._shares())
+        self._dispatcher = Dispatcher(self._hand_out, rows.plan.target_qps)
 
     def drive(self) -> None:
         """Run the step from the first user to the written files.
@@ -140,7 +141,7 @@ class Engine:
             with _quiet_garbage():
                 self._offset = unix_offset()
                 self._before = Usage.read()
-                self.epoch = now() + LEAD_SECONDS
+                self.epoch = now() + _EPOCH_SECONDS
                 helpers.append(gevent.spawn(self._announce))
                 helpers.append(gevent.spawn(self._heartbeat.run))
                 helpers.append(gevent.spawn(self._progress.run, self._figures))
@@ -184,7 +185,8 @@ class Engine:
         arrival = crew.pool.take()
         seconds = self.step.request_timeout_seconds
         arrival.timeout = gevent.Timeout(
-            seconds, RequestTimeoutError(f"no end of the answer within {seconds} s")
+            seconds + max(0.0, arrival.planned - now()),
+            RequestTimeoutError(f"no end of the answer within {seconds} s"),
         )
         self._in_flight[user] = arrival
         arrival.timeout.start()
@@ -228,16 +230,14 @@ class Engine:
 
     def _follow_schedule(self) -> None:
         _, end = self._rows.plan.bounds("window")
-        with Timer() as timer:
-            for arrival, crew in zip(self._arrivals(), self._mix(), strict=True):
-                if arrival.planned > now():
-                    _collect_garbage(arrival.planned - now())
-                    timer.sleep_until(arrival.planned)
-                crew.pool.put(arrival)
-                if crew.is_short():
-                    self._short.set()
-            timer.sleep_until(self.epoch + end)
+        self._dispatcher.follow(self._arrivals(), self.epoch + end)
         self._all_finished.wait(self.step.drain_timeout_seconds)
+
+    def _hand_out(self, arrival: Arrival) -> None:
+        crew = next(self._mix)
+        crew.pool.put(arrival)
+        if crew.is_short():
+            self._short.set()
 
     def _arrivals(self) -> Iterator[Arrival]:
         columns = (
@@ -249,7 +249,7 @@ class Engine:
         for row, planned in enumerate(zip(*columns, strict=True)):
             yield Arrival(self.records, row, *planned)
 
-    def _mix(self) -> list[Crew]:
+    def _shares(self) -> list[Crew]:
         """Share the arrivals among the crews by weight, the same for the same seed."""
         crews = list(self._crews.values())
         draw = random.Random(self.step.seed)
@@ -302,6 +302,7 @@ class Engine:
             arrival.timeout.close()
         if self._closed:
             return
+        self._dispatcher.learn(arrival)
         self.records.leave(arrival.row, now())
         self._finished += 1
         self._progress.finished(
@@ -360,10 +361,3 @@ def _quiet_garbage() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
-
-
-def _collect_garbage(pause: float) -> None:
-    """Collect what a stream of failed requests leaves, in a pause of the schedule."""
-    waiting = gc.get_count()[0]
-    if waiting > _GARBAGE_NOW or (waiting > _GARBAGE_SOON and pause > _GARBAGE_GAP_SECONDS):
-        gc.collect(0)

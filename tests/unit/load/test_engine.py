@@ -185,7 +185,7 @@ def test_arrivals_are_shared_by_weight_and_the_same_for_the_same_seed(
     rows = rows_at([k / 4000 for k in range(400)], 0.0, 0.1)
     kinds = {"Reader": 3.0, "Writer": 1.0}
     shares = [
-        [crew.weight for crew in Bench(load_step, rows, serving(0), kinds).engine._mix()]
+        [crew.weight for crew in Bench(load_step, rows, serving(0), kinds).engine._shares()]
         for _ in range(2)
     ]
 
