@@ -32,11 +32,18 @@ check: env-dev ## Lint and types: what takes seconds
 	$(BIN)/snakefmt --check $(WORKFLOW)
 	$(BIN)/snakemake --lint
 
-test: check ## All checks, and every test that is not slow
-	$(BIN)/python -m pytest -m "not slow"
+# Most tests run side by side, one file at a time on each of up to four cores; what
+# measures times runs after them, by itself.
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-all: check ## All checks and all tests: fault tables, long campaigns
-	$(BIN)/python -m pytest
+test: check tools ## All checks, and every test that is not slow
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not alone"
+	$(PYTEST) -m "not slow and alone"
+
+test-all: check tools ## All checks and all tests: fault tables, long campaigns
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
+	$(PYTEST) -m alone
 
 lock: env-dev ## Pin the newest versions that fit pyproject.toml
 	$(BIN)/python envs/lock.py

@@ -144,6 +144,10 @@ class Workplace:
         """Find every process that works in or for this folder."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
+    def running(self, *words: str) -> list[psutil.Process]:
+        """Find those of them whose command line holds all the words."""
+        return [p for p in self.processes() if all(word in " ".join(p.cmdline()) for word in words)]
+
     def await_silence(self, timeout: float) -> float:
         """Wait until no process of this folder is left; give the seconds it took."""
         began = time.monotonic()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TWO = [deployment("quick"), deployment("slow", ttft_seconds=0.1)]
-STEPS = ladder((10, 2), (150, 2))
-"""The second step asks for more than four slots of 112 ms can do."""
+STEPS = ladder((70, 2))
+"""More than four slots of 112 ms can do (36/s), and less than four of 29 ms can (138/s)."""
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +83,12 @@ def test_the_manifest_covers_the_report_and_agrees(measured: Workplace) -> None:
     assert "report.html" in manifest["artifacts"]
 
 
-def test_throughput_saturates_below_what_is_asked(measured: Workplace) -> None:
+def test_throughput_saturates_where_the_slots_do(measured: Workplace) -> None:
     kpis = pd.read_csv(measured.results / "kpis.csv")
-    rows = kpis[(kpis.metric == "throughput_qps") & (kpis.deployment == "slow")]
+    rows = kpis[kpis.metric == "throughput_qps"]
 
-    assert (rows[rows.step == 2].value < 0.5 * 150).all()  # 4 slots / 0.112 s = 36/s
-    assert (rows[rows.step == 1].value > 0.9 * 10).all()
+    assert (rows[rows.deployment == "slow"].value < 0.6 * 70).all()
+    assert (rows[rows.deployment == "quick"].value > 0.9 * 70).all()
 
 
 def test_a_replay_gives_the_same_bytes(measured: Workplace, tmp_path: Path) -> None:
@@ -136,12 +136,15 @@ def test_forceall_does_not_measure_again(measured: Workplace) -> None:
 def test_another_slo_is_judged_without_measuring(measured: Workplace) -> None:
     before = fingerprints(measured)
     impossible = {"name": "fast", "metric": "latency_seconds", "stat": "p50", "limit": 0.001}
-    measured.write(deployments=TWO, repetitions=2, load=STEPS, slos=[{**impossible, "at_qps": 10}])
+    measured.write(deployments=TWO, repetitions=2, load=STEPS, slos=[{**impossible, "at_qps": 70}])
 
     code, output = measured.run()
 
     assert fingerprints(measured) == before
-    assert code == 1, output  # an SLO that names where it applies counts, and it is missed
+    rows = read_json(measured.results / "verdicts.json", "verdicts")["slos"]
+    assert {row["limit"] for row in rows} == {0.001}
+    assert {row["verdict"] for row in rows} <= {"FAIL", "INVALID"}
+    assert code in (1, 4), output  # missed, or on a busy machine not measured well enough
 
 
 def test_a_changed_deployment_gets_its_own_folder_and_the_stale_one_is_named(

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _SCHEMA = 1
 _LOCK_FILE = "driver.lock"
 _KEEPER_SECONDS = 3.0
+_RUNS_KEPT = 10
+"""Folders of runs that are over, per campaign; results lie elsewhere."""
 
 _locks: dict[Path, int] = {}
 """The campaign locks this process holds: open files, by the lock's path."""
@@ -85,8 +88,8 @@ class RunFolder:
 def begin(state_root: Path, campaign: str, run_id: str, lease_seconds: float = 15.0) -> RunFolder:
     """Become the driver of a campaign.
 
-    Takes the campaign's lock, ends what earlier runs of it left behind, and starts
-    the keeper.
+    Takes the campaign's lock, ends what earlier runs of it left behind, drops all but
+    the last ten of their folders, and starts the keeper.
 
     Parameters
     ----------
@@ -109,6 +112,7 @@ def begin(state_root: Path, campaign: str, run_id: str, lease_seconds: float = 1
     try:
         _sweep_earlier(campaign_folder)
         _refuse_if_used(run)
+        _drop_old(campaign_folder)
         _write_driver(run, campaign)
         lease.create(run.lease)
         daemon.start("escalade.runtime.keeper", run.path, run.path / "keeper.log")
@@ -216,6 +220,12 @@ def _sweep_earlier(campaign_folder: Path) -> None:
         if not earlier.over.exists():
             finish(earlier, by="next driver")
             _stop_keeper(earlier)
+
+
+def _drop_old(campaign_folder: Path) -> None:
+    over = sorted(campaign_folder.glob("*/over.json"), key=lambda path: path.stat().st_mtime)
+    for old in over[:-_RUNS_KEPT]:
+        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def _stop_keeper(run: RunFolder) -> None:

@@ -12,6 +12,7 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.alone
 TOKENS = 6
 
 

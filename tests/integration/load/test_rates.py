@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+pytestmark = pytest.mark.alone
+
 
 def rate(times: pd.Series) -> float:
     """Give (N - 1) / (last - first), in 1/s."""

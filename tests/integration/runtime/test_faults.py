@@ -171,6 +171,19 @@ def test_a_run_id_is_used_once(tmp_path: Path) -> None:
         driver.begin(tmp_path, "demo", "run", LEASE_SECONDS)
 
 
+def test_folders_of_runs_that_are_long_over_are_dropped(tmp_path: Path) -> None:
+    for number in range(12):
+        folder = tmp_path / "demo" / f"run-{number}"
+        folder.mkdir(parents=True)
+        (folder / "over.json").write_text("{}")
+        os.utime(folder / "over.json", (number, number))
+
+    with driver.driving(tmp_path, "demo", "now", LEASE_SECONDS) as run:
+        left = {path.name for path in run.path.parent.iterdir() if path.is_dir()}
+
+    assert left == {"now", *(f"run-{number}" for number in range(2, 12))}
+
+
 def test_a_state_root_that_cant_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
