@@ -17,8 +17,9 @@ from escalade.runtime.endpoints import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Machine
     from prometheus_client.samples import Sample
+
+    from integration.gpu.conftest import Machine
 
 GPUS = "import json; from escalade.gpu.nvml import gpus; print(json.dumps(gpus()))"
 LOST = 15

@@ -23,9 +23,8 @@ from escalade.runtime.local import LocalLauncher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Cell, Watched
-
     from escalade.runtime.launcher import AllocationState
+    from integration.monitoring.conftest import Cell, Watched
 
     Begin = Callable[[str, Registry], Watched]
 
