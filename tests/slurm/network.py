@@ -1,0 +1,163 @@
+"""Hosts of the cluster, each with namespaces of its own, joined by a bridge on the login host.
+
+A host has its own name, address, process table, boot id and `local` folder; the rest
+of the file system is shared, as on a cluster. Nothing of it is seen outside, and it
+all ends with the process that started it. Needs root and iproute2.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from escalade.runtime.lifeline import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LOGIN = "login"
+_HERE = Path(__file__).parent
+_PYTHON = (sys.executable, "-I", "-S")
+_UNSHARE = (
+    "unshare",
+    *("--net", "--uts", "--mount", "--propagation=private"),
+    *("--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+
+
+def namespaces_allowed() -> bool:
+    """Tell whether hosts with namespaces of their own can be made here."""
+    if os.geteuid() != 0 or any(shutil.which(name) is None for name in ("unshare", "ip")):
+        return False
+    probe = subprocess.run([*_UNSHARE, "true"], capture_output=True, timeout=30, check=False)
+    return probe.returncode == 0
+
+
+def address_of(number: int) -> str:
+    """Give the address of a node, or of the login host, which is number 0."""
+    return f"10.77.0.{10 + number if number else 1}"
+
+
+class Host:
+    """One host: the process that holds its namespaces.
+
+    Parameters
+    ----------
+    name
+        Its host name.
+    folder
+        The cluster's folder, with `hosts.txt`, `etc` and `local` in it.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        (folder / "hosts" / name / "local").mkdir(parents=True)
+        self._process = subprocess.Popen(
+            [*_UNSHARE, *_PYTHON, str(_HERE / "init.py"), name, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=partial(die_with_parent, os.getpid()),
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the namespaces."""
+        return self._process.pid
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """What to put before a command to run it on this host."""
+        return (*_PYTHON, str(_HERE / "enter.py"), str(self.pid))
+
+    def await_ready(self) -> None:
+        """Wait until the host can be entered."""
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"host {self.name} did not start: see the error above")
+
+    def ip(self, *commands: str) -> None:
+        """Run commands of `ip` in the host's network."""
+        subprocess.run(
+            [*self.prefix, "ip", "-batch", "-"],
+            input="\n".join(commands),
+            text=True,
+            timeout=30,
+            check=True,
+        )
+
+    def stop(self) -> None:
+        """End every process of the host."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def start_hosts(names: Sequence[str], folder: Path) -> dict[str, Host]:
+    """Start the login host and the nodes, joined by a network.
+
+    Parameters
+    ----------
+    names
+        The login host first.
+    folder
+        The cluster's folder, with `etc` in it.
+
+    Returns
+    -------
+    dict of str to Host
+        By name; each can be entered.
+    """
+    lines = [f"{address_of(number)} {name}" for number, name in enumerate(names)]
+    (folder / "hosts.txt").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
+    (folder / "local").mkdir()
+    hosts = {name: Host(name, folder) for name in names}
+    try:
+        for host in hosts.values():
+            host.await_ready()
+        _join(list(hosts.values()))
+    except BaseException:
+        for host in hosts.values():
+            host.stop()
+        raise
+    return hosts
+
+
+def _join(hosts: list[Host]) -> None:
+    """Give each host its address on a bridge in the network namespace of the first."""
+    login, *nodes = hosts
+    pairs = [
+        f"link add v{number} type veth peer name eth0 netns /proc/{node.pid}/ns/net"
+        for number, node in enumerate(nodes, 1)
+    ]
+    login.ip(
+        "link set lo up",
+        "link add br0 type bridge",
+        f"addr add {address_of(0)}/24 dev br0",
+        "link set br0 up",
+    )
+    subprocess.run(
+        ["nsenter", f"--net=/proc/{login.pid}/ns/net", "ip", "-batch", "-"],
+        input="\n".join(pairs),
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    login.ip(*(f"link set v{number} master br0 up" for number in range(1, len(hosts))))
+    for number, node in enumerate(nodes, 1):
+        node.ip(
+            "link set lo up",
+            f"addr add {address_of(number)}/24 dev eth0",
+            "link set eth0 up",
+        )
