@@ -1,0 +1,387 @@
+"""What Slurm's programs print, read without running any.
+
+Jobs are asked for as text with a format of our own. `squeue --json` and `sacct --json`
+would need no format, but their schema is a versioned plugin that most releases change
+(`job_state` was a string up to 23.02 and is a list since 23.11; times became
+`{"set", "infinite", "number"}`), and it is missing where Slurm was built without it.
+The `%` letters of `squeue --format` and the columns of `sacct` have meant the same for
+fifteen years, and neither cuts a field that was given no width.
+
+The fields are divided by the ASCII unit separator, which no name, host or reason holds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from escalade.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEPARATOR = "\x1f"
+
+SQUEUE_FORMAT = SEPARATOR.join(("%i", "%T", "%j", "%P", "%L", "%N", "%r"))
+"""For `squeue --noheader --format`: id, state, name, partition, time left, nodes, reason."""
+
+SACCT_FORMAT = "JobID,State,JobName,Partition,ExitCode,NodeList,Reason"
+"""For `sacct --noheader --parsable2 --allocations --format`, with `SEPARATOR` as delimiter."""
+
+_MOST_HOSTS = 100_000
+
+
+class JobState(StrEnum):
+    """States and state flags as Slurm prints them, of 22.05 to 25.05."""
+
+    PENDING = "PENDING"
+    CONFIGURING = "CONFIGURING"
+    RUNNING = "RUNNING"
+    RESIZING = "RESIZING"
+    SIGNALING = "SIGNALING"
+    SUSPENDED = "SUSPENDED"
+    STOPPED = "STOPPED"
+    COMPLETING = "COMPLETING"
+    STAGE_OUT = "STAGE_OUT"
+    REQUEUED = "REQUEUED"
+    REQUEUE_FED = "REQUEUE_FED"
+    REQUEUE_HOLD = "REQUEUE_HOLD"
+    RESV_DEL_HOLD = "RESV_DEL_HOLD"
+    SPECIAL_EXIT = "SPECIAL_EXIT"
+    POWER_UP_NODE = "POWER_UP_NODE"
+    RECONFIG_FAIL = "RECONFIG_FAIL"
+    LAUNCH_FAILED = "LAUNCH_FAILED"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    NODE_FAIL = "NODE_FAIL"
+    PREEMPTED = "PREEMPTED"
+    BOOT_FAIL = "BOOT_FAIL"
+    DEADLINE = "DEADLINE"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    REVOKED = "REVOKED"
+    UNKNOWN = "UNKNOWN"
+    """A word that this version does not know, or a job that Slurm no longer knows."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> JobState:
+        """Read "CANCELLED by 1000" as CANCELLED, and what is new as UNKNOWN."""
+        first = (str(value).split() or [""])[0].rstrip("+")
+        return cls.__members__.get(first, cls.UNKNOWN)
+
+    @property
+    def ended(self) -> bool:
+        """True when the job is over and holds nothing any more."""
+        return self in _ENDED
+
+    @property
+    def running(self) -> bool:
+        """True when the job holds its nodes and steps can run there."""
+        return self in _RUNNING
+
+
+_ENDED = {
+    JobState.COMPLETED,
+    JobState.CANCELLED,
+    JobState.FAILED,
+    JobState.TIMEOUT,
+    JobState.NODE_FAIL,
+    JobState.PREEMPTED,
+    JobState.BOOT_FAIL,
+    JobState.DEADLINE,
+    JobState.OUT_OF_MEMORY,
+    JobState.REVOKED,
+    JobState.LAUNCH_FAILED,
+}
+_RUNNING = {JobState.RUNNING, JobState.RESIZING, JobState.SIGNALING}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job, or one component of a heterogeneous job, as Slurm tells of it.
+
+    Parameters
+    ----------
+    id
+        "12"; of a component "12+0", "12+1", …
+    state
+        Its state; UNKNOWN when Slurm does not know the job (any more).
+    reason
+        Why it waits or how it ended, in Slurm's word; "" when there is none.
+    nodes
+        Host names, expanded; empty while it waits.
+    name, partition
+        As submitted.
+    time_left_seconds
+        Until the time limit; `math.inf` without one, None when not known.
+    exit_code, signal
+        How the batch script ended; None while it has not, or nobody knows.
+    """
+
+    id: str
+    state: JobState
+    reason: str = ""
+    nodes: tuple[str, ...] = ()
+    name: str = ""
+    partition: str = ""
+    time_left_seconds: float | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+
+    @property
+    def het_job_id(self) -> str | None:
+        """The id of the whole heterogeneous job; None for a plain job."""
+        return self.id.partition("+")[0] if "+" in self.id else None
+
+    @property
+    def het_offset(self) -> int | None:
+        """The het group, from 0; None for a plain job."""
+        return int(self.id.partition("+")[2]) if "+" in self.id else None
+
+    @property
+    def submitted_as(self) -> str:
+        """The id that sbatch gave, and that srun and scancel take."""
+        return self.id.partition("+")[0]
+
+
+def parse_sbatch(text: str) -> str:
+    """Read the job id that `sbatch --parsable` printed: "12" or "12;cluster".
+
+    Raises
+    ------
+    InfrastructureError
+        When there is none. The job may exist all the same.
+    """
+    for line in reversed(text.splitlines()):
+        if found := re.fullmatch(r"(\d+)(;[^;\s]+)?", line.strip()):
+            return found[1]
+    raise InfrastructureError(
+        f"sbatch was accepted but printed no job id: {text.strip()[-200:]!r}. "
+        "Look for the job with `squeue --me`, and cancel it if it is there."
+    )
+
+
+def parse_squeue(text: str) -> list[Job]:
+    """Read `squeue --noheader` in `SQUEUE_FORMAT`; no line gives no job.
+
+    Raises
+    ------
+    InfrastructureError
+        When a line has other fields than asked for, as when it was cut.
+    """
+    return [_squeue_job(line) for line in _lines(text)]
+
+
+def _squeue_job(line: str) -> Job:
+    number, state, name, partition, left, nodes, reason = _fields(line, 7, "squeue")
+    return Job(
+        id=_job_id(number, line, "squeue"),
+        state=JobState(state),
+        reason=_word(reason),
+        nodes=expand_hosts(nodes),
+        name=name,
+        partition=partition,
+        time_left_seconds=parse_time(left),
+    )
+
+
+def parse_sacct(text: str) -> list[Job]:
+    """Read `sacct --noheader --parsable2 --allocations` in `SACCT_FORMAT`.
+
+    Steps ("12.batch", "12.0") are left out should they be there.
+
+    Raises
+    ------
+    InfrastructureError
+        When a line has other fields than asked for, as when it was cut.
+    """
+    lines = (line for line in _lines(text) if "." not in line.partition(SEPARATOR)[0])
+    return [_sacct_job(line) for line in lines]
+
+
+def _sacct_job(line: str) -> Job:
+    number, state, name, partition, code, nodes, reason = _fields(line, 7, "sacct")
+    found = JobState(state)
+    exit_code, signal = parse_exit_code(code) if found.ended else (None, None)
+    return Job(
+        id=_job_id(number, line, "sacct"),
+        state=found,
+        reason=_word(reason),
+        nodes=expand_hosts(nodes),
+        name=name,
+        partition=partition,
+        exit_code=exit_code,
+        signal=signal,
+    )
+
+
+def parse_scontrol_jobs(text: str) -> list[Job]:
+    """Read `scontrol show job`, with or without `--oneliner`.
+
+    Raises
+    ------
+    InfrastructureError
+        When an entry lacks the job's id or state.
+    """
+    return [_scontrol_job(entry) for entry in scontrol_entries(text, "JobId")]
+
+
+def _scontrol_job(entry: dict[str, str]) -> Job:
+    if "JobState" not in entry:
+        raise _strange("scontrol", f"JobId={entry['JobId']}", "an entry with JobState=")
+    state = JobState(entry["JobState"])
+    exit_code, signal = parse_exit_code(entry.get("ExitCode", "")) if state.ended else (None, None)
+    leader, offset = entry.get("HetJobId"), entry.get("HetJobOffset")
+    return Job(
+        id=_job_id(f"{leader}+{offset}" if leader else entry["JobId"], str(entry), "scontrol"),
+        state=state,
+        reason=_word(entry.get("Reason", "")),
+        nodes=expand_hosts(entry.get("NodeList", "")),
+        name=entry.get("JobName", ""),
+        partition=entry.get("Partition", ""),
+        exit_code=exit_code,
+        signal=signal,
+    )
+
+
+def scontrol_entries(text: str, first_key: str) -> list[dict[str, str]]:
+    """Divide what `scontrol show` printed into entries of `Key=value`.
+
+    Parameters
+    ----------
+    text
+        The whole output.
+    first_key
+        The key that every entry begins with: "JobId", "PartitionName", "NodeName".
+
+    Notes
+    -----
+    A value ends before the next ` Key=`. Free text (a comment, a job's command) may
+    itself hold such a pair; the first of two equal keys is the one that counts, and
+    all that is read here stands before any free text but the job's name.
+    """
+    entries = []
+    for part in re.split(rf"(?:^|\n)\s*(?={first_key}=)", text)[1:]:
+        entry: dict[str, str] = {}
+        for found in re.finditer(r"(?:^|\s)([A-Z][\w/:]*)=(.*?)(?=\s+[A-Z][\w/:]*=|\s*$)", part):
+            entry.setdefault(found[1], found[2].strip())
+        entries.append(entry)
+    return entries
+
+
+def parse_exit_code(text: str) -> tuple[int | None, int | None]:
+    """Read "code:signal"; one of the two is None, both when there is no such pair.
+
+    The shell's way of saying that a signal ended a command (128 + n) stays a code.
+    """
+    found = re.fullmatch(r"(\d+):(\d+)", text.strip())
+    if found is None:
+        return None, None
+    code, signal = int(found[1]), int(found[2])
+    return (None, signal) if signal else (code, None)
+
+
+def parse_time(text: str) -> float | None:
+    """Read a duration in seconds.
+
+    Parameters
+    ----------
+    text
+        "30" (minutes), "03:04", "02:03:04", "1-02", "1-02:03" or "1-02:03:04".
+
+    Returns
+    -------
+    float or None
+        `math.inf` for UNLIMITED; None for what is no duration ("INVALID",
+        "NOT_SET", "Partition_Limit", "N/A", "").
+    """
+    word = text.strip()
+    if word.upper() in {"UNLIMITED", "INFINITE"}:
+        return math.inf
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", word)
+    if found is None:
+        return None
+    days, *parts = found.groups()
+    numbers = [int(part) for part in parts if part is not None]
+    if days is not None:
+        numbers += [0] * (3 - len(numbers))
+        return float(int(days) * 86400 + _sixties(numbers))
+    return float(_sixties(numbers) if len(numbers) > 1 else numbers[0] * 60)
+
+
+def _sixties(numbers: list[int]) -> int:
+    total = 0
+    for number in numbers:
+        total = total * 60 + number
+    return total
+
+
+def expand_hosts(text: str) -> tuple[str, ...]:
+    """Expand a host list: "mel[0001-0003,0007],login" gives five names.
+
+    Several brackets in one name multiply ("r[1-2]n[1-2]"), the last one fastest.
+    "(null)", "None assigned" and "" give none.
+
+    Raises
+    ------
+    InfrastructureError
+        When brackets don't match or a range is none.
+    """
+    word = text.strip()
+    if word in {"", "(null)", "None assigned", "None", "n/a", "N/A"}:
+        return ()
+    hosts: list[str] = []
+    for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", word):
+        hosts.extend(_expand_host(part, word))
+    if len(hosts) > _MOST_HOSTS or word.count("[") != word.count("]"):
+        raise _strange("Slurm", word, "a list of hosts such as node[1-3,7],login")
+    return tuple(hosts)
+
+
+def _expand_host(part: str, whole: str) -> list[str]:
+    before, bracket, rest = part.partition("[")
+    if not bracket:
+        return [part]
+    inside, _, after = rest.partition("]")
+    numbers: list[str] = []
+    for piece in inside.split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", piece)
+        first, last = (found[1], found[2] or found[1]) if found else ("1", "0")
+        if not 0 <= int(last) - int(first) < _MOST_HOSTS:
+            raise _strange("Slurm", whole, "a list of hosts such as node[1-3,7],login")
+        numbers += [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
+    ends = _expand_host(after, whole)
+    return [f"{before}{number}{end}" for number in numbers for end in ends]
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (line for line in text.split("\n") if line.strip())
+
+
+def _fields(line: str, count: int, program: str) -> list[str]:
+    fields = [field.strip() for field in line.split(SEPARATOR)]
+    if len(fields) != count:
+        raise _strange(program, line, f"{count} fields, got {len(fields)}")
+    return fields
+
+
+def _job_id(number: str, line: str, program: str) -> str:
+    if not re.fullmatch(r"\d+(\+\d+)?", number):
+        raise _strange(program, line, 'a job id such as "12" or "12+0"')
+    return number
+
+
+def _word(reason: str) -> str:
+    return "" if reason in {"None", "(null)", "N/A"} else reason
+
+
+def _strange(program: str, text: str, expected: str) -> InfrastructureError:
+    readable = text.replace(SEPARATOR, "|")[:200]
+    return InfrastructureError(
+        f"{program} printed {readable!r}; expected {expected}. Another program of that name on "
+        "PATH, or a Slurm that this version has not met: see `sinfo --version`."
+    )
