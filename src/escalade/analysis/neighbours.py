@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.intervals import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from escalade.analysis.series import Track
     from escalade.analysis.steps import MeasuredStep
@@ -29,19 +29,30 @@ def neighbour_share(step: MeasuredStep) -> Estimate:
     service, client = (set(allocation.get(key) or ()) for key in ("service_cpus", "client_cpus"))
     if not service or not client:
         return Estimate.missing("the CPUs of service and client are not known")
-    if service & client:
+    if service & client and not _apart(allocation):
         return Estimate.missing("client and service share CPUs: neighbours can't be told apart")
     used = _rate(step, step.samples.tracks(CPU_SECONDS, role="service"))
     if used is None:
         return _unsampled(f'{CPU_SECONDS}{{role="service"}}')
     busy = 0.0
     for cpu in sorted(service):
-        tracks = step.samples.tracks(NODE_CPU_SECONDS, cpu=str(cpu))
+        tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS, cpu=str(cpu)))
         rate = _rate(step, [track for track in tracks if track.labels["mode"] not in IDLE_MODES])
         if rate is None:
             return _unsampled(f'{NODE_CPU_SECONDS}{{cpu="{cpu}"}}')
         busy += rate
     return Estimate(value=max(0.0, busy - used) / len(service), n=len(service))
+
+
+def of_service(tracks: Sequence[Track]) -> list[Track]:
+    """Give the series of the service's nodes, where client and service have nodes of their own."""
+    return [track for track in tracks if track.labels.get("place", "service") == "service"]
+
+
+def _apart(allocation: Mapping[str, Any]) -> bool:
+    """Tell whether the client has a node that the service is not on."""
+    client = allocation.get("client_node")
+    return client is not None and client not in (allocation.get("service_nodes") or [client])
 
 
 def _rate(step: MeasuredStep, tracks: Sequence[Track]) -> float | None:

@@ -13,6 +13,7 @@ from escalade.analysis.neighbours import (
     IDLE_MODES,
     NODE_CPU_SECONDS,
     neighbour_share,
+    of_service,
 )
 from escalade.analysis.readings import Reading, label_of, missing, plain
 from escalade.analysis.series import Track
@@ -138,7 +139,7 @@ def _agreement(step: MeasuredStep) -> Reading:
 
 def _node_shares(step: MeasuredStep, modes: Sequence[str]) -> tuple[float, float] | None:
     """Give mean and largest share of CPU time spent in some modes."""
-    tracks = step.samples.tracks(NODE_CPU_SECONDS)
+    tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS))
     some = [track for track in tracks if track.labels.get("mode") in modes]
     total, part = step.samples.growth(tracks, step.window), step.samples.growth(some, step.window)
     if total is None or part is None or total.amount <= 0:
@@ -151,7 +152,7 @@ def _node_shares(step: MeasuredStep, modes: Sequence[str]) -> tuple[float, float
 
 
 def _node(step: MeasuredStep) -> list[Reading]:
-    tracks = step.samples.tracks(NODE_CPU_SECONDS)
+    tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS))
     busy_modes = sorted({track.labels.get("mode", "") for track in tracks} - {*IDLE_MODES})
     busy = _node_shares(step, busy_modes)
     why = f"fewer than two samples of {NODE_CPU_SECONDS} in the window"
@@ -163,8 +164,8 @@ def _node(step: MeasuredStep) -> list[Reading]:
 
 
 def _memory_used(step: MeasuredStep) -> list[Track]:
-    total = step.samples.summed(step.samples.tracks(MEMORY_TOTAL))
-    available = step.samples.summed(step.samples.tracks(MEMORY_AVAILABLE))
+    total = step.samples.summed(of_service(step.samples.tracks(MEMORY_TOTAL)))
+    available = step.samples.summed(of_service(step.samples.tracks(MEMORY_AVAILABLE)))
     if total is None or available is None:
         return []
     both, of_total, of_available = np.intersect1d(total.times, available.times, return_indices=True)

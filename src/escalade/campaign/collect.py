@@ -24,9 +24,11 @@ from escalade.load.records import write_requests
 from escalade.monitoring import collector, manager
 from escalade.monitoring.client import PrometheusClient
 from escalade.provenance import host_facts
+from escalade.runtime.launcher import launcher_for
 
 if TYPE_CHECKING:
     from escalade.campaign.run import CellRun
+    from escalade.runtime.launcher import AllocationState
 
 
 def query_windows(here: CellRun) -> None:
@@ -57,7 +59,7 @@ def archive_cell(here: CellRun) -> None:
     write_json(here.folder.environment, _environment(here))
     release_allocation(here.state)
     shutil.rmtree(here.folder.prometheus, ignore_errors=True)
-    write_json(here.folder.cell, _cell_outcome(here, allocation.node))
+    write_json(here.folder.cell, _cell_outcome(here, allocation))
 
 
 def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
@@ -85,18 +87,23 @@ def _requests(here: CellRun) -> pa.Table:
 
 def _environment(here: CellRun) -> dict[str, Any]:
     allocation = read_allocation(here.state)
+    launcher = launcher_for(allocation)
     prometheus = read_prometheus(here.state)
     exporters = read_exporters(here.state)
     service = read_service(here.state)
     return {
         "schema": 1,
-        "node": host_facts(),
+        "node": launcher.call(allocation, allocation.service, host_facts),
         "gpus": exporters["gpus"],
         "gpu_note": exporters["gpu_note"],
         "allocation": {
             "launcher": allocation.launcher,
-            "client_cpus": list(allocation.client_cpus),
-            "service_cpus": list(allocation.service_cpus),
+            "job": allocation.job,
+            "client_node": allocation.client.node,
+            "service_nodes": [place.node for place in allocation.services],
+            "client_cpus": list(allocation.client.cpus),
+            "service_cpus": list(allocation.service.cpus),
+            "service_gpus": list(allocation.service.gpus),
         },
         "prometheus": {"version": prometheus.version},
         "exporters": exporters["versions"],
@@ -106,7 +113,7 @@ def _environment(here: CellRun) -> dict[str, Any]:
     }
 
 
-def _cell_outcome(here: CellRun, node: str) -> dict[str, Any]:
+def _cell_outcome(here: CellRun, allocation: AllocationState) -> dict[str, Any]:
     failure = _failure(here)
     stages = _stages(here)
     return {
@@ -120,7 +127,7 @@ def _cell_outcome(here: CellRun, node: str) -> dict[str, Any]:
         "cause": None if failure is None else failure["cause"],
         "log_tail": [] if failure is None else failure["log_tail"],
         "attempt": here.folder.attempt(),
-        "node": node,
+        "node": allocation.service.node,
         "started_at": stages[0]["started_at"] if stages else None,
         "ended_at": time.time(),
         "stages": stages,

@@ -31,8 +31,8 @@ from escalade.services import loader
 
 if TYPE_CHECKING:
     from escalade.campaign.run import CellRun
+    from escalade.runtime.launcher import AllocationState, Place
 
-HOST = "127.0.0.1"
 EXPORTER_SECONDS = 15.0
 FIRST_SCRAPE_SECONDS = 30.0
 logger = logging.getLogger(__name__)
@@ -64,22 +64,24 @@ def start_prometheus(here: CellRun) -> None:
 
 
 def deploy_exporters(here: CellRun) -> None:
-    """Start node exporter and process exporter, and the GPU exporter where there is a GPU."""
-    found, note = gpus()
-    ports = {"node": free_port(HOST), "process": free_port(HOST)}
+    """Start node and process exporter on every node, and the GPU exporter where there is a GPU."""
+    allocation = read_allocation(here.state)
+    launcher = launcher_for(allocation)
+    found, note = launcher.call(allocation, allocation.service, gpus)
     node_exporter = tools.find("node_exporter")
-    commands = {
-        "node": _node_exporter(node_exporter.path, ports["node"]),
-        "process": (
-            *_own_exporter("monitoring.process_exporter", ports["process"]),
-            "--steps",
-            str(read_allocation(here.state).steps),
-        ),
-    }
-    if found:
-        ports["gpu"] = free_port(HOST)
-        commands["gpu"] = _own_exporter("gpu.exporter", ports["gpu"])
-    targets = [_start_exporter(here, name, commands[name], ports[name]) for name in commands]
+    targets = []
+    for place, labels in _nodes(allocation):
+        commands = {
+            "node": _node_exporter(node_exporter.path),
+            "process": (
+                *_own_exporter("monitoring.process_exporter"),
+                "--steps",
+                str(launcher.notes(allocation, place)),
+            ),
+        }
+        if found and place in allocation.services:
+            commands["gpu"] = _own_exporter("gpu.exporter")
+        targets += [_start_exporter(here, place, name, commands[name], labels) for name in commands]
     content = {
         "targets": targets,
         "versions": {"node": {"version": node_exporter.version}},
@@ -162,15 +164,36 @@ def _service_end(here: CellRun) -> dict[str, Any] | None:
     return {"outcome": "service_failed", "cause": cause, "log_tail": tail(Path(state.log))}
 
 
-def _start_exporter(here: CellRun, name: str, argv: tuple[str, ...], port: int) -> dict[str, Any]:
+def _nodes(allocation: AllocationState) -> list[tuple[Place, dict[str, str]]]:
+    """Give one place for each node, the service's first, and the labels of its targets."""
+    one_node = {allocation.client.node} == {place.node for place in allocation.services}
+    if one_node:
+        return [(allocation.service, {})]
+    named = [("service", place) for place in allocation.services]
+    named += [("client", allocation.client)]
+    first = {place.node: (side, place) for side, place in reversed(named)}
+    return [
+        (place, {"node": place.node, "place": side}) for side, place in reversed(first.values())
+    ]
+
+
+def _start_exporter(
+    here: CellRun, place: Place, name: str, command: tuple[str, ...], labels: dict[str, str]
+) -> dict[str, Any]:
     allocation = read_allocation(here.state)
     launcher = launcher_for(allocation)
+    port = launcher.call(allocation, place, free_port, place.address)
+    at = f"{place.address}:{port}"
+    own = ("--address", place.address, "--port", str(port))
+    listen = (f"--web.listen-address={at}",) if name == "node" else own
     spec = StepSpec(
-        name=f"{name}-exporter",
-        argv=argv,
+        name=f"{name}-exporter.{labels['node']}" if labels else f"{name}-exporter",
+        argv=(*command, *listen),
         role="exporter",
         log=here.folder.logs / f"{name}-exporter.log",
-        cpus=allocation.client_cpus,
+        cpus=allocation.client.cpus if place.node == allocation.client.node else None,
+        on=place,
+        gpus=name == "gpu",
     )
     launcher.start(allocation, spec)
 
@@ -178,19 +201,14 @@ def _start_exporter(here: CellRun, name: str, argv: tuple[str, ...], port: int) 
         state = launcher.state(allocation, spec.name)
         return None if state.running else f"the exporter {state.describe()}; its log is {spec.log}"
 
-    wait_http(f"http://{HOST}:{port}/metrics", EXPORTER_SECONDS, watch)
-    return {"job": name, "address": f"{HOST}:{port}", "path": "/metrics", "labels": {}}
+    wait_http(f"http://{at}/metrics", EXPORTER_SECONDS, watch)
+    return {"job": name, "address": at, "path": "/metrics", "labels": labels}
 
 
-def _node_exporter(path: Path, port: int) -> tuple[str, ...]:
+def _node_exporter(path: Path) -> tuple[str, ...]:
     """Without the collectors that log an error at every scrape where there is no D-Bus."""
-    return (
-        str(path),
-        f"--web.listen-address={HOST}:{port}",
-        "--no-collector.systemd",
-        "--no-collector.textfile",
-    )
+    return (str(path), "--no-collector.systemd", "--no-collector.textfile")
 
 
-def _own_exporter(module: str, port: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"escalade.{module}", "--port", str(port))
+def _own_exporter(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"escalade.{module}")

@@ -37,8 +37,11 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
     cause = _cause_not_to_run(here, number, service)
     if cause is not None:
         return _skip(here, plan, cause)
-    client_cpus = read_allocation(here.state).client_cpus
-    stay_on(client_cpus)
+    allocation = read_allocation(here.state)
+    client = allocation.client
+    prefix = launcher_for(allocation).prefix(allocation, client, f"load-{number}")
+    if not prefix:
+        stay_on(client.cpus)
     step = LoadStep(
         schedule=here.folder.schedule,
         step=number,
@@ -51,10 +54,10 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=here.run.plan.campaign.workload.request_timeout_seconds,
-        cpus=client_cpus,
+        cpus=client.cpus,
         log=here.folder.logs / f"load-{number}.log",
     )
-    outcome = run_step(step, _Watch(here), here.state / LIVE)
+    outcome = run_step(step, _Watch(here), here.state / LIVE, prefix)
     if outcome["outcome"] == "service_failed":
         outcome["log_tail"] = tail(here.folder.logs / "service.log")
         write_json(here.folder.step(number) / "outcome.json", outcome)
@@ -72,8 +75,9 @@ class _Watch:
         """Give the service's end as a cause; the end of anything else is an error."""
         if not self._launcher.alive(self._allocation):
             raise InfrastructureError(
-                "The allocation of this cell was lost in the middle of a step: its holder was "
-                "killed or its lease ran out. Start the campaign again; finished cells are kept."
+                "The allocation of this cell was lost in the middle of a step: "
+                f"{self._launcher.end_of(self._allocation)}. Start the campaign again; finished "
+                "cells are kept."
             )
         prometheus = self._launcher.state(self._allocation, manager.STEP_NAME)
         if not prometheus.running:

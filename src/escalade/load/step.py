@@ -39,7 +39,10 @@ _TIMES = ("started_at", "window_start", "window_end", "drained_at")
 
 
 def run_step(
-    step: LoadStep, watch: Callable[[], str | None], progress: Path | None = None
+    step: LoadStep,
+    watch: Callable[[], str | None],
+    progress: Path | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Send a step's requests and record what comes back.
 
@@ -52,6 +55,8 @@ def run_step(
         that the service has failed and why: the step ends at once.
     progress
         Rewritten once a second with the live figures; None for none.
+    prefix
+        What stands before the load generator's command, to run it on another node.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def run_step(
         file.unlink(missing_ok=True)
     plan = step.scratch / "plan.json"
     write_plan(plan, step, progress)
-    with _client(step, plan, workload) as child:
+    with _client(step, plan, workload, prefix) as child:
         outcome, cause = _supervise(child, watch, _longest(step, rows))
     content = _outcome(step, rows, outcome, cause)
     write_json(step.outcome_file, content)
@@ -83,9 +88,13 @@ def run_step(
 
 
 @contextmanager
-def _client(step: LoadStep, plan: Path, workload: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _client(
+    step: LoadStep, plan: Path, workload: Path, prefix: tuple[str, ...]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start the load generator; whatever happens, it has ended after the block."""
-    command = [sys.executable, "-m", "escalade.load.client", "--parent", str(os.getpid())]
+    command = [*prefix, sys.executable, "-m", "escalade.load.client"]
+    if not prefix:
+        command += ["--parent", str(os.getpid())]
     if step.cpus:
         command += ["--cpus", ",".join(map(str, step.cpus))]
     command += ["--escalade-step", str(plan), "-f", str(workload), "--host", step.host.rstrip("/")]

@@ -99,7 +99,6 @@ def start(
     registry: Registry,
     log: Path,
     scrape_interval_seconds: float = 1.0,
-    host: str = "127.0.0.1",
     ready_timeout_seconds: float = 60.0,
 ) -> PrometheusState:
     """Start a Prometheus on a free port and wait until it is ready.
@@ -107,7 +106,7 @@ def start(
     Parameters
     ----------
     launcher, allocation
-        Where it runs: on the client's CPUs, as the step `STEP_NAME`.
+        Where it runs: on the client's place, as the step `STEP_NAME`.
     folder
         Its own folder, for configuration and data.
     registry
@@ -117,8 +116,6 @@ def start(
         Of its output.
     scrape_interval_seconds
         Between two samples of a series.
-    host
-        Address to listen on.
     ready_timeout_seconds
         How long it may take to load what it has.
 
@@ -140,14 +137,17 @@ def start(
     config, data = folder / CONFIGURATION, folder / DATA
     write_text(config, render(registry, scrape_interval_seconds))
     binary = str(tools.find("prometheus").path)
+    place = allocation.client
     for _ in range(_PORT_TRIES):
-        address = f"{host}:{free_port(host)}"
+        port = launcher.call(allocation, place, free_port, place.address)
+        address = f"{place.address}:{port}"
         spec = StepSpec(
             STEP_NAME,
             (binary, *_arguments(config, data, address)),
             role="prometheus",
             log=log,
-            cpus=allocation.client_cpus or None,
+            cpus=place.cpus or None,
+            on=place,
             stop_seconds=_STOP_SECONDS,
         )
         with PrometheusClient(f"http://{address}", retries=0) as client:
@@ -164,7 +164,7 @@ def start(
                 files = str(config), str(data), str(log)
                 return PrometheusState(client.url, pid, version, *files, scrape_interval_seconds)
     raise InfrastructureError(
-        f"Prometheus found {_PORT_TRIES} ports on {host} taken, one after the other, that were "
+        f"Prometheus found {_PORT_TRIES} ports on {place.address} taken, one after the other, that were "
         f"free a moment before: something opens ports very fast there.{_end_of(log)}"
     )
 

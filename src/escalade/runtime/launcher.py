@@ -11,19 +11,58 @@ import dataclasses
 import signal as signals
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, get_args
 
 from escalade.errors import InfrastructureError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from escalade.runtime.driver import RunFolder
 
 Role = Literal["service", "prometheus", "exporter", "load"]
 """What a step is in the measurement; the process exporter adds up by role."""
 
-_SCHEMA = 1
+T = TypeVar("T")
+_SCHEMA = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One node of an allocation, with what the allocation has of it.
+
+    Parameters
+    ----------
+    node
+        Host name.
+    address
+        Where its servers listen, and where the other nodes of the allocation reach them.
+    cpus
+        Logical CPUs.
+    gpus
+        GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+    group
+        Component of a heterogeneous job; None elsewhere.
+    """
+
+    node: str
+    address: str
+    cpus: tuple[int, ...]
+    gpus: tuple[str, ...] = ()
+    group: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the place as plain JSON content."""
+        content = dataclasses.asdict(self)
+        content["cpus"], content["gpus"] = list(self.cpus), list(self.gpus)
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave."""
+        known = _known_fields(cls, content, "place of an allocation")
+        known["cpus"], known["gpus"] = tuple(known["cpus"]), tuple(known["gpus"])
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +88,10 @@ class StepSpec:
         Logical CPUs to run on; all of the allocation's when None.
     stop_seconds
         How long the step has between SIGTERM and SIGKILL.
+    on
+        Where in the allocation it runs; on the client's place when None.
+    gpus
+        Whether it sees the GPUs of its place.
     """
 
     name: str
@@ -59,6 +102,8 @@ class StepSpec:
     cwd: Path | None = None
     cpus: tuple[int, ...] | None = None
     stop_seconds: float = 3.0
+    on: Place | None = None
+    gpus: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no launcher could run."""
@@ -84,6 +129,7 @@ class StepSpec:
         content["environment"] = dict(self.environment)
         content["cwd"] = None if self.cwd is None else str(self.cwd)
         content["cpus"] = None if self.cpus is None else list(self.cpus)
+        content["on"] = None if self.on is None else self.on.to_json()
         return content
 
     @classmethod
@@ -94,6 +140,7 @@ class StepSpec:
         known["log"] = Path(known["log"])
         known["cwd"] = None if known["cwd"] is None else Path(known["cwd"])
         known["cpus"] = None if known["cpus"] is None else tuple(known["cpus"])
+        known["on"] = None if known.get("on") is None else Place.from_json(known["on"])
         return cls(**known)
 
 
@@ -162,36 +209,43 @@ class AllocationState:
         Name of the launcher that made it; see `launcher_for`.
     id
         Unique; every process of the allocation has it in `ESCALADE_ALLOCATION`.
-    node
-        Host name.
     folder
         Folder of the allocation; the spool of its steps is `steps` in it.
     pid, start_time
         The process that holds the allocation, by pid and kernel start time.
     cell
         Name of the cell.
-    client_cpus, service_cpus
-        Logical CPUs for the client and for the service.
+    client
+        Where Prometheus, exporters and the load generator run.
+    services
+        Where the service runs: one place per node, at least one.
     lease, lease_seconds
         The lease file that keeps the allocation alive, and how long it may stand
         still.
     ledger
         The ledger in which every process of the allocation is entered.
+    job
+        Id of the job that holds it; None where there is no scheduler.
     """
 
     schema: int
     launcher: str
     id: str
-    node: str
     folder: str
     pid: int
     start_time: int
     cell: str
-    client_cpus: tuple[int, ...]
-    service_cpus: tuple[int, ...]
+    client: Place
+    services: tuple[Place, ...]
     lease: str
     lease_seconds: float
     ledger: str
+    job: str | None = None
+
+    @property
+    def service(self) -> Place:
+        """Where the service is spoken to: the first of its places."""
+        return self.services[0]
 
     @property
     def steps(self) -> Path:
@@ -200,9 +254,9 @@ class AllocationState:
 
     def to_json(self) -> dict[str, Any]:
         """Give the state as plain JSON content."""
-        content = dataclasses.asdict(self)
-        content["client_cpus"] = list(self.client_cpus)
-        content["service_cpus"] = list(self.service_cpus)
+        content = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        content["client"] = self.client.to_json()
+        content["services"] = [place.to_json() for place in self.services]
         return content
 
     @classmethod
@@ -220,8 +274,8 @@ class AllocationState:
                 f"The state of an allocation has schema {known['schema']}, expected {_SCHEMA}: "
                 "another version of Escalade wrote it. Start the campaign again."
             )
-        known["client_cpus"] = tuple(known["client_cpus"])
-        known["service_cpus"] = tuple(known["service_cpus"])
+        known["client"] = Place.from_json(known["client"])
+        known["services"] = tuple(Place.from_json(place) for place in known["services"])
         return cls(**known)
 
 
@@ -250,6 +304,24 @@ class Launcher(Protocol):
 
     def alive(self, allocation: AllocationState) -> bool:
         """Tell whether the allocation is still held."""
+        ...
+
+    def notes(self, allocation: AllocationState, place: Place) -> Path:
+        """Give the spool folder whose `started` notes name the processes on a place."""
+        ...
+
+    def end_of(self, allocation: AllocationState) -> str:
+        """Say why an allocation that is not held any more has ended."""
+        ...
+
+    def call(
+        self, allocation: AllocationState, place: Place, function: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Call a function of a module on a place; arguments and answer are plain JSON."""
+        ...
+
+    def prefix(self, allocation: AllocationState, place: Place, name: str) -> tuple[str, ...]:
+        """Give what stands before a command that the caller runs on a place; () for here."""
         ...
 
 

@@ -7,14 +7,21 @@ import os
 import secrets
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import write_json
 from escalade.runtime import daemon, holder, ledger, processes
 from escalade.runtime.cores import plan_cores
 from escalade.runtime.endpoints import node_address
-from escalade.runtime.launcher import AllocationState, StepSpec, StepState, failed_to_start
+from escalade.runtime.launcher import (
+    AllocationState,
+    Place,
+    StepSpec,
+    StepState,
+    T,
+    failed_to_start,
+)
 from escalade.runtime.processes import ALLOCATION_VARIABLE, Identity
 from escalade.runtime.spool import Note, Spool
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
     from escalade.runtime.driver import RunFolder
 
+HERE = "127.0.0.1"
 _LOOK_SECONDS = 0.005
 _START_SECONDS = 20.0
 _STOP_MARGIN_SECONDS = processes.SURVIVAL_SECONDS + 5.0
@@ -151,6 +159,24 @@ class LocalLauncher:
         """Tell whether the holder runs."""
         return _guard_of(allocation).alive()
 
+    def notes(self, allocation: AllocationState, place: Place) -> Path:
+        """Give the spool of the allocation: all its steps are here."""
+        return allocation.steps
+
+    def end_of(self, allocation: AllocationState) -> str:
+        """Say why an allocation has ended: nobody writes it down here."""
+        return "its holder was killed or its lease ran out"
+
+    def call(
+        self, allocation: AllocationState, place: Place, function: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Call the function: the only place is here."""
+        return function(*arguments)
+
+    def prefix(self, allocation: AllocationState, place: Place, name: str) -> tuple[str, ...]:
+        """Give nothing: commands run here as they are."""
+        return ()
+
     def _state_or_none(self, allocation: AllocationState, name: str) -> StepState | None:
         spool = Spool(allocation.steps)
         held = self.alive(allocation)  # asked first: a holder writes before it ends
@@ -199,17 +225,17 @@ def _state_of(folder: Path, order: dict[str, str | float]) -> AllocationState:
             f"The holder in {folder} came up without saying who it is; see {folder}/holder.log."
         )
     client, service = plan_cores()
+    node = node_address()
     return AllocationState(
-        schema=1,
+        schema=2,
         launcher="local",
         id=str(order["id"]),
-        node=node_address(),
         folder=str(folder),
         pid=guard.pid,
         start_time=guard.start_time,
         cell=str(order["cell"]),
-        client_cpus=client,
-        service_cpus=service,
+        client=Place(node, HERE, client),
+        services=(Place(node, HERE, service),),
         lease=str(order["lease"]),
         lease_seconds=float(order["lease_seconds"]),
         ledger=str(order["ledger"]),

@@ -41,7 +41,6 @@ __all__ = [
 STEP_NAME = "service"
 """Name of the service's step in its allocation."""
 
-HOST = "127.0.0.1"
 _PORTS_TRIED = 3
 _LOG_LINES = 20
 logger = logging.getLogger(__name__)
@@ -117,11 +116,13 @@ def start_service(
         "workload_parameters": recipe.workload_parameters(models),
         "service": {
             "recipe": recipe.name,
-            "parameters": recipe.settled(parameters, len(allocation.service_cpus)),
+            "parameters": recipe.settled(parameters, len(allocation.service.cpus)),
             "argv": list(started.argv),
             "version": version,
             "ready_seconds": round(started.ready_seconds, 3),
-            **_memory(served, resident_bytes(started.pid)),
+            **_memory(
+                served, launcher.call(allocation, allocation.service, resident_bytes, started.pid)
+            ),
         },
     }
 
@@ -149,15 +150,20 @@ class _Start:
     ) -> _Started:
         """Try free ports until one is still free when the service listens."""
         served = [ServedModel(model.name, model.path) for model in models]
-        cpus = len(self.allocation.service_cpus)
-        for port in (free_port(HOST) for _ in range(_PORTS_TRIED)):
+        place = self.allocation.service
+        for _ in range(_PORTS_TRIED):
+            port = self.launcher.call(self.allocation, place, free_port, place.address)
             command = self.recipe.make_command(
-                parameters, host=HOST, port=port, models=served, service_cpus=cpus
+                parameters,
+                host=place.address,
+                port=port,
+                models=served,
+                service_cpus=len(place.cpus),
             )
             try:
                 return self._on_port(port, command)
             except ServiceFailedError as failure:
-                if not port_taken(HOST, port):
+                if not port_taken(place.address, port):
                     raise
                 logger.warning("port %d was taken in between: %s", port, failure.cause)
         raise ServiceFailedError(
@@ -167,7 +173,7 @@ class _Start:
         )
 
     def _on_port(self, port: int, command: Command) -> _Started:
-        url = f"http://{HOST}:{port}"
+        url = f"http://{self.allocation.service.address}:{port}"
         began = time.monotonic()
         state = self.launcher.start(self.allocation, self._spec(command))
         try:
@@ -180,7 +186,8 @@ class _Start:
 
     def _await(self, url: str, port: int, pid: int | None) -> None:
         wait_ready(url, self.recipe.probe.path, self.timeout_seconds, self._ended)
-        if not listens(pid, port):
+        place = self.allocation.service
+        if not self.launcher.call(self.allocation, place, listens, pid, port):
             raise ServiceFailedError(f"another process answers on port {port}")
 
     def _spec(self, command: Command) -> StepSpec:
@@ -190,7 +197,9 @@ class _Start:
             role="service",
             log=self.log,
             environment=command.environment,
-            cpus=self.allocation.service_cpus,
+            cpus=self.allocation.service.cpus,
+            on=self.allocation.service,
+            gpus=True,
         )
 
     def _ended(self) -> str | None:

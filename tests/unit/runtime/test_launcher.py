@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 from escalade.errors import InputError
-from escalade.runtime.launcher import AllocationState, StepSpec, StepState, launcher_for
+from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, launcher_for
 from escalade.runtime.local import LocalLauncher
 
 ALLOCATION = AllocationState(
-    schema=1, launcher="local", id="a.1", node="here", folder="/f", pid=7, start_time=70,
-    cell="a", client_cpus=(0,), service_cpus=(1, 2), lease="/f/lease", lease_seconds=15.0,
-    ledger="/f/ledger",
+    schema=2, launcher="local", id="a.1", folder="/f", pid=7, start_time=70, cell="a",
+    client=Place("here", "127.0.0.1", (0,)),
+    services=(Place("there", "10.0.0.2", (1, 2), ("0", "1"), 1),),
+    lease="/f/lease", lease_seconds=15.0, ledger="/f/ledger", job="12",
 )  # fmt: skip
 SPEC = StepSpec(
     name="service", argv=("run", "it"), role="service", log=Path("/f/log"),
     environment={"A": "1"}, cwd=Path("/"), cpus=(1, 2), stop_seconds=1.5,
+    on=ALLOCATION.service, gpus=True,
 )  # fmt: skip
 
 
@@ -31,12 +33,12 @@ def test_a_spec_survives_json() -> None:
 
 
 def test_an_allocation_of_another_version_is_refused() -> None:
-    with pytest.raises(InputError, match="schema 2, expected 1"):
-        AllocationState.from_json({**ALLOCATION.to_json(), "schema": 2})
+    with pytest.raises(InputError, match="schema 3, expected 2"):
+        AllocationState.from_json({**ALLOCATION.to_json(), "schema": 3})
 
 
 def test_an_allocation_that_lacks_keys_is_refused_by_their_names() -> None:
-    with pytest.raises(InputError, match="lacks launcher, id, node"):
+    with pytest.raises(InputError, match="lacks launcher, id, folder"):
         AllocationState.from_json({"schema": 1})
 
 
