@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.models import Campaign
 from escalade.campaign.project import project_root
+from escalade.campaign.site import with_site
 from escalade.errors import InputError
 from escalade.services.loader import check_models, load_catalogue
 from escalade.services.recipes import Recipe, load_recipe
@@ -35,6 +36,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
 def resolve_campaign(content: Mapping[str, Any], source: str) -> Campaign:
     """Check a configuration against the models, recipes, catalogue and workloads.
 
+    What it leaves open about Slurm comes from the site, see `escalade.campaign.site`.
+
     Parameters
     ----------
     content
@@ -47,7 +50,7 @@ def resolve_campaign(content: Mapping[str, Any], source: str) -> Campaign:
     InputError
         Naming file, key, value, what was expected and what to do next.
     """
-    campaign = parse_campaign(content, source)
+    campaign = parse_campaign(with_site(content), source)
     _check_workload(campaign, source)
     recipes = recipes_of(campaign, source)
     for deployment in campaign.deployments:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from escalade.campaign.slurm import Slurm
 from escalade.services.validation import Section
 
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
@@ -124,14 +125,25 @@ class Monitoring(Section):
 class Execution(Section):
     """How the campaign is carried out; nothing here changes what is measured."""
 
-    launcher: Literal["local"] = "local"
-    """Where processes run: `local` means on this machine."""
+    launcher: Literal["local", "slurm"] = "local"
+    """Where processes run: `local` means on this machine, `slurm` in jobs of a cluster."""
+    site: Name | None = None
+    """Which cluster is meant, by the name of its description (profiles/NAME/site.yaml, or your site file)."""
+    slurm: Slurm = Slurm()
+    """How jobs are asked for; used by the launcher `slurm` only. Sites give the defaults."""
     parallel_cells: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of lanes; cells in parallel on one machine disturb each other."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
     """How often a cell whose service failed is measured before it is left as failed."""
     results: str = "results"
     """Folder of the results, one subfolder per campaign."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_nobody_reads(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.launcher == "local" and self.slurm == Slurm():
+            del content["slurm"]
+        return content
 
 
 class Campaign(Section):

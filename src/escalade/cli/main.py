@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from escalade import __version__
-from escalade.cli import campaigns, tools
+from escalade.cli import campaigns, sites, tools
 from escalade.errors import EscaladeError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("run")(campaigns.run)
 app.command("replay")(campaigns.replay)
 app.command("verify")(campaigns.verify)
 app.command("schema")(campaigns.schema)
+app.command("init")(sites.init)
 app.command("doctor")(tools.doctor)
 app.add_typer(tools.app, name="tools")
 
