@@ -13,34 +13,40 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from escalade.errors import InfrastructureError
 from escalade.runtime.lifeline import die_with_parent
-from slurm import configuration, network
+from slurm import accounting, configuration, network, packages
 from slurm.configuration import Place, Site
-from slurm.network import LOGIN, Host
+from slurm.loopback import Loopback
+from slurm.network import LOGIN, Hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+__all__ = ["LOGIN", "Cluster", "Mode", "Site", "missing"]
 
 Mode = Literal["hosts", "ports"]
 _PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
-_PROGRAMS = ("munged", "slurmctld", "slurmd", "srun", "sbatch")
-_FOREIGN = ("SLURM_", "SRUN_", "SBATCH_", "SALLOC_", "SLURMD_", "SQUEUE_", "SINFO_")
+_FOREIGN = ("SLURM_", "SRUN_", "SBATCH_", "SALLOC_", "SLURMD_", "SQUEUE_", "SINFO_", "SACCT_")
 
 
-def missing() -> str:
-    """Say why there can be no cluster here; empty when there can."""
-    absent = [name for name in _PROGRAMS if shutil.which(name) is None]
-    return f"Slurm is not installed: no {', '.join(absent)}" if absent else ""
+def missing(site: Site | None = None) -> str:
+    """Say why there can be no such cluster here; empty when there can."""
+    try:
+        software = packages.locate()
+    except InfrastructureError as error:
+        return f"Slurm is not installed: {error}"
+    needed = packages.ACCOUNTING if site is not None and site.accounting else ()
+    absent = [name for name in needed if name not in software.programs]
+    return f"Slurm's accounting is not installed: no {', '.join(absent)}" if absent else ""
 
 
 class Cluster:
@@ -60,7 +66,8 @@ class Cluster:
         self.folder = folder.resolve()
         self.site = site or Site()
         self.mode: Mode = mode or ("hosts" if network.namespaces_allowed() else "ports")
-        self._hosts: dict[str, Host] = {}
+        self._software = packages.locate()
+        self._machines: Hosts | Loopback | None = None
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -70,14 +77,17 @@ class Cluster:
 
     @property
     def local(self) -> Path:
-        """A folder with other content on every host, in the mode "hosts"."""
+        """A folder that has other content on every host, in the mode "hosts"."""
         return self.folder / "local"
 
     def address(self, host: str) -> str:
         """Give the address of a host within the cluster."""
-        if self.mode == "ports":
-            return "127.0.0.1"
-        return network.address_of((LOGIN, *self.nodes).index(host))
+        return self._here.address(host)
+
+    def program(self, name: str) -> str:
+        """Give the path of a program of Slurm's, to be called on any host."""
+        path = self._software.programs[name]
+        return str(self._wrappers / name if self._wrapped else path)
 
     def __enter__(self) -> Self:
         self.up()
@@ -91,10 +101,10 @@ class Cluster:
         for name in ("etc", "run", "log", "state", "spool"):
             (self.folder / name).mkdir(parents=True)
         try:
-            if self.mode == "hosts":
-                self._hosts = network.start_hosts((LOGIN, *self.nodes), self.folder)
-            configuration.write(self.site, self._place())
+            self._prepare()
             self._start_munge()
+            if self.site.accounting:
+                self._start_accounting()
             self.start_controller()
             for node in self.nodes:
                 self.start_node(node)
@@ -109,23 +119,24 @@ class Cluster:
             self.run(LOGIN, ["scancel", "--user", _user()], check=False)
         for name in reversed(list(self._daemons)):
             self._stop(name)
-        for host in self._hosts.values():
-            host.stop()
-        self._hosts.clear()
+        if self._machines is not None:
+            self._machines.stop()
+            self._machines = None
 
     def command_prefix(self, host: str = LOGIN) -> tuple[str, ...]:
         """Give what to put before a command to run it on a host.
 
-        The process that comes of it passes on signals and ends as the command does,
-        whose own pid is another one; killing it kills the command.
+        The command starts as on a host of its own: nothing of a surrounding Slurm job
+        is in its environment. In the mode "hosts", the process that comes of it passes
+        on signals and ends as the command does, whose own pid is another one, in a
+        process table of its own; killing it kills the command.
         """
         clean = [f"--unset={name}" for name in os.environ if name.startswith(_FOREIGN)]
-        if self.mode == "hosts":
-            return (*self._hosts[host].prefix, "env", *clean)
-        return ("env", *clean, f"SLURM_CONF={self.folder}/etc/slurm.conf")
+        path = (f"PATH={self._wrappers}:{os.environ.get('PATH', os.defpath)}",)
+        return ("env", *clean, *(path if self._wrapped else ()), *self._here.prefix(host))
 
     def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a command on a host; it ends with this process at the latest."""
+        """Start a command on a host; it ends with the calling thread at the latest."""
         tied = {"preexec_fn": partial(die_with_parent, os.getpid())}
         return subprocess.Popen([*self.command_prefix(host), *argv], **(tied | options))
 
@@ -148,7 +159,7 @@ class Cluster:
 
     def start_controller(self) -> None:
         """Start slurmctld, anew or after `stop_controller`."""
-        self._start("slurmctld", LOGIN, "slurmctld", "-D")
+        self.start("slurmctld", "-D")
 
     def stop_controller(self, number: int = signal.SIGKILL) -> None:
         """End slurmctld by a signal: with SIGTERM it saves its state first."""
@@ -157,11 +168,13 @@ class Cluster:
     def start_node(self, node: str) -> None:
         """Start the slurmd of a node, anew or after `kill_node`."""
         (self.folder / "spool" / node).mkdir(exist_ok=True)
-        self._start(f"slurmd-{node}", node, "slurmd", "-D", "-N", node)
+        steps = self._software.step_daemon
+        where = ("-d", str(steps)) if steps else ()
+        self.start("slurmd", "-D", "-N", node, *where, host=node)
 
     def kill_node(self, node: str) -> None:
         """Kill the slurmd of a node; the steps there run on."""
-        self._stop(f"slurmd-{node}", signal.SIGKILL)
+        self._stop(f"slurmd@{node}", signal.SIGKILL)
 
     def set_node_down(self, node: str, reason: str = "as the test says") -> None:
         """Declare a node DOWN, which ends every job on it with NODE_FAIL."""
@@ -176,16 +189,17 @@ class Cluster:
         """Wait until these nodes, or all, are idle."""
         names = nodes or self.nodes
         command = ["sinfo", "--noheader", "--Node", f"--nodes={','.join(names)}", "--format=%N %T"]
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            done = self.run(LOGIN, command, check=False)
-            if done.returncode == 0 and set(done.stdout.splitlines()) == {
-                f"{n} idle" for n in names
-            }:
-                return
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"nodes are not idle: {done.stdout}{done.stderr}{self.logs()}")
-            time.sleep(_LOOK_SECONDS)
+        idle = {f"{name} idle" for name in names}
+        self._await(
+            lambda: set(self.run(LOGIN, command, check=False).stdout.splitlines()) == idle,
+            f"nodes {', '.join(names)} to be idle",
+        )
+
+    def await_success(self, *command: str) -> None:
+        """Wait until a command succeeds on the login host."""
+        self._await(
+            lambda: self.run(LOGIN, command, check=False).returncode == 0, f"success of {command}"
+        )
 
     def logs(self) -> str:
         """Give the end of every log, for the message of a test that fails."""
@@ -195,35 +209,64 @@ class Cluster:
             parts.append(f"--- {path.name}\n{text[-2000:]}")
         return "\n".join(parts)
 
-    def _set_node(self, node: str, *changes: str) -> None:
-        self.run(LOGIN, ["scontrol", "update", f"NodeName={node}", *changes])
-
-    def _place(self) -> Place:
-        user = _user()
-        if self.mode == "hosts":
-            return Place(
-                self.folder,
-                user,
-                f"{LOGIN}({network.address_of(0)})",
-                LOGIN,
-                {node: f"NodeAddr={self.address(node)}" for node in self.nodes},
+    def start(
+        self,
+        program: str,
+        *arguments: str,
+        host: str = LOGIN,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a daemon in the foreground, to be ended with the cluster."""
+        name = program if host == LOGIN else f"{program}@{host}"
+        with (self.folder / "log" / f"{name}.out").open("ab") as output:
+            self._daemons[name] = self.popen(
+                host,
+                [self.program(program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
             )
-        host = socket.gethostname().split(".", maxsplit=1)[0]
-        controller, dbd, *ports = _free_ports(2 + self.site.nodes)
-        nodes = {
-            node: f"NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
-            for node, port in zip(self.nodes, ports, strict=True)
-        }
-        return Place(self.folder, user, f"{host}(127.0.0.1)", "127.0.0.1", nodes, (controller, dbd))
+
+    @property
+    def _here(self) -> Hosts | Loopback:
+        if self._machines is None:
+            raise RuntimeError("the cluster is not up")
+        return self._machines
+
+    @property
+    def _wrappers(self) -> Path:
+        return self.folder / "bin"
+
+    @property
+    def _wrapped(self) -> bool:
+        """Tell whether programs have to be told where configuration and libraries are."""
+        return self.mode == "ports" or bool(self._software.libraries)
+
+    def _prepare(self) -> None:
+        """Make the machines, and write every file that the daemons read."""
+        conf = self.folder / "etc" / "slurm.conf"
+        hosts = self.mode == "hosts"
+        self._machines = Hosts(self.folder, self.nodes) if hosts else Loopback(conf, self.nodes)
+        place = Place(
+            folder=self.folder,
+            user=_user(),
+            controller=self._machines.controller(),
+            nodes={node: self._machines.node(node) for node in self.nodes},
+            plugins=self._software.plugins,
+            **self._machines.ports,
+        )
+        configuration.write(self.site, place)
+        if self._wrapped:
+            self._software.write_wrappers(self._wrappers, conf)
 
     def _start_munge(self) -> None:
         key = self.folder / "etc" / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(128))
         run, log = self.folder / "run", self.folder / "log"
-        self._start(
-            "munged",
-            LOGIN,
+        self.start(
             "munged",
             "--foreground",
             "--force",  # folders of tests are closed to other users, which it dislikes
@@ -233,22 +276,24 @@ class Cluster:
             f"--log-file={log}/munged.log",
             f"--seed-file={run}/munged.seed",
         )
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not (run / "munge.sock").exists():
-            if time.monotonic() > deadline or self._daemons["munged"].poll() is not None:
-                raise RuntimeError(f"munged did not start: {self.logs()}")
-            time.sleep(_LOOK_SECONDS)
+        self._await((run / "munge.sock").exists, "the socket of munged")
 
-    def _start(self, name: str, host: str, *command: str) -> None:
-        with (self.folder / "log" / f"{name}.out").open("ab") as output:
-            self._daemons[name] = self.popen(
-                host,
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def _start_accounting(self) -> None:
+        port = self._here.ports["accounting_port"]
+        accounting.start(self, _user(), self.address(LOGIN), port)
+
+    def _set_node(self, node: str, *changes: str) -> None:
+        self.run(LOGIN, ["scontrol", "update", f"NodeName={node}", *changes])
+
+    def _await(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition while every daemon lives."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not condition():
+            ended = [name for name, process in self._daemons.items() if process.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                why = f"{', '.join(ended)} ended" if ended else "it took too long"
+                raise RuntimeError(f"waited for {what}: {why}\n{self.logs()}")
+            time.sleep(_LOOK_SECONDS)
 
     def _stop(self, name: str, number: int = signal.SIGTERM) -> None:
         process = self._daemons.pop(name)
@@ -262,12 +307,3 @@ class Cluster:
 
 def _user() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
-
-
-def _free_ports(count: int) -> list[int]:
-    """Find ports that nobody uses."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [entry.getsockname()[1] for entry in sockets]
-    for entry in sockets:
-        entry.close()
-    return ports

@@ -21,7 +21,8 @@ class Site:
     nodes
         How many: node1, node2, …
     cpus
-        Per node; Slurm is told so, whatever the machine has.
+        Per node; Slurm is told so, whatever the machine has. Steps can only be bound
+        to CPUs that it has.
     memory_mb
         Per node, as Slurm is told.
     gpus
@@ -89,12 +90,10 @@ class Place:
         Whom the daemons run as.
     controller
         The value of SlurmctldHost.
-    dbd
-        Host of slurmdbd.
     nodes
         What says where each node is, by name: "NodeAddr=… Port=…".
-    ports
-        Of slurmctld and slurmdbd; None: the usual ones.
+    controller_port, accounting_port
+        Where slurmctld and slurmdbd listen.
     plugins
         PluginDir, where it is not the one that Slurm was built with.
     """
@@ -102,9 +101,9 @@ class Place:
     folder: Path
     user: str
     controller: str
-    dbd: str
     nodes: Mapping[str, str]
-    ports: tuple[int, int] | None = None
+    controller_port: int
+    accounting_port: int
     plugins: Path | None = None
 
 
@@ -148,6 +147,7 @@ def _places(place: Place) -> dict[str, str]:
     keys = {
         "ClusterName": "throwaway",
         "SlurmctldHost": place.controller,
+        "SlurmctldPort": str(place.controller_port),
         "SlurmUser": place.user,
         "SlurmdUser": place.user,
         "AuthType": "auth/munge",
@@ -161,8 +161,6 @@ def _places(place: Place) -> dict[str, str]:
         "SlurmdLogFile": f"{folder}/log/slurmd-%n.log",
         "PlugStackConfig": f"{folder}/etc/plugstack.conf",
     }
-    if place.ports is not None:
-        keys["SlurmctldPort"] = str(place.ports[0])
     if place.plugins is not None:
         keys["PluginDir"] = str(place.plugins)
     return keys
@@ -194,17 +192,15 @@ def _behaviour(site: Site) -> dict[str, str]:
 
 
 def _accounting(place: Place) -> dict[str, str]:
-    keys = {
+    return {
         "AccountingStorageType": "accounting_storage/slurmdbd",
-        "AccountingStorageHost": place.dbd,
+        "AccountingStorageHost": place.controller.partition("(")[2].rstrip(")"),
+        "AccountingStoragePort": str(place.accounting_port),
         "AccountingStoragePass": f"{place.folder}/run/munge.sock",
         "AccountingStorageEnforce": "associations,limits,qos",
         "AccountingStorageTRES": "gres/gpu",
         "AccountingStoreFlags": "job_comment",
     }
-    if place.ports is not None:
-        keys["AccountingStoragePort"] = str(place.ports[1])
-    return keys
 
 
 def _preemption(mode: str) -> dict[str, str]:
@@ -214,6 +210,7 @@ def _preemption(mode: str) -> dict[str, str]:
 def _nodes(site: Site, place: Place) -> list[str]:
     return [
         f"NodeName={node} {place.nodes[node]} CPUs={site.cpus} RealMemory={site.memory_mb} "
+        f"Features=throwaway,{node} "
         + (f"Gres=gpu:{site.gpus} " if node in site.gpu_node_names else "")
         + "State=UNKNOWN"
         for node in site.node_names

@@ -13,14 +13,15 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from escalade.runtime.lifeline import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LOGIN = "login"
+_NETWORK = "10.77.0"
 _HERE = Path(__file__).parent
 _PYTHON = (sys.executable, "-I", "-S")
 _UNSHARE = (
@@ -32,15 +33,12 @@ _UNSHARE = (
 
 def namespaces_allowed() -> bool:
     """Tell whether hosts with namespaces of their own can be made here."""
-    if os.geteuid() != 0 or any(shutil.which(name) is None for name in ("unshare", "ip")):
+    if os.geteuid() != 0 or any(
+        shutil.which(name) is None for name in ("unshare", "nsenter", "ip")
+    ):
         return False
     probe = subprocess.run([*_UNSHARE, "true"], capture_output=True, timeout=30, check=False)
     return probe.returncode == 0
-
-
-def address_of(number: int) -> str:
-    """Give the address of a node, or of the login host, which is number 0."""
-    return f"10.77.0.{10 + number if number else 1}"
 
 
 class Host:
@@ -81,16 +79,6 @@ class Host:
         if self._process.stdout.readline() != b"ready\n":
             raise RuntimeError(f"host {self.name} did not start: see the error above")
 
-    def ip(self, *commands: str) -> None:
-        """Run commands of `ip` in the host's network."""
-        subprocess.run(
-            [*self.prefix, "ip", "-batch", "-"],
-            input="\n".join(commands),
-            text=True,
-            timeout=30,
-            check=True,
-        )
-
     def stop(self) -> None:
         """End every process of the host."""
         assert self._process.stdin is not None
@@ -104,60 +92,88 @@ class Host:
             self._process.wait()
 
 
-def start_hosts(names: Sequence[str], folder: Path) -> dict[str, Host]:
-    """Start the login host and the nodes, joined by a network.
+class Hosts:
+    """The login host and the nodes, joined by a network.
 
     Parameters
     ----------
-    names
-        The login host first.
     folder
         The cluster's folder, with `etc` in it.
-
-    Returns
-    -------
-    dict of str to Host
-        By name; each can be entered.
+    nodes
+        Names of the nodes.
     """
-    lines = [f"{address_of(number)} {name}" for number, name in enumerate(names)]
-    (folder / "hosts.txt").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
-    (folder / "local").mkdir()
-    hosts = {name: Host(name, folder) for name in names}
-    try:
-        for host in hosts.values():
-            host.await_ready()
-        _join(list(hosts.values()))
-    except BaseException:
-        for host in hosts.values():
+
+    def __init__(self, folder: Path, nodes: Sequence[str]) -> None:
+        self._names = (LOGIN, *nodes)
+        lines = [f"{self.address(name)} {name}" for name in self._names]
+        (folder / "hosts.txt").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
+        (folder / "local").mkdir()
+        self._hosts = {name: Host(name, folder) for name in self._names}
+        try:
+            for host in self._hosts.values():
+                host.await_ready()
+            self._join()
+        except BaseException:
+            self.stop()
+            raise
+
+    ports: ClassVar[Mapping[str, int]] = {"controller_port": 6817, "accounting_port": 6819}
+    """Where slurmctld and slurmdbd listen: at the usual ports."""
+
+    def prefix(self, host: str) -> tuple[str, ...]:
+        """Give what to put before a command to run it on a host."""
+        return self._hosts[host].prefix
+
+    def address(self, host: str) -> str:
+        """Give the address of a host."""
+        number = self._names.index(host)
+        return f"{_NETWORK}.{10 + number if number else 1}"
+
+    def controller(self) -> str:
+        """Say where slurmctld is, as slurm.conf wants it."""
+        return f"{LOGIN}({self.address(LOGIN)})"
+
+    def node(self, name: str) -> str:
+        """Say where a node is, as slurm.conf wants it."""
+        return f"NodeAddr={self.address(name)}"
+
+    def stop(self) -> None:
+        """End every process on every host."""
+        for host in self._hosts.values():
             host.stop()
-        raise
-    return hosts
+
+    def _join(self) -> None:
+        """Give each host its address on a bridge in the network namespace of the first."""
+        login, *nodes = self._hosts.values()
+        pairs = [
+            f"link add v{number} type veth peer name eth0 netns /proc/{node.pid}/ns/net"
+            for number, node in enumerate(nodes, 1)
+        ]
+        # Not from within, where the other hosts' processes are not to be seen.
+        outside = ("nsenter", f"--net=/proc/{login.pid}/ns/net")
+        _ip(
+            outside,
+            "link set lo up",
+            "link add br0 type bridge",
+            f"addr add {self.address(LOGIN)}/24 dev br0",
+            "link set br0 up",
+            *pairs,
+            *(f"link set v{number} master br0 up" for number in range(1, len(nodes) + 1)),
+        )
+        for node in nodes:
+            _ip(
+                node.prefix,
+                "link set lo up",
+                f"addr add {self.address(node.name)}/24 dev eth0",
+                "link set eth0 up",
+            )
 
 
-def _join(hosts: list[Host]) -> None:
-    """Give each host its address on a bridge in the network namespace of the first."""
-    login, *nodes = hosts
-    pairs = [
-        f"link add v{number} type veth peer name eth0 netns /proc/{node.pid}/ns/net"
-        for number, node in enumerate(nodes, 1)
-    ]
-    login.ip(
-        "link set lo up",
-        "link add br0 type bridge",
-        f"addr add {address_of(0)}/24 dev br0",
-        "link set br0 up",
-    )
+def _ip(prefix: Sequence[str], *commands: str) -> None:
     subprocess.run(
-        ["nsenter", f"--net=/proc/{login.pid}/ns/net", "ip", "-batch", "-"],
-        input="\n".join(pairs),
+        [*prefix, "ip", "-batch", "-"],
+        input="\n".join(commands),
         text=True,
         timeout=30,
         check=True,
     )
-    login.ip(*(f"link set v{number} master br0 up" for number in range(1, len(hosts))))
-    for number, node in enumerate(nodes, 1):
-        node.ip(
-            "link set lo up",
-            f"addr add {address_of(number)}/24 dev eth0",
-            "link set eth0 up",
-        )
