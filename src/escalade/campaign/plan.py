@@ -48,6 +48,7 @@ class Cell:
     definition_hash: str
     steps: tuple[StepPlan, ...]
     drain_timeout_seconds: float
+    ready_timeout_seconds: float
 
     @property
     def window_seconds(self) -> float:
@@ -72,9 +73,10 @@ class Cell:
 
     @property
     def longest_seconds(self) -> float:
-        """Duration when every step drains until its timeout, in s."""
+        """Duration when the service is ready at the last moment and every step drains to its end, in s."""
         every_drain = self.drain_timeout_seconds * len(self.steps)
-        return self.expected_seconds - self.drain_timeout_seconds / 2 + every_drain
+        without_drain = self.expected_seconds - self.drain_timeout_seconds / 2
+        return without_drain + self.ready_timeout_seconds + every_drain
 
     @property
     def disk_bytes(self) -> float:
@@ -138,6 +140,7 @@ def _cell(campaign: Campaign, deployment: Deployment, recipe: Recipe, repetition
         definition_hash=digest,
         steps=_steps(campaign),
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
+        ready_timeout_seconds=deployment.ready_timeout_seconds or recipe.probe.timeout_seconds,
     )
 
 
