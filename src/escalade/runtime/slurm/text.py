@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 SEPARATOR = "\x1f"
 
-SQUEUE_FORMAT = SEPARATOR.join(("%i", "%T", "%j", "%P", "%L", "%N", "%r"))
-"""For `squeue --noheader --format`: id, state, name, partition, time left, nodes, reason."""
+SQUEUE_FORMAT = SEPARATOR.join(("%i", "%A", "%T", "%j", "%P", "%L", "%N", "%r"))
+"""For `squeue --noheader --format`: ids, state, name, partition, time left, nodes, reason."""
 
-SACCT_FORMAT = "JobID,State,JobName,Partition,ExitCode,NodeList,Reason"
+SACCT_FORMAT = "JobID,JobIDRaw,State,JobName,Partition,ExitCode,NodeList,Reason"
 """For `sacct --noheader --parsable2 --allocations --format`, with `SEPARATOR` as delimiter."""
 
 _MOST_HOSTS = 100_000
@@ -108,6 +108,8 @@ class Job:
     ----------
     id
         "12"; of a component "12+0", "12+1", …
+    number
+        "12"; a component has one of its own ("13"), by which Slurm calls its steps.
     state
         Its state; UNKNOWN when Slurm does not know the job (any more).
     reason
@@ -123,6 +125,7 @@ class Job:
     """
 
     id: str
+    number: str
     state: JobState
     reason: str = ""
     nodes: tuple[str, ...] = ()
@@ -177,9 +180,10 @@ def parse_squeue(text: str) -> list[Job]:
 
 
 def _squeue_job(line: str) -> Job:
-    number, state, name, partition, left, nodes, reason = _fields(line, 7, "squeue")
+    job_id, number, state, name, partition, left, nodes, reason = _fields(line, 8, "squeue")
     return Job(
-        id=_job_id(number, line, "squeue"),
+        id=_job_id(job_id, line, "squeue"),
+        number=number,
         state=JobState(state),
         reason=_word(reason),
         nodes=expand_hosts(nodes),
@@ -204,11 +208,12 @@ def parse_sacct(text: str) -> list[Job]:
 
 
 def _sacct_job(line: str) -> Job:
-    number, state, name, partition, code, nodes, reason = _fields(line, 7, "sacct")
+    job_id, number, state, name, partition, code, nodes, reason = _fields(line, 8, "sacct")
     found = JobState(state)
     exit_code, signal = parse_exit_code(code) if found.ended else (None, None)
     return Job(
-        id=_job_id(number, line, "sacct"),
+        id=_job_id(job_id, line, "sacct"),
+        number=number,
         state=found,
         reason=_word(reason),
         nodes=expand_hosts(nodes),
@@ -238,6 +243,7 @@ def _scontrol_job(entry: dict[str, str]) -> Job:
     leader, offset = entry.get("HetJobId"), entry.get("HetJobOffset")
     return Job(
         id=_job_id(f"{leader}+{offset}" if leader else entry["JobId"], str(entry), "scontrol"),
+        number=entry["JobId"],
         state=state,
         reason=_word(entry.get("Reason", "")),
         nodes=expand_hosts(entry.get("NodeList", "")),

@@ -24,10 +24,11 @@ def row(*fields: str) -> str:
 
 
 def test_a_running_component_is_read() -> None:
-    (job,) = parse_squeue(row("5+1", "RUNNING", "het", "gpu", "26:26", "node[2-3]", "None"))
+    (job,) = parse_squeue(row("5+1", "6", "RUNNING", "het", "gpu", "26:26", "node[2-3]", "None"))
 
     assert job == Job(
         id="5+1",
+        number="6",
         state=JobState.RUNNING,
         nodes=("node2", "node3"),
         name="het",
