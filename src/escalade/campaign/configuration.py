@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.models import Campaign
-from escalade.campaign.project import project_root
+from escalade.campaign.project import profile_folder, project_root
 from escalade.campaign.site import with_site
 from escalade.errors import InputError
 from escalade.services.loader import check_models, load_catalogue
@@ -31,6 +31,31 @@ def read_configuration(path: Path) -> dict[str, Any]:
         When the file is missing, is no YAML, or is no mapping.
     """
     return read_yaml(path, "campaign")
+
+
+def profile_configuration(profile: str) -> dict[str, Any]:
+    """Give what a Snakemake profile puts over the campaign's own keys, under its key `config`.
+
+    Raises
+    ------
+    InputError
+        When there is no such profile, or its `config` is no mapping.
+    """
+    path = profile_folder(profile) / "config.yaml"
+    told = read_yaml(path, "profile").get("config") or {}
+    if not isinstance(told, dict):
+        raise InputError(f"{path}: config is {told!r}; expected lines `key: value` under it.")
+    return told
+
+
+def merged(content: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Put mappings over each other key by key, as Snakemake does with --config and profiles."""
+    result = dict(content)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
 def resolve_campaign(content: Mapping[str, Any], source: str) -> Campaign:

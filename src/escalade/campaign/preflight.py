@@ -6,7 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from escalade.campaign.configuration import beside, recipes_of
-from escalade.errors import InfrastructureError
+from escalade.campaign.cost import cost_of
+from escalade.campaign.site import load_site
+from escalade.errors import InfrastructureError, InputError
 from escalade.runtime import tools
 from escalade.services.loader import load_catalogue, resolve_model
 
@@ -22,7 +24,7 @@ SPARE_BYTES = 200_000_000
 
 
 def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
-    """Check models, tools and disk for the cells that are to be measured.
+    """Check models, tools, disk and the cluster's limits for the cells that are to be measured.
 
     Parameters
     ----------
@@ -34,12 +36,14 @@ def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
     Raises
     ------
     InputError
-        When a model file or something that a recipe needs is missing.
+        When a model file or something that a recipe needs is missing, or the site
+        does not allow what the plan asks for.
     InfrastructureError
         When a tool can't be had or the disk is too full.
     """
     if not run.unfinished:
         return
+    _check_cluster(run)
     recipes = recipes_of(run.plan.campaign, run.source)
     catalogue = load_catalogue(beside(run.source, "models.yaml"))
     for deployment in run.plan.campaign.deployments:
@@ -49,6 +53,14 @@ def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
     _check_disk(run)
     for name in NEEDED:
         tools.ensure(name, say=say)
+
+
+def _check_cluster(run: CampaignRun) -> None:
+    execution = run.plan.campaign.execution
+    if execution.launcher == "slurm":
+        cost = cost_of(run.unfinished, run.plan.campaign, load_site(execution.site))
+        if cost.missing:
+            raise InputError("\n".join(cost.missing))
 
 
 def _check_disk(run: CampaignRun) -> None:

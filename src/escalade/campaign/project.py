@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from escalade.errors import InputError
@@ -25,15 +26,25 @@ def project_root() -> Path:
     )
 
 
+def configuration_home() -> Path:
+    """Give the folder of user-level configuration, by the XDG base directory specification."""
+    named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".config"
+
+
 def profile_folder(profile: str) -> Path:
-    """Give the folder of a Snakemake profile, named by its path or as in `profiles/local`.
+    """Give the folder of a Snakemake profile: its path, as in `profiles/local`, or its name.
+
+    Names are looked up where Snakemake does (the user's own profiles), then in profiles/.
 
     Raises
     ------
     InputError
         When there is none; the known ones are listed.
     """
-    for folder in (Path(profile), project_root() / profile):
+    root = project_root()
+    own = configuration_home() / "snakemake" / profile
+    for folder in (Path(profile), own, root / profile, root / "profiles" / profile):
         if (folder / "config.yaml").is_file():
             return folder
     known = sorted(path.parent.name for path in project_root().glob("profiles/*/config.yaml"))

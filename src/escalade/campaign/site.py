@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from escalade.campaign.project import project_root
+from escalade.campaign.project import configuration_home, project_root
 from escalade.campaign.slurm import COMPONENTS, Line, Slurm, Word
 from escalade.errors import InputError
 from escalade.services.validation import Section, nearest, read_yaml, validated
@@ -106,12 +106,6 @@ def site_file() -> Path:
     if named := os.environ.get(VARIABLE):
         return Path(named)
     return configuration_home() / "escalade" / "site.yaml"
-
-
-def configuration_home() -> Path:
-    """Give the folder of user-level configuration, by the XDG base directory specification."""
-    named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".config"
 
 
 def load_site(name: str | None = None) -> Site:

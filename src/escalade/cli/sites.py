@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from escalade.campaign.site import Site, configuration_home, shipped_sites, site_file
+from escalade.campaign.project import configuration_home
+from escalade.campaign.site import Site, shipped_sites, site_file
 from escalade.errors import InputError
 from escalade.files import replacing
 from escalade.services.validation import nearest, validated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from escalade.analysis.outcome import exit_code
 from escalade.campaign import events
-from escalade.campaign.configuration import read_configuration
+from escalade.campaign.configuration import merged, profile_configuration, read_configuration
 from escalade.campaign.preflight import preflight
 from escalade.campaign.project import profile_folder, project_root
 from escalade.campaign.run import COMMAND, RETRY_FAILED, RUN_ID, open_run, run_id
@@ -70,7 +71,7 @@ def run_campaign(config: Path, profile: str, *, retry_failed: bool, quiet: bool)
     """
     console = Console(stderr=True)
     while True:
-        run = _open(config, retry_failed=retry_failed)
+        run = _open(config, profile, retry_failed=retry_failed)
         preflight(run, partial(console.print, style="dim", highlight=False, soft_wrap=True))
         outcome = _one_pass(run, config, profile, retry_failed=retry_failed, quiet=quiet)
         if outcome.interrupted:
@@ -81,15 +82,16 @@ def run_campaign(config: Path, profile: str, *, retry_failed: bool, quiet: bool)
             )
             return 130
         retry_failed = False
-        if outcome.returncode or not _open(config, retry_failed=False).unfinished:
+        if outcome.returncode or not _open(config, profile, retry_failed=False).unfinished:
             return _conclude(run, outcome, console)
         console.print("A cell whose service failed is tried again.", style="yellow")
 
 
-def _open(config: Path, *, retry_failed: bool) -> CampaignRun:
+def _open(config: Path, profile: str, *, retry_failed: bool) -> CampaignRun:
+    """Open the campaign as Snakemake is going to see it."""
     os.environ.pop(RUN_ID, None)
-    configuration = {**read_configuration(config), RETRY_FAILED: retry_failed}
-    return open_run(configuration, [str(config)])
+    configuration = merged(read_configuration(config), profile_configuration(profile))
+    return open_run({**configuration, RETRY_FAILED: retry_failed}, [str(config)])
 
 
 def _one_pass(
@@ -131,7 +133,11 @@ def _one_pass(
 def _command(config: Path, profile: str, *, retry_failed: bool) -> list[str]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_root() / "Snakefile")]
     command += ["--profile", str(profile_folder(profile)), "--configfile", str(config)]
-    return [*command, "--config", f"{RETRY_FAILED}=true"] if retry_failed else command
+    if not retry_failed:
+        return command
+    # --config takes the place of the profile's own, so that has to be said again
+    told = [f"{key}={json.dumps(value)}" for key, value in profile_configuration(profile).items()]
+    return [*command, "--config", f"{RETRY_FAILED}=true", *told]
 
 
 def _environment() -> dict[str, str]:
