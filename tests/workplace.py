@@ -16,7 +16,9 @@ import psutil
 import yaml
 
 from escalade.campaign import events
+from escalade.campaign.progress import LIVE
 from escalade.cli.main import run as command_line
+from escalade.errors import EscaladeError
 from escalade.files import read_json
 from support import usual_signals
 
@@ -33,6 +35,8 @@ class Workplace:
     folder: Path
     campaign: str = "trial"
     children: list[subprocess.Popen[str]] = field(default_factory=list)
+    prefix: tuple[str, ...] = ()
+    """What stands before a command, to run it elsewhere than here."""
 
     @property
     def results(self) -> Path:
@@ -59,7 +63,7 @@ class Workplace:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `escalade …` in a session of its own, as a terminal would."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "escalade", *arguments],
+            [*self.prefix, sys.executable, "-m", "escalade", *arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -135,6 +139,13 @@ class Workplace:
         """Read the events of the latest run."""
         files = sorted(self.folder.glob(f"state/{self.campaign}/*/events.jsonl"))
         return events.read(files[-1])[0] if files else []
+
+    def sent(self) -> int:
+        """Give how many requests the running step has sent, by its latest word."""
+        for path in self.folder.glob(f"state/{self.campaign}/*/cells/*/{LIVE}"):
+            with contextlib.suppress(EscaladeError):
+                return int(read_json(path, "progress of a step")["sent"])
+        return 0
 
     def await_stage(self, stage: str, timeout: float = 200) -> None:
         """Wait until a stage of the latest run has started."""

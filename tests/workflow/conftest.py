@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from escalade.runtime import tools
+from slurm.fixtures import cluster, clusters
 from workplace import ROOT, Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+__all__ = ["cluster", "clusters"]
 
 
 @pytest.fixture(scope="session", autouse=True)

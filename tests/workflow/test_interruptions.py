@@ -83,8 +83,7 @@ def test_an_interrupt_of_the_command_alone_stops_everything_too(workplace: Workp
 def test_a_stop_makes_its_step_invalid_and_does_not_touch_the_next(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 4), (20, 3)))
     child = workplace.start("run", str(workplace.config))
-    workplace.await_stage("run_load_1")
-    time.sleep(2.5)
+    until(lambda: workplace.sent() >= 10, 200)
 
     os.killpg(child.pid, signal.SIGSTOP)
     time.sleep(5)

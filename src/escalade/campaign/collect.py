@@ -57,9 +57,14 @@ def archive_cell(here: CellRun) -> None:
     allocation = read_allocation(here.state)
     manager.archive(read_prometheus(here.state), here.folder.archive)
     write_json(here.folder.environment, _environment(here))
-    release_allocation(here.state)
+    release_allocation(here.state, keep=_others_wait(here))
     shutil.rmtree(here.folder.prometheus, ignore_errors=True)
     write_json(here.folder.cell, _cell_outcome(here, allocation))
+
+
+def _others_wait(here: CellRun) -> bool:
+    """Tell whether there are cells of this run that have not begun."""
+    return any(not here.run.cell_state(cell.name).exists() for cell in here.run.unfinished)
 
 
 def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:

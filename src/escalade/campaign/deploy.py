@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign.cluster import of_the_same_lane, request_for, seconds_of
 from escalade.campaign.configuration import beside, recipes_of
+from escalade.campaign.site import load_site
 from escalade.campaign.state import (
     ALLOCATION,
     EXPORTERS,
@@ -27,6 +29,8 @@ from escalade.runtime import tools
 from escalade.runtime.driver import RunFolder
 from escalade.runtime.endpoints import free_port, wait_http
 from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.slurm import hold
+from escalade.runtime.slurm.queue import Order
 from escalade.services import loader
 
 if TYPE_CHECKING:
@@ -43,8 +47,9 @@ def allocate(here: CellRun) -> None:
     here.folder.set_aside()
     write_table(here.folder.schedule, draw_schedule(here.cell.steps, here.cell.seed))
     launcher = launcher_for(here.run.plan.campaign.execution.launcher)
+    run = RunFolder.open(here.run.state)
     allocation = launcher.allocate(
-        here.cell.name, here.state / "allocation", RunFolder.open(here.run.state)
+        here.cell.name, here.state / "allocation", run, _order(here, run)
     )
     write_json(here.state / ALLOCATION, allocation.to_json())
 
@@ -113,16 +118,38 @@ def load_models(here: CellRun) -> None:
     write_json(here.state / SERVICE, service)
 
 
-def release_allocation(state: Path) -> None:
-    """Stop everything of a cell; harmless when there is nothing."""
+def release_allocation(state: Path, *, keep: bool = False) -> None:
+    """Stop everything of a cell; harmless when there is nothing.
+
+    With `keep` a job is kept for the next cell.
+    """
     if not (state / ALLOCATION).exists():
         return
     allocation = read_allocation(state)
     try:
-        launcher_for(allocation).release(allocation)
+        launcher_for(allocation).release(allocation, keep=keep)
     except EscaladeError:
         logger.exception("the allocation of %s could not be released", allocation.cell)
         raise
+
+
+def _order(here: CellRun, run: RunFolder) -> Order | None:
+    """Say what a cluster is asked for; None on one machine."""
+    campaign = here.run.plan.campaign
+    if campaign.execution.launcher == "local":
+        return None
+    slurm = campaign.execution.slurm
+    lane = of_the_same_lane(here.cell, here.run.unfinished, campaign.execution.parallel_cells)
+    request = request_for(
+        here.cell,
+        campaign,
+        load_site(campaign.execution.site),
+        hold.command(run.lease, slurm.lease_seconds),
+        (here.folder.logs / "allocation.log").resolve(),
+        following=lane,
+    )
+    needed = seconds_of(here.cell, campaign)
+    return Order(request, slurm.queue_timeout_seconds, needed, slurm.interface)
 
 
 def _start_service(here: CellRun) -> dict[str, Any]:

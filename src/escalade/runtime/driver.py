@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "ledger.jsonl"
 
     @property
+    def jobs(self) -> Path:
+        """The jobs of the run; no file where there is no scheduler."""
+        return self.path / "jobs.jsonl"
+
+    @property
     def over(self) -> Path:
         """A file that exists once nothing of the run is left."""
         return self.path / "over.json"
@@ -159,13 +164,23 @@ def driving(
 
 
 def finish(run: RunFolder, by: str) -> ledger.Swept:
-    """Sweep the ledger of a run, sparing its keepers, and note that it is over."""
+    """Sweep jobs and ledger of a run, sparing its keepers, and note that it is over."""
     entries = ledger.read(run.ledger)
     keepers = {entry.identity for entry in entries if entry.role == "keeper"}
+    gone = _cancel_jobs(run)
     swept = ledger.sweep(run.ledger, spared=keepers)
-    if run.path.is_dir() and not run.over.exists() and not swept.survived:
+    if gone and run.path.is_dir() and not run.over.exists() and not swept.survived:
         write_json(run.over, {"at": time.time(), "by": by, "ended": len(swept.ended)})
     return swept
+
+
+def _cancel_jobs(run: RunFolder) -> bool:
+    if not run.jobs.exists():
+        return True
+    from escalade.runtime.slurm import jobs  # noqa: PLC0415 - most runs have none
+    from escalade.runtime.slurm.commands import Slurm  # noqa: PLC0415 - the same
+
+    return jobs.sweep(run.jobs, Slurm())
 
 
 def read_driver(path: Path) -> dict[str, Any]:

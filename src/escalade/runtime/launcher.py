@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from escalade.runtime.driver import RunFolder
+    from escalade.runtime.slurm.queue import Order
 
 Role = Literal["service", "prometheus", "exporter", "load"]
 """What a step is in the measurement; the process exporter adds up by role."""
@@ -282,7 +283,9 @@ class AllocationState:
 class Launcher(Protocol):
     """Holds allocations and runs steps in them."""
 
-    def allocate(self, cell: str, folder: Path, run: RunFolder) -> AllocationState:
+    def allocate(
+        self, cell: str, folder: Path, run: RunFolder, order: Order | None = None
+    ) -> AllocationState:
         """Get a place for `cell`, held until it is released or the run's lease is stale."""
         ...
 
@@ -298,8 +301,11 @@ class Launcher(Protocol):
         """End a step with everything it started, and wait for that."""
         ...
 
-    def release(self, allocation: AllocationState) -> None:
-        """End every step and give the allocation back; harmless when repeated."""
+    def release(self, allocation: AllocationState, *, keep: bool = False) -> None:
+        """End every step and give the allocation back; harmless when repeated.
+
+        With `keep` what is costly to get, a job, is kept for the next cell of the run.
+        """
         ...
 
     def alive(self, allocation: AllocationState) -> bool:
@@ -334,8 +340,9 @@ def launcher_for(wanted: str | AllocationState) -> Launcher:
         When there is no launcher of that name.
     """
     from escalade.runtime.local import LocalLauncher  # noqa: PLC0415 - imports this module
+    from escalade.runtime.slurm.launcher import SlurmLauncher  # noqa: PLC0415 - the same
 
-    launchers: dict[str, type[Launcher]] = {"local": LocalLauncher}
+    launchers: dict[str, type[Launcher]] = {"local": LocalLauncher, "slurm": SlurmLauncher}
     name = wanted.launcher if isinstance(wanted, AllocationState) else wanted
     if name not in launchers:
         raise InputError(f"Launcher {name!r} is unknown; expected one of {', '.join(launchers)}.")

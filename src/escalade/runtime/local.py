@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.runtime.driver import RunFolder
+    from escalade.runtime.slurm.queue import Order
 
 HERE = "127.0.0.1"
 _LOOK_SECONDS = 0.005
@@ -40,7 +41,9 @@ _STOP_MARGIN_SECONDS = processes.SURVIVAL_SECONDS + 5.0
 class LocalLauncher:
     """Runs steps as processes of this machine; see `Launcher`."""
 
-    def allocate(self, cell: str, folder: Path, run: RunFolder) -> AllocationState:
+    def allocate(
+        self, cell: str, folder: Path, run: RunFolder, order: Order | None = None
+    ) -> AllocationState:
         """Start a holder for `cell`, with its spool in `folder`.
 
         Raises
@@ -53,21 +56,21 @@ class LocalLauncher:
         _refuse_if_held(folder)
         _make_folder(folder / "steps")
         identifier = f"{cell}.{secrets.token_hex(6)}"
-        order: dict[str, str | float] = {
+        holding: dict[str, str | float] = {
             "id": identifier,
             "cell": cell,
             "lease": str(run.lease),
             "lease_seconds": run.lease_seconds,
             "ledger": str(run.ledger),
         }
-        write_json(folder / "allocation.json", order)
+        write_json(folder / "allocation.json", holding)
         daemon.start(
             "escalade.runtime.holder",
             folder,
             folder / "holder.log",
             {ALLOCATION_VARIABLE: identifier},
         )
-        return _state_of(folder, order)
+        return _state_of(folder, holding)
 
     def start(self, allocation: AllocationState, spec: StepSpec) -> StepState:
         """Start a step; returns once its program was executed, or has already ended.
@@ -134,7 +137,7 @@ class LocalLauncher:
 
         return self._await(allocation, cleared, patience, f"step {name!r} to end").state
 
-    def release(self, allocation: AllocationState) -> None:
+    def release(self, allocation: AllocationState, *, keep: bool = False) -> None:
         """End every step and the holder; harmless when repeated.
 
         Raises

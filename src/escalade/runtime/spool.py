@@ -61,6 +61,12 @@ class Spool:
         """Read the note `kind` of the step `name`; None when there is none."""
         return _read(self.folder / f"{name}.{kind}.json")
 
+    def forget(self, name: str) -> None:
+        """Remove all notes of the step `name`."""
+        for path in self.folder.glob(f"{name}.*.json"):
+            if path.name.count(".") == name.count(".") + 2:
+                path.unlink(missing_ok=True)
+
     def notes(self, kind: str) -> dict[str, Note]:
         """Read the notes of that kind of all steps, by the step's name."""
         suffix = f".{kind}.json"

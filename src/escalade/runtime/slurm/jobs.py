@@ -1,0 +1,90 @@
+"""The jobs of a run: each is written down before it is waited for, and swept with the run.
+
+Append-only JSON lines beside the ledger of processes, which knows one machine only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from escalade.errors import EscaladeError, InfrastructureError
+from escalade.runtime import daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from escalade.runtime.slurm.commands import Slurm
+
+
+FILE = "jobs.jsonl"
+
+
+def record(path: Path, job: str, cell: str) -> None:
+    """Enter a job that was submitted.
+
+    Raises
+    ------
+    InfrastructureError
+        When the line can't be written: the caller has to cancel the job.
+    """
+    _append(path, {"job": job, "cell": cell})
+
+
+def ended(path: Path, job: str) -> None:
+    """Note that a job is gone, and need not be swept."""
+    _append(path, {"job": job, "ended": True})
+
+
+def left(path: Path) -> list[str]:
+    """Give the jobs that were entered and not noted as gone; [] without a file."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    open_jobs: dict[str, None] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            job, gone = str(entry["job"]), bool(entry.get("ended"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # cut short by a crash: the job ends with its lease
+        if gone:
+            open_jobs.pop(job, None)
+        else:
+            open_jobs[job] = None
+    return list(open_jobs)
+
+
+def sweep(path: Path, slurm: Slurm) -> bool:
+    """Cancel the jobs that are left; True when none can be running any more.
+
+    A controller that does not answer is no error here: the jobs' own lease ends them.
+    """
+    jobs = left(path)
+    if not jobs:
+        return True
+    try:
+        slurm.cancel(jobs)
+        for job in jobs:
+            ended(path, job)
+    except EscaladeError as error:
+        daemon.say(f"jobs {', '.join(jobs)} could not be cancelled: {error}")
+        return False
+    return True
+
+
+def _append(path: Path, entry: dict[str, object]) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(handle, b"\n" + json.dumps(entry).encode() + b"\n")  # after a torn line, too
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise InfrastructureError(
+            f"The list of jobs {path} can't be written: {error.strerror or error}. "
+            "Free some space, then start again."
+        ) from error

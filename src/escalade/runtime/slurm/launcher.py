@@ -1,0 +1,345 @@
+"""Allocations of a Slurm cluster: one held job each, with steps that srun starts in it.
+
+The job is held by `hold` on its first node and ends with the run's lease. Each step is
+an srun on the driver's node, child of a local holder, which knows how it ends; `frame`
+on the step's node checks what the step got and becomes its program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from escalade.errors import InfrastructureError, InputError
+from escalade.files import tail
+from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, T
+from escalade.runtime.local import LocalLauncher
+from escalade.runtime.slurm import frame, jobs, remote
+from escalade.runtime.slurm.commands import Slurm
+from escalade.runtime.slurm.node import node_facts, signal_process
+from escalade.runtime.slurm.pool import Pool
+from escalade.runtime.slurm.queue import Queue
+from escalade.runtime.slurm.script import clean_environment, srun_argv
+from escalade.runtime.spool import Note, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from escalade.runtime.driver import RunFolder
+    from escalade.runtime.slurm.queue import Order
+    from escalade.runtime.slurm.text import Job
+
+_POOL = "held"
+_CALL_SECONDS = 120.0
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.02
+_ALIVE_LOOK_SECONDS = 5.0
+
+
+class SlurmLauncher:
+    """Runs steps in held jobs; see `Launcher`."""
+
+    def __init__(self) -> None:
+        self._local = LocalLauncher()
+        self._slurm = Slurm()
+        self._queue = Queue(self._slurm)
+        self._brief = Queue(Slurm(timeout_seconds=10.0, patience_seconds=2.0))
+        self._looked: dict[str, tuple[float, bool]] = {}
+
+    def allocate(
+        self, cell: str, folder: Path, run: RunFolder, order: Order | None = None
+    ) -> AllocationState:
+        """Take a held job that has the time, or submit one and wait until it runs.
+
+        Raises
+        ------
+        InputError
+            When Slurm refuses the job: wrong partition, account, QOS, limits.
+        InfrastructureError
+            When it is still queued after `queue_timeout_seconds`, or ends at once;
+            the job is cancelled.
+        """
+        if order is None:
+            raise InputError("The launcher `slurm` needs to know what to ask for.")
+        held = self._local.allocate(cell, folder, run)
+        try:
+            job, (client, *services) = self._take(run, order) or self._ask(run, order, held)
+        except BaseException:
+            self._local.release(held)
+            raise
+        return dataclasses.replace(
+            held, launcher="slurm", job=job, client=client, services=tuple(services)
+        )
+
+    def start(self, allocation: AllocationState, spec: StepSpec) -> StepState:
+        """Start a step on its place; returns once its program was executed.
+
+        Raises
+        ------
+        InfrastructureError
+            When the command can't be executed there, or the step did not get the
+            CPUs and GPUs that were planned.
+        """
+        place = spec.on or allocation.client
+        token = secrets.token_hex(8)
+        for other in (allocation.client, *allocation.services):  # an earlier step of that name
+            Spool(self.notes(allocation, other)).forget(spec.name)
+        framed = dataclasses.replace(
+            spec,
+            argv=(
+                *self._srun(str(allocation.job), place, spec.name, gpus=spec.gpus),
+                *_framed(spec, place, self.notes(allocation, place), token),
+            ),
+            cpus=None,
+            on=None,
+            gpus=False,
+        )
+        self._local.start(allocation, framed)
+        state = self._await_started(allocation, place, spec.name, token)
+        if state.error is not None:
+            raise InfrastructureError(f"Step {spec.name!r} {state.error}")
+        return state
+
+    def state(self, allocation: AllocationState, name: str) -> StepState:
+        """Tell what became of a step; pid and end are those of the program on its node."""
+        state = self._local.state(allocation, name)
+        notes = self._notes_of(allocation, name)
+        if "started" in notes:
+            state = dataclasses.replace(state, pid=int(notes["started"].content["pid"]))
+        if state.running:
+            return state
+        if "ended" in notes and state.error is None:
+            end = notes["ended"].content
+            return dataclasses.replace(state, exit_code=end["exit_code"], signal=end["signal"])
+        ending = None if self.alive(allocation) else self.end_of(allocation)
+        return (
+            dataclasses.replace(state, error=f"ended with its job: {ending}") if ending else state
+        )
+
+    def stop(self, allocation: AllocationState, name: str) -> StepState:
+        """End a step: SIGTERM to its program first, for one to srun has the step killed at once.
+
+        The signal is sent on the node: `scancel --signal` reaches all processes of a
+        step on some sites and none but the frame on others.
+        """
+        started = self._notes_of(allocation, name).get("started")
+        if started is not None and self._local.state(allocation, name).running:
+            place = self._place_of(allocation, str(started.content["node"]))
+            process = started.content["pid"], started.content["start_time"]
+            self.call(allocation, place, signal_process, *process, int(signal.SIGTERM))
+            deadline = time.monotonic() + self._patience(allocation, name)
+            while self._local.state(allocation, name).running and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
+        self._local.stop(allocation, name)
+        return self.state(allocation, name)
+
+    def release(self, allocation: AllocationState, *, keep: bool = False) -> None:
+        """End all steps; cancel the job and wait until it is gone, or keep it for a next cell."""
+        job, run = str(allocation.job), Path(allocation.ledger).parent
+        if keep and self.alive(allocation):
+            self._local.release(allocation)  # ends every srun, which ends its step
+            Pool(run / _POOL).put(job, [allocation.client, *allocation.services])
+            return
+        if job in jobs.left(run / jobs.FILE):
+            self._queue.end(job)
+            jobs.ended(run / jobs.FILE, job)
+        self._local.release(allocation)
+
+    def alive(self, allocation: AllocationState) -> bool:
+        """Tell whether the job runs and its steps are watched; Slurm is asked every 5 s."""
+        if not self._local.alive(allocation):
+            return False
+        job, now = str(allocation.job), time.monotonic()
+        at, held = self._looked.get(job, (-_ALIVE_LOOK_SECONDS, True))
+        if held and now - at >= _ALIVE_LOOK_SECONDS:
+            held = self._brief.runs(job)
+            self._looked[job] = now, held
+        return held
+
+    def notes(self, allocation: AllocationState, place: Place) -> Path:
+        """Give the spool of the node, where the frames of its steps write."""
+        return Path(allocation.folder) / "nodes" / place.node
+
+    def end_of(self, allocation: AllocationState) -> str:
+        """Say what Slurm says of the job, or that the holder of its steps is gone."""
+        try:
+            ending = self._queue.ending(str(allocation.job))
+        except InfrastructureError as error:
+            return str(error)
+        return ending or "the holder of its steps was killed, or the run's lease ran out"
+
+    def call(
+        self, allocation: AllocationState, place: Place, function: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Call the function in a short step on the place.
+
+        Raises
+        ------
+        InfrastructureError
+            When the step can't run, besides what the function raises.
+        """
+        answer: T = self._call(str(allocation.job), place, function, *arguments)
+        return answer
+
+    def prefix(self, allocation: AllocationState, place: Place, name: str) -> tuple[str, ...]:
+        """Give the srun, in an environment without what another job left there."""
+        dirty = sorted(set(os.environ) - set(clean_environment(os.environ)))
+        unset = [word for variable in dirty for word in ("-u", variable)]
+        return ("env", *unset, *self._srun(str(allocation.job), place, name, gpus=False))
+
+    def _take(self, run: RunFolder, order: Order) -> tuple[str, list[Place]] | None:
+        """Take a job of an earlier cell that runs for long enough; cancel one that does not."""
+        pool = Pool(run.path / _POOL)
+        for job in pool.jobs():
+            places = pool.take(job)
+            if places is None:
+                continue
+            if self._queue.seconds_left(job) >= order.needed_seconds:
+                return job, places
+            self._queue.end(job)
+            jobs.ended(run.jobs, job)
+        return None
+
+    def _ask(self, run: RunFolder, order: Order, held: AllocationState) -> tuple[str, list[Place]]:
+        """Submit a job and wait for its nodes; it is cancelled when that fails."""
+        job = self._queue.submit(order, Path(held.folder), held.cell, run.jobs)
+        try:
+            return job, self._places(job, self._queue.await_running(job, order), order)
+        except BaseException:
+            self._slurm.cancel([job])
+            jobs.ended(run.jobs, job)
+            raise
+
+    def _srun(self, job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
+        """Give the srun of a step; without CPUs named it may use all of its node's."""
+        return srun_argv(
+            job,
+            ("true",),  # the caller's command takes its place
+            het_group=place.group,
+            nodelist=place.node,
+            cpus=None,
+            memory_mb=None,
+            gpus=len(place.gpus) if gpus else 0,
+            name=name,
+            chdir=None,
+        )[:-1]
+
+    def _places(self, job: str, components: Sequence[Job], order: Order) -> list[Place]:
+        """Ask every node for what the allocation has of it: the client's first."""
+        shared = len(components) == 1
+        wanted = [component.gpus for component in order.request.components]
+        places: list[Place] = []
+        for component, gpus in zip(components, wanted, strict=True):
+            for node in component.nodes:
+                asked = Place(
+                    node, node, (), ("?",) * gpus, None if shared else component.het_offset
+                )
+                facts = self._call(job, asked, node_facts, order.interface)
+                side = ("service_cpus" if shared else "cpus",)
+                if shared and not places:
+                    places.append(_place(asked, facts, "client_cpus"))
+                places.append(_place(asked, facts, *side))
+        return places
+
+    def _call(self, job: str, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:
+        where = f"{function.__name__} on {place.node}"
+        srun = self._srun(job, place, "ask", gpus=bool(place.gpus))
+        try:
+            done = subprocess.run(
+                [*srun, *remote.command(function, arguments)],
+                env=clean_environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_CALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InfrastructureError(
+                f"A step of job {job} ({where}) did not end within {_CALL_SECONDS:g} s: does Slurm "
+                "start steps on that node at all? See the logs of slurmctld and slurmd."
+            ) from None
+        if done.returncode != 0:
+            said = done.stderr.strip()[-1000:]
+            raise InfrastructureError(f"A step of job {job} ({where}) failed. srun said:\n{said}")
+        return remote.answer(done.stdout)
+
+    def _await_started(
+        self, allocation: AllocationState, place: Place, name: str, token: str
+    ) -> StepState:
+        """Wait for the note of the step's frame, or for its end."""
+        spool = Spool(self.notes(allocation, place))
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            state = self._local.state(allocation, name)  # asked first: the note comes before an end
+            for kind in ("started", frame.REFUSED):
+                note = spool.read(name, kind)
+                if note is None or note.token != token:
+                    continue
+                if kind == frame.REFUSED:
+                    return dataclasses.replace(state, error=str(note.content["error"]))
+                return dataclasses.replace(state, pid=int(note.content["pid"]))
+            if not state.running:
+                return dataclasses.replace(state, error=self._never_began(allocation, state))
+            if time.monotonic() > deadline:
+                raise InfrastructureError(
+                    f"Step {name!r} did not begin on {place.node} within {_START_SECONDS:g} s; see "
+                    f"{state.log}. Is {spool.folder} on storage that all nodes share?"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _never_began(self, allocation: AllocationState, state: StepState) -> str:
+        ending = None if self.alive(allocation) else self.end_of(allocation)
+        if ending:
+            return f"could not begin: {ending}"
+        said = " ".join(tail(Path(state.log), 3))
+        return f"could not begin: srun {state.describe()} ({said})"
+
+    def _notes_of(self, allocation: AllocationState, name: str) -> dict[str, Note]:
+        """Give what the frame of a step wrote on its node: `started`, `ended`."""
+        found: dict[str, Note] = {}
+        for place in (allocation.client, *allocation.services):
+            spool = Spool(self.notes(allocation, place))
+            for kind in ("started", "ended"):
+                if note := spool.read(name, kind):
+                    found.setdefault(kind, note)
+        return found
+
+    def _place_of(self, allocation: AllocationState, node: str) -> Place:
+        places = (allocation.client, *allocation.services)
+        return next(place for place in places if place.node == node)
+
+    def _patience(self, allocation: AllocationState, name: str) -> float:
+        request = Spool(allocation.steps).read(name, "request")
+        return 3.0 if request is None else float(request.content["stop_seconds"])
+
+
+def _place(asked: Place, facts: dict[str, Any], cpus: str) -> Place:
+    return Place(
+        node=asked.node,
+        address=str(facts["address"]),
+        cpus=tuple(facts[cpus]),
+        gpus=tuple(facts["gpus"]),
+        group=asked.group,
+    )
+
+
+def _framed(spec: StepSpec, place: Place, notes: Path, token: str) -> tuple[str, ...]:
+    order = frame.Order(
+        notes=str(notes),
+        name=spec.name,
+        role=spec.role,
+        token=token,
+        log=str(spec.log),
+        cpus=spec.cpus,
+        gpus=place.gpus if spec.gpus else None,
+    )
+    module = "escalade.runtime.slurm.frame"
+    return (sys.executable, "-P", "-m", module, order.to_text(), "--", *spec.argv)

@@ -1,0 +1,168 @@
+"""Submits the job of an allocation, waits for it, and says how it ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from escalade.errors import InfrastructureError
+from escalade.files import tail
+from escalade.runtime.slurm import jobs
+from escalade.runtime.slurm.commands import SlurmUnreachableError
+from escalade.runtime.slurm.script import sbatch_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from escalade.runtime.slurm.commands import Slurm
+    from escalade.runtime.slurm.request import AllocationRequest
+    from escalade.runtime.slurm.text import Job
+
+_LOOK_SECONDS = 1.0
+_GONE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an allocation asks for, and for how long it may wait.
+
+    Parameters
+    ----------
+    request
+        The job.
+    queue_timeout_seconds
+        How long it may be queued.
+    needed_seconds
+        How long it has to last for the cell alone: a held job with less is not taken.
+    interface
+        Network interface by which nodes reach each other; the usual one when None.
+    """
+
+    request: AllocationRequest
+    queue_timeout_seconds: float
+    needed_seconds: float
+    interface: str | None = None
+
+
+class Queue:
+    """The jobs of this user, as far as they are allocations.
+
+    Parameters
+    ----------
+    slurm
+        The commands.
+    """
+
+    def __init__(self, slurm: Slurm) -> None:
+        self._slurm = slurm
+
+    def submit(self, order: Order, folder: Path, cell: str, listed: Path) -> str:
+        """Submit the job and enter it in the list of the run's jobs; give its id.
+
+        Raises
+        ------
+        InputError
+            When Slurm refuses it.
+        InfrastructureError
+            When it can't be entered: it is cancelled again.
+        """
+        order.request.log.parent.mkdir(parents=True, exist_ok=True)
+        job = self._slurm.submit(sbatch_script(order.request), folder)
+        try:
+            jobs.record(listed, job, cell)
+        except InfrastructureError:
+            self._slurm.cancel([job])
+            raise
+        return job
+
+    def await_running(self, job: str, order: Order) -> list[Job]:
+        """Wait until all components run; give them in their order.
+
+        Raises
+        ------
+        InfrastructureError
+            When the job is queued for too long, or ends first.
+        """
+        deadline = time.monotonic() + order.queue_timeout_seconds
+        why = "unknown"
+        while True:
+            try:
+                found = self._components(job)
+            except SlurmUnreachableError as error:
+                found, why = [], str(error)
+            if found and all(component.state.running for component in found):
+                return found
+            if over := [component for component in found if component.state.ended]:
+                said = "\n".join(["", *tail(order.request.log, 10)]).rstrip()
+                raise InfrastructureError(f"Job {job} ended at its start: {_say(over)}.{said}")
+            why = ", ".join({component.reason for component in found} - {""}) or why
+            if time.monotonic() > deadline:
+                raise InfrastructureError(
+                    f"Job {job} was still queued after {order.queue_timeout_seconds:g} s ({why}); it "
+                    "is cancelled. Raise execution.slurm.queue_timeout_seconds, or ask for less."
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def runs(self, job: str) -> bool:
+        """Tell whether every component runs; True also while the controller does not answer."""
+        try:
+            found = self._components(job)
+        except SlurmUnreachableError:
+            return True
+        return all(component.state.running for component in found)
+
+    def seconds_left(self, job: str) -> float:
+        """Give the time until the limit of a job that runs, in s; 0 for one that does not."""
+        found = self._components(job)
+        if not found or not all(component.state.running for component in found):
+            return 0.0
+        return min(component.time_left_seconds or 0.0 for component in found)
+
+    def ending(self, job: str) -> str | None:
+        """Say how a job ended; None while it runs.
+
+        Raises
+        ------
+        InfrastructureError
+            When the controller does not answer.
+        """
+        found = self._components(job)
+        if all(component.state.running for component in found):
+            return None
+        return _say([component for component in found if not component.state.running])
+
+    def end(self, job: str) -> None:
+        """Cancel a job and wait until it holds nothing any more.
+
+        Raises
+        ------
+        InfrastructureError
+            When it does not go, or the controller does not answer.
+        """
+        self._slurm.cancel([job])
+        deadline = time.monotonic() + _GONE_SECONDS
+        while not all(self._is_over(component) for component in self._components(job)):
+            if time.monotonic() > deadline:
+                raise InfrastructureError(
+                    f"Job {job} does not end: it was cancelled {_GONE_SECONDS:g} s ago. "
+                    f"`scontrol show job {job}` says what it waits for."
+                )
+            time.sleep(0.1)
+
+    def _components(self, job: str) -> list[Job]:
+        return list(self._slurm.jobs([job])[job])
+
+    @staticmethod
+    def _is_over(component: Job) -> bool:
+        return component.state.ended or component.state.name == "UNKNOWN"
+
+
+def _say(components: Sequence[Job]) -> str:
+    parts = []
+    for component in components:
+        nodes = f" on {','.join(component.nodes)}" if component.nodes else ""
+        reason = component.reason if component.reason not in ("", "None") else ""
+        parts.append(f"job {component.id} is {component.state}{nodes}{reason and f' ({reason})'}")
+    return "; ".join(parts)
