@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from escalade.errors import InputError, ToolMissingError
+from escalade.services.containers import Container, contained, require_program
 from escalade.services.parameters import Parameter, Value, check_given, settle
 from escalade.services.templates import Words, fill, fill_command, placeholders
 from escalade.services.validation import Section, nearest, read_yaml, validated
@@ -149,6 +150,8 @@ class Recipe(Section):
     only when p is set; `{for_each: model, words: […]}` once per model."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Environment variables, with placeholders."""
+    container: Container | None = None
+    """The Apptainer image that the command runs in; on the host itself when left out."""
     parameters: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Parameter] = Field(
         default_factory=dict
     )
@@ -186,8 +189,19 @@ class Recipe(Section):
             known |= set(OF_A_MODEL) if argument.for_each else set()
             for word in argument.words:
                 self._check_template(word, known)
-        for template in self.environment.values():
+        variables = [*self.environment.values()]
+        if self.container is not None:
+            self._check_container(self.container, always)
+            variables += self.container.environment.values()
+        for template in variables:
             self._check_template(template, always | set(self.parameters))
+
+    def _check_container(self, container: Container, always: set[str]) -> None:
+        words = [word for argument in self.command for word in argument.words]
+        if any("python" in placeholders(word) for word in words):
+            raise ValueError("command: {python} is the host's; write the program of the image")
+        for template in (container.image, *container.binds, *container.arguments):
+            self._check_template(template, always)
 
     def _check_template(self, template: str, known: set[str]) -> None:
         for name in placeholders(template):
@@ -224,6 +238,8 @@ class Recipe(Section):
         models: Sequence[ServedModel] = (),
         service_cpus: int = 1,
         host: str = "127.0.0.1",
+        gpus: int = 0,
+        binds: Sequence[str] = (),
     ) -> Command:
         """Make the command line and the environment.
 
@@ -237,6 +253,15 @@ class Recipe(Section):
             As many as the recipe takes.
         service_cpus
             Number of CPUs that the service may use.
+        gpus
+            Number of GPUs that are asked for; a container sees them then.
+        binds
+            Folders of the site that a container sees.
+
+        Raises
+        ------
+        InputError
+            When the container's image can't be found by what is written.
         """
         values: dict[str, Value] = {
             **self.settled(parameters, service_cpus),
@@ -253,7 +278,14 @@ class Recipe(Section):
             for name, template in self.environment.items()
             if all(used in values for used in placeholders(template))
         }
-        return Command(fill_command(self.command, values, each), environment)
+        argv = fill_command(self.command, values, each)
+        if self.container is None:
+            return Command(argv, environment)
+        folders = [f"{folder}:{folder}:ro" for folder in (model.path.parent for model in models)]
+        wrapped = contained(
+            argv, environment, self.container, values, gpus=gpus, binds=[*folders, *binds]
+        )
+        return Command(*wrapped)
 
     def workload_parameters(self, models: Sequence[str]) -> dict[str, Any]:
         """Give the recipe's parameters for the load workload, model names put in."""
@@ -263,8 +295,14 @@ class Recipe(Section):
             for key, value in self.workload.parameters.items()
         }
 
-    def check_needs(self) -> None:
+    def check_needs(self, *, elsewhere: bool = False) -> None:
         """Insist on what the recipe needs.
+
+        Parameters
+        ----------
+        elsewhere
+            The service runs on another node, where other programs may be on PATH:
+            only what this environment itself has to have is looked for.
 
         Raises
         ------
@@ -272,12 +310,15 @@ class Recipe(Section):
             Naming what is missing and how to install it.
         """
         missing = [f"Python module {name}" for name in self.needs.modules if not _importable(name)]
-        missing += [f"program {name}" for name in self.needs.programs if not shutil.which(name)]
+        if not elsewhere:
+            missing += [f"program {name}" for name in self.needs.programs if not shutil.which(name)]
         if missing:
             raise ToolMissingError(
                 f"Recipe {self.name} needs what is not installed: {', '.join(missing)}. "
                 f"{self.needs.install or 'Install it'}, then start again."
             )
+        if self.container is not None and not elsewhere:
+            require_program()
 
     def installed_version(self) -> str | None:
         """Give the version of the service as installed here; None when it can't be had."""
@@ -317,6 +358,8 @@ class Recipe(Section):
         content = self.model_dump(mode="json", exclude=_NOT_DEFINING)
         for parameter in content["parameters"].values():
             del parameter["description"]
+        if self.container is None:
+            del content["container"]  # cells of recipes without one keep their definition
         return content
 
 
