@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a program called apptainer on PATH that prints its arguments and environment."""
     program = tmp_path / "apptainer"
     program.write_text(
-        "#!/usr/bin/env python3\nimport json, os, sys\n"
+        f"#!{sys.executable}\nimport json, os, sys\n"
         "print(json.dumps([os.getpid(), sys.argv[1:], dict(os.environ)]))\n"
     )
     program.chmod(0o755)
@@ -202,11 +203,9 @@ def test_where_the_node_names_no_gpus_none_are_invented(monkeypatch: pytest.Monk
     assert "APPTAINERENV_CUDA_VISIBLE_DEVICES" not in variables
 
 
-@pytest.mark.usefixtures("stand_in")
-def test_setup_lines_run_before_the_command_in_the_same_process() -> None:
-    wrapped = in_login_shell(
-        ["export LOADED='a b'", "true # loaded"], ("apptainer", "x y", "$HOME")
-    )
+def test_setup_lines_run_before_the_command_in_the_same_process(stand_in: Path) -> None:
+    module = [f"export PATH={stand_in}:$PATH  # as a module does", "export LOADED='a b'"]
+    wrapped = in_login_shell(module, ("apptainer", "x y", "$HOME"))
 
     became, arguments, variables = executed(wrapped)
 
