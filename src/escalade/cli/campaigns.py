@@ -10,15 +10,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from escalade.campaign.configuration import read_configuration
+from escalade.campaign.configuration import merged, profile_configuration, read_configuration
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.models import Campaign
 from escalade.campaign.plan import describe
 from escalade.campaign.run import open_run
+from escalade.cli import allocations
 from escalade.cli.progress import duration
+from escalade.errors import InputError
 
 if TYPE_CHECKING:
+    from escalade.campaign.cost import Cost
     from escalade.campaign.run import CampaignRun
+    from escalade.campaign.site import Site
 
 Configuration = Annotated[Path, typer.Argument(help="The campaign's YAML file.")]
 Results = Annotated[Path, typer.Argument(help="The campaign's folder, as in results/demo.")]
@@ -28,15 +32,30 @@ def plan(
     config: Configuration = Path("config/config.yaml"),
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: Annotated[
+        str | None, typer.Option(help="Snakemake profile, such as profiles/slurm or meluxina.")
+    ] = None,
+    render: Annotated[
+        bool, typer.Option("--render", help="Print batch scripts and srun lines too.")
+    ] = False,
 ) -> None:
-    """Print cells, steps, expected duration and disk use; nothing is started."""
-    opened = open_run(read_configuration(config), [str(config)])
+    """Print cells, steps, duration, disk use, and node-hours on a cluster; nothing is started."""
+    content = read_configuration(config)
+    if profile is not None:
+        content = merged(content, profile_configuration(profile))
+    opened = open_run(content, [str(config)])
+    cluster = allocations.cost_and_site(opened)
     if as_json:
-        typer.echo(json.dumps(_plan_json(opened), indent=1))
+        slurm = {} if cluster is None else {"slurm": allocations.cost_json(*cluster)}
+        typer.echo(json.dumps({**_plan_json(opened), **slurm}, indent=1))
         return
     console = Console()
     console.print(_plan_table(opened))
     _print_totals(opened, console)
+    if cluster is not None:
+        allocations.print_cost(*cluster, console)
+    if render:
+        _render(opened, cluster)
 
 
 def run(
@@ -99,6 +118,16 @@ def schema() -> None:
 def schema_text() -> str:
     """Give config/schema.json as it has to be."""
     return json.dumps(Campaign.model_json_schema(), indent=2) + "\n"
+
+
+def _render(opened: CampaignRun, cluster: tuple[Cost, Site] | None) -> None:
+    if cluster is None:
+        raise InputError(
+            "--render writes what Slurm would get, and execution.launcher is local. Add --profile "
+            "profiles/slurm, or another profile that says launcher: slurm."
+        )
+    for text in allocations.rendered(opened, *cluster):
+        typer.echo(text)
 
 
 def _plan_json(opened: CampaignRun) -> dict[str, object]:

@@ -1,0 +1,216 @@
+"""The batch scripts and srun lines of a plan, written out without starting anything.
+
+What is known only when a job runs stands as a variable: the job, its nodes, what the
+frame of a step is to find on its node ($ORDER), and the files of a step ($NOTES, $PLAN).
+Ports are examples, since free ones are taken; CPUs are those that the site file knows.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from escalade.campaign.cluster import missing_keys, request_for
+from escalade.campaign.limits import limits_of
+from escalade.errors import InputError
+from escalade.runtime.slurm import hold
+from escalade.runtime.slurm.script import sbatch_script, srun_argv
+from escalade.services.loader import resolve_model
+from escalade.services.recipes import ServedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.campaign.cost import Cost, PlannedAllocation
+    from escalade.campaign.models import Campaign
+    from escalade.campaign.plan import Cell
+    from escalade.campaign.site import Site
+    from escalade.runtime.slurm.request import ComponentRequest
+    from escalade.services.loader import ModelCatalogue
+    from escalade.services.recipes import Recipe
+
+_PYTHON = (sys.executable, "-P", "-m")
+_PORTS = {"prometheus": 9090, "node": 9100, "process": 9101, "gpu": 9102, "service": 8000}
+_PLAIN = re.compile(r"[\w$%@+=:,./-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedStep:
+    """A step of a cell as srun would start it.
+
+    Parameters
+    ----------
+    what
+        Name of the step.
+    line
+        For a shell in which the variables are set.
+    """
+
+    what: str
+    line: str
+
+
+def render_script(
+    allocation: PlannedAllocation, campaign: Campaign, site: Site, *, state: Path, log: Path
+) -> str:
+    """Write the batch script of an allocation.
+
+    Parameters
+    ----------
+    allocation
+        Of the plan.
+    campaign, site
+        As in `request_for`; a key that the site requires and nobody gives is left out.
+    state
+        Folder of the run's state.
+    log
+        Of the job.
+    """
+    first, *following = allocation.cells
+    lenient = site.model_copy(update={"required": ()})
+    request = request_for(
+        first,
+        campaign,
+        lenient,
+        hold.command(state / "lease", campaign.execution.slurm.lease_seconds),
+        log,
+        following=following,
+    )
+    script = sbatch_script(request)
+    notes = [f"# {sentence}" for sentence in missing_keys(request.components, site)]
+    head, _, body = script.partition("\n")
+    return "\n".join([head, *notes, body])
+
+
+def render_steps(
+    cell: Cell,
+    campaign: Campaign,
+    recipe: Recipe,
+    catalogue: ModelCatalogue,
+    *,
+    cost: Cost,
+    site: Site,
+) -> list[RenderedStep]:
+    """Write the srun lines of a cell: Prometheus, exporters, service, and its first load step."""
+    client, service = _sides(cost)
+    steps = [client.step("prometheus", _prometheus(cell, client.node))]
+    for side in dict.fromkeys((service, client)):
+        steps += [
+            side.step(f"{name}-exporter", argv) for name, argv in _exporters(side.node).items()
+        ]
+    if service.gpus:
+        argv = _own("gpu.exporter", "gpu", service.node)
+        steps.append(service.step("gpu-exporter", argv, gpus=True))
+    cpus = _cpus(cost.components[-1], site)
+    argv = _service(cell, campaign, recipe, catalogue, side=service, cpus=cpus)
+    steps.append(service.step("service", argv, gpus=True))
+    steps.append(client.step("load-1", _load(campaign, service.node)))
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Where in an allocation a step runs."""
+
+    node: str
+    group: int | None
+    gpus: int
+
+    def step(self, what: str, argv: Sequence[str], *, gpus: bool = False) -> RenderedStep:
+        framed = (*_PYTHON, "escalade.runtime.slurm.frame", "$ORDER", "--", *argv)
+        words = srun_argv(
+            "$JOB",
+            framed,
+            het_group=self.group,
+            nodelist=self.node,
+            cpus=None,
+            memory_mb=None,
+            gpus=self.gpus if gpus else 0,
+            name=what,
+            chdir=None,
+        )
+        return RenderedStep(what, " ".join(_word(word) for word in words))
+
+
+def _sides(cost: Cost) -> tuple[_Side, _Side]:
+    """Give the client's and the service's side; they are one in a shared allocation."""
+    gpus = cost.components[-1].gpus
+    if len(cost.components) == 1:
+        both = _Side("$NODE", None, gpus)
+        return both, both
+    return _Side("$CLIENT_NODE", 0, 0), _Side("$SERVICE_NODE", 1, gpus)
+
+
+def _prometheus(cell: Cell, node: str) -> tuple[str, ...]:
+    folder = f"cells/{cell.name}/prometheus"
+    return (
+        "prometheus",
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address={node}:{_PORTS['prometheus']}",
+    )
+
+
+def _exporters(node: str) -> dict[str, tuple[str, ...]]:
+    process = (*_own("monitoring.process_exporter", "process", node), "--steps", "$NOTES")
+    return {
+        "node": ("node_exporter", f"--web.listen-address={node}:{_PORTS['node']}"),
+        "process": process,
+    }
+
+
+def _own(module: str, port: str, node: str) -> tuple[str, ...]:
+    return (*_PYTHON, f"escalade.{module}", "--address", node, "--port", str(_PORTS[port]))
+
+
+def _service(
+    cell: Cell,
+    campaign: Campaign,
+    recipe: Recipe,
+    catalogue: ModelCatalogue,
+    *,
+    side: _Side,
+    cpus: int,
+) -> tuple[str, ...]:
+    """Make the recipe's own command, behind `env` where it sets variables."""
+    command = recipe.make_command(
+        cell.deployment.parameters,
+        host=side.node,
+        port=_PORTS["service"],
+        models=[_served(catalogue, name) for name in cell.deployment.models],
+        service_cpus=cpus,
+        gpus=side.gpus,
+        binds=campaign.execution.slurm.binds,
+    )
+    variables = [f"{name}={value}" for name, value in command.environment.items()]
+    return (*(("env", *variables) if variables else ()), *command.argv)
+
+
+def _served(catalogue: ModelCatalogue, name: str) -> ServedModel:
+    """Give the model's file, or a variable for it where it is not on this machine."""
+    try:
+        return ServedModel(name, resolve_model(catalogue, name).path)
+    except InputError:
+        return ServedModel(name, Path("$MODEL_FILE"))
+
+
+def _cpus(component: ComponentRequest, site: Site) -> int:
+    cores = [limits.cores for *_, limits in limits_of(component, site) if limits.cores]
+    return component.cpus or min(cores, default=1)
+
+
+def _load(campaign: Campaign, node: str) -> tuple[str, ...]:
+    workload = campaign.workload.kind
+    return (
+        *(*_PYTHON, "escalade.load.client", "--escalade-step", "$PLAN", "-f", workload),
+        *("--host", f"http://{node}:{_PORTS['service']}", "--headless"),
+    )
+
+
+def _word(word: str) -> str:
+    """Quote a word for the shell, and leave variables for it to fill in."""
+    return word if _PLAIN.fullmatch(word) else shlex.quote(word)
