@@ -77,6 +77,7 @@ def associations(user: str) -> list[list[str]]:
         ["add", "qos", FOREIGN_QOS],
         ["add", "account", f"{ACCOUNT},{FOREIGN_ACCOUNT}", "cluster=throwaway"],
         ["add", "user", user, f"account={ACCOUNT}", f"qos={allowed}", "defaultqos=default"],
+        ["modify", "user", user, "set", f"defaultaccount={ACCOUNT}"],  # root has another one
     ]
 
 

@@ -161,8 +161,8 @@ class Cluster:
         """Start slurmctld, anew or after `stop_controller`."""
         self.start("slurmctld", "-D")
 
-    def stop_controller(self, number: int = signal.SIGKILL) -> None:
-        """End slurmctld by a signal: with SIGTERM it saves its state first."""
+    def stop_controller(self, number: int = signal.SIGTERM) -> None:
+        """End slurmctld by a signal: killed, it forgets the jobs of the last seconds."""
         self._stop("slurmctld", number)
 
     def start_node(self, node: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+Preemption = Literal["CANCEL", "REQUEUE"]
 GPU_DEVICES = 8
 
 
@@ -31,9 +32,9 @@ class Site:
         The first so many nodes have no GPUs and make up the partition `cpu`, the
         others the partition `gpu`; None puts every node, with GPUs, into both.
     affinity
-        "none": no step is bound. "asked": a step is bound to the CPUs that it asks
-        for. "thread": also a step that says nothing about binding, to one thread
-        for each CPU it asks for, which is one by default.
+        Steps are confined to the CPUs that they ask for, which is one thread where they
+        say nothing: `--cpu-bind=none` does not free them (seen with Slurm 22.05).
+        Without it a step may use every CPU of the machine.
     exclusive
         Jobs get whole nodes in every partition.
     preemption
@@ -54,13 +55,13 @@ class Site:
     memory_mb: int = 16000
     gpus: int = 4
     cpu_nodes: int | None = None
-    affinity: Literal["none", "asked", "thread"] = "none"
+    affinity: bool = False
     exclusive: bool = False
-    preemption: Literal["CANCEL", "REQUEUE"] | None = None
+    preemption: Preemption | None = None
     accounting: bool = False
     min_job_age_seconds: int = 300
     kill_wait_seconds: int = 2
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ def slurm_conf(site: Site, place: Place) -> str:
         **_behaviour(site),
         **(_accounting(place) if site.accounting else {}),
         **(_preemption(site.preemption) if site.preemption else {}),
-        **site.settings,
+        **dict(site.settings),
     }
     lines = [f"{key}={value}" for key, value in keys.items()]
     return "\n".join([*lines, *_nodes(site, place), *_partitions(site), ""])
@@ -167,9 +168,9 @@ def _places(place: Place) -> dict[str, str]:
 
 
 def _behaviour(site: Site) -> dict[str, str]:
-    keys = {
+    return {
         "ProctrackType": "proctrack/linuxproc",
-        "TaskPlugin": "task/none" if site.affinity == "none" else "task/affinity",
+        "TaskPlugin": "task/affinity" if site.affinity else "task/none",
         "JobAcctGatherType": "jobacct_gather/linux",
         "JobAcctGatherFrequency": "5",
         "MpiDefault": "none",
@@ -178,7 +179,7 @@ def _behaviour(site: Site) -> dict[str, str]:
         # Jobs start within a second or so; without these, within a minute.
         "SchedulerParameters": "batch_sched_delay=0,sched_interval=1,bf_interval=1,"
         "sched_min_interval=0",
-        "ReturnToService": "2",
+        "ReturnToService": "1",  # a node that was declared DOWN stays so
         "SlurmdTimeout": "30",
         "KillWait": str(site.kill_wait_seconds),
         "MinJobAge": str(site.min_job_age_seconds),
@@ -186,9 +187,6 @@ def _behaviour(site: Site) -> dict[str, str]:
         "SlurmdParameters": "config_overrides",
         "AccountingStorageType": "accounting_storage/none",
     }
-    if site.affinity == "thread":
-        keys["TaskPluginParam"] = "Threads"
-    return keys
 
 
 def _accounting(place: Place) -> dict[str, str]:

@@ -28,6 +28,8 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb")
 _PACKAGES = ("munge", "slurm-wlm-basic-plugins", "slurm-client", "slurmctld", "slurmd")
+_STEP_DAEMON = "slurmstepd"
+_ALTERNATIVE = "-wlm"  # how the packages name the daemons, for the alternatives system
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on everybody's PATH
 
 
@@ -106,26 +108,27 @@ def _unpacked(folder: Path) -> Software:
         distribution = Distribution(folder / "apt")
         for package in _PACKAGES:
             distribution.unpack(package, unfinished)
+        _link_alternatives(unfinished)
         _add_libraries(distribution, unfinished)
         unfinished.rename(tree)
     return _software(tree)
 
 
 def _software(tree: Path) -> Software:
-    programs = {}
-    for name in (*DAEMONS, *COMMANDS):
-        choices = [
-            tree / "usr" / place / f"{name}{end}"
-            for place in ("bin", "sbin")
-            for end in ("", "-wlm")
-        ]
-        found = [path for path in choices if path.is_file()]
-        if not found:
-            raise InfrastructureError(f"the packages of this distribution hold no {name}")
-        programs[name] = found[0]
+    places = [tree / "usr" / "bin", tree / "usr" / "sbin"]
+    programs = {path.name: path for place in places for path in place.iterdir()}
+    absent = [name for name in (*DAEMONS, *COMMANDS, _STEP_DAEMON) if name not in programs]
+    if absent:
+        raise InfrastructureError(f"the distribution's packages hold no {', '.join(absent)}")
     plugins = _plugins(tree)
-    steps = next(iter(sorted(tree.glob("usr/sbin/slurmstepd*"), reverse=True)))
-    return Software(programs, (plugins, plugins.parent), plugins, steps)
+    libraries = (plugins, plugins.parent)
+    return Software(programs, libraries, plugins, programs[_STEP_DAEMON])
+
+
+def _link_alternatives(tree: Path) -> None:
+    """Call the daemons by their usual names: they behave by the name they are called."""
+    for path in (tree / "usr" / "sbin").glob(f"*{_ALTERNATIVE}"):
+        path.with_name(path.name.removesuffix(_ALTERNATIVE)).symlink_to(path.name)
 
 
 def _plugins(tree: Path) -> Path:
