@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -112,3 +113,23 @@ def test_the_profile_s_launcher_reaches_the_campaign(tmp_path: Path) -> None:
     refused = dry_run(tmp_path, str(ROOT / "profiles" / "slurm"), **nowhere)
     assert refused.returncode == 1
     assert "/nowhere/site.yaml" in refused.stdout + refused.stderr
+
+
+def keys(content: dict[str, Any]) -> set[str]:
+    """Name every key at any depth, but for names of partitions and QOS."""
+    found = set(content)
+    for key, value in content.items():
+        if isinstance(value, dict):
+            below = keys(value)
+            found |= below - set(value) if key in {"partitions", "qos"} else below
+    return found
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "site.yaml"])
+def test_every_key_of_the_meluxina_profile_is_in_its_page(name: str) -> None:
+    content = yaml.safe_load((ROOT / "profiles" / "meluxina" / name).read_text())
+    page = (ROOT / "docs" / "meluxina.md").read_text(encoding="utf-8")
+
+    assert len(keys(content)) > 5
+    for key in keys(content) - {"site", "slurm", "limits", "whole_nodes"}:
+        assert key in page, key
