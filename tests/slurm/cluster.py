@@ -248,7 +248,7 @@ class Cluster:
         """Make the machines, and write every file that the daemons read."""
         conf = self.folder / "etc" / "slurm.conf"
         hosts = self.mode == "hosts"
-        self._machines = Hosts(self.folder, self.nodes) if hosts else Loopback(conf, self.nodes)
+        self._machines = Hosts(self.folder, self.site) if hosts else Loopback(conf, self.nodes)
         place = Place(
             folder=self.folder,
             user=_user(),

@@ -46,6 +46,9 @@ class Site:
         For how long an ended job is still known to squeue.
     kill_wait_seconds
         Between SIGTERM and SIGKILL to the steps of a job that is over its time.
+    second_network
+        Every node has an interface "ib0" besides, with an address that only the node
+        itself can reach; in the mode "hosts".
     settings
         Further keys of slurm.conf, or other values for keys.
     """
@@ -61,6 +64,7 @@ class Site:
     accounting: bool = False
     min_job_age_seconds: int = 300
     kill_wait_seconds: int = 2
+    second_network: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -22,7 +22,8 @@ def main(name: str, folder: Path) -> None:
     (own / "boot_id").write_text(f"{uuid.uuid4()}\n", encoding="ascii")
     socket.sethostname(name)
     bind(folder / "hosts.txt", "/etc/hosts")
-    bind(folder / "etc", "/etc/slurm")
+    if Path("/etc/slurm").is_dir():  # else programs are told where to look
+        bind(folder / "etc", "/etc/slurm")
     bind(own / "boot_id", "/proc/sys/kernel/random/boot_id")
     bind(own / "local", str(folder / "local"))
     print("ready", flush=True)  # noqa: T201 - the one who started it waits for this

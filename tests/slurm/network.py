@@ -20,8 +20,11 @@ from escalade.runtime.lifeline import die_with_parent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from slurm.configuration import Site
+
 LOGIN = "login"
 _NETWORK = "10.77.0"
+_SECOND_NETWORK = "10.88.0"
 _HERE = Path(__file__).parent
 _PYTHON = (sys.executable, "-I", "-S")
 _UNSHARE = (
@@ -99,12 +102,13 @@ class Hosts:
     ----------
     folder
         The cluster's folder, with `etc` in it.
-    nodes
-        Names of the nodes.
+    site
+        What kind of site it is.
     """
 
-    def __init__(self, folder: Path, nodes: Sequence[str]) -> None:
-        self._names = (LOGIN, *nodes)
+    def __init__(self, folder: Path, site: Site) -> None:
+        self._site = site
+        self._names = (LOGIN, *site.node_names)
         lines = [f"{self.address(name)} {name}" for name in self._names]
         (folder / "hosts.txt").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         (folder / "local").mkdir()
@@ -160,13 +164,24 @@ class Hosts:
             *pairs,
             *(f"link set v{number} master br0 up" for number in range(1, len(nodes) + 1)),
         )
-        for node in nodes:
+        for number, node in enumerate(nodes, 1):
             _ip(
                 node.prefix,
                 "link set lo up",
+                *(_second(number) if self._site.second_network else ()),
                 f"addr add {self.address(node.name)}/24 dev eth0",
                 "link set eth0 up",
             )
+
+
+def _second(number: int) -> list[str]:
+    """Give the commands for an interface that is up and leads nowhere."""
+    return [
+        "link add ib0 type veth peer name ib0-end",
+        f"addr add {_SECOND_NETWORK}.{10 + number}/24 dev ib0",
+        "link set ib0 up",
+        "link set ib0-end up",
+    ]
 
 
 def _ip(prefix: Sequence[str], *commands: str) -> None:

@@ -20,15 +20,17 @@ from support import require_or_skip
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from slurm.configuration import Preemption
     from slurm.fixtures import Clusters
 
 TESTS = Path(__file__).parents[2]
 CPUS = os.cpu_count() or 1
 FREE = Site()
-CONFINED = Site(nodes=1, cpus=CPUS, affinity=True)
+CONFINED = Site(nodes=2, cpus=CPUS, cpu_nodes=1, gpus=1, affinity=True, second_network=True)
+WHOLE_NODES = Site(nodes=1, exclusive=True, preemption="CANCEL")
+REQUEUING = Site(nodes=1, preemption="REQUEUE")
 COUNT_CPUS = (sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))")
 FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
+CONNECT = "import os, sys, socket; print(os.strerror(socket.socket().connect_ex((sys.argv[1], 9))))"
 NODE_AND_GPUS = ("sh", "-c", "echo $SLURMD_NODENAME ${CUDA_VISIBLE_DEVICES:-none}")
 HETEROGENEOUS = """\
 #!/bin/sh
@@ -177,6 +179,17 @@ def test_http_crosses_from_host_to_host(hosts: Cluster) -> None:
     server.wait()
 
 
+def test_a_second_network_leads_nowhere(hosts: Cluster, clusters: Clusters) -> None:
+    wired = clusters(CONFINED)
+    addresses = wired.run("node1", ["hostname", "-I"]).stdout.split()
+    other = next(address for address in addresses if address != wired.address("node1"))
+    connect = (sys.executable, "-c", CONNECT)
+
+    assert "refused" in wired.run("node1", [*connect, other]).stdout
+    assert "unreachable" in wired.run(LOGIN, [*connect, other]).stdout
+    assert "refused" in wired.run(LOGIN, [*connect, wired.address("node1")]).stdout
+
+
 def test_a_process_and_a_local_file_are_seen_on_their_own_host_only(hosts: Cluster) -> None:
     sleeper = hosts.popen("node1", ["sh", "-c", "echo $$; exec sleep 300"], stdout=subprocess.PIPE)
     pid = first_line(sleeper).decode().strip()
@@ -227,13 +240,14 @@ def test_steps_see_the_gpus_that_they_ask_for(cluster: Cluster) -> None:
 def test_a_heterogeneous_job_runs_both_components(idle: Cluster, tmp_path: Path) -> None:
     output = tmp_path / "output"
 
-    idle.run(LOGIN, ["sbatch", "--wait", f"--output={output}"], input=HETEROGENEOUS)
+    idle.run(LOGIN, ["sbatch", f"--output={output}"], input=HETEROGENEOUS)
 
+    until(lambda: output.exists() and output.read_text().count("\n") == 2)
     assert output.read_text() == "client node1 none\nservice node2 0,1\n"
 
 
 def test_partitions_split_the_nodes_where_the_site_does(clusters: Clusters) -> None:
-    split = clusters(Site(nodes=2, cpu_nodes=1, gpus=1))
+    split = clusters(CONFINED)
 
     done = split.run(LOGIN, ["sinfo", "--noheader", "--format=%R %N %G"])
 
@@ -241,7 +255,7 @@ def test_partitions_split_the_nodes_where_the_site_does(clusters: Clusters) -> N
 
 
 def test_whole_nodes_are_given_where_the_site_is_exclusive(clusters: Clusters) -> None:
-    whole = clusters(Site(nodes=1, exclusive=True))
+    whole = clusters(WHOLE_NODES)
 
     done = whole.run(LOGIN, ["srun", "sh", "-c", "echo $SLURM_JOB_CPUS_PER_NODE"])
 
@@ -266,17 +280,18 @@ def test_a_step_may_use_the_cpus_that_it_asks_for_where_the_site_confines_it(
 
 
 @pytest.mark.parametrize(
-    ("preemption", "outcome"),
-    [("CANCEL", "PREEMPTED"), pytest.param("REQUEUE", "PENDING", marks=pytest.mark.slow)],
+    ("site", "outcome"),
+    [
+        (WHOLE_NODES, "PREEMPTED"),
+        pytest.param(REQUEUING, "PENDING", marks=pytest.mark.slow),
+    ],
 )
-def test_an_urgent_job_displaces_another(
-    clusters: Clusters, preemption: Preemption, outcome: str
-) -> None:
-    busy = clusters(Site(nodes=1, exclusive=True, preemption=preemption))
-    displaced = submit(busy, "--requeue")
+def test_an_urgent_job_displaces_another(clusters: Clusters, site: Site, outcome: str) -> None:
+    busy = clusters(site)
+    displaced = submit(busy, "--requeue", "--exclusive")
     await_state(busy, displaced, "RUNNING")
 
-    urgent = submit(busy, "--partition=urgent")
+    urgent = submit(busy, "--partition=urgent", "--exclusive")
 
     await_state(busy, urgent, "RUNNING")
     await_state(busy, displaced, outcome)
