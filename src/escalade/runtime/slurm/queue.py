@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 1.0
 _GONE_SECONDS = 60.0
+_ENDING_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +122,21 @@ class Queue:
         return min(component.time_left_seconds or 0.0 for component in found)
 
     def ending(self, job: str) -> str | None:
-        """Say how a job ended; None while it runs.
+        """Say how a job ended; None while it runs. One that is about to end is awaited.
 
         Raises
         ------
         InfrastructureError
             When the controller does not answer.
         """
-        found = self._components(job)
-        if all(component.state.running for component in found):
-            return None
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while True:
+            found = self._components(job)
+            if all(component.state.running for component in found):
+                return None
+            if all(map(self._is_over, found)) or time.monotonic() > deadline:
+                break
+            time.sleep(_LOOK_SECONDS)
         return _say([component for component in found if not component.state.running])
 
     def end(self, job: str) -> None:
@@ -143,7 +149,7 @@ class Queue:
         """
         self._slurm.cancel([job])
         deadline = time.monotonic() + _GONE_SECONDS
-        while not all(self._is_over(component) for component in self._components(job)):
+        while not all(map(self._is_over, self._components(job))):
             if time.monotonic() > deadline:
                 raise InfrastructureError(
                     f"Job {job} does not end: it was cancelled {_GONE_SECONDS:g} s ago. "
