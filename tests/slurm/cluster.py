@@ -115,13 +115,13 @@ class Cluster:
 
     def down(self) -> None:
         """End every process of the cluster; its folder stays, with the logs."""
-        if "slurmctld" in self._daemons:
-            self.run(LOGIN, ["scancel", "--user", _user()], check=False)
-        for name in reversed(list(self._daemons)):
-            self._stop(name)
         if self._machines is not None:
             self._machines.stop()
             self._machines = None
+        for process in self._daemons.values():
+            process.kill()
+            process.wait()
+        self._daemons.clear()
 
     def command_prefix(self, host: str = LOGIN) -> tuple[str, ...]:
         """Give what to put before a command to run it on a host.

@@ -72,15 +72,22 @@ class Software:
             (folder / name).chmod(0o755)
 
 
-@functools.cache
 def locate() -> Software:
-    """Find Slurm, or unpack it.
+    """Find Slurm, or unpack it; whatever comes of it, it is tried once.
 
     Raises
     ------
     InfrastructureError
         When it is neither installed nor to be had; the message says why.
     """
+    found = _located()
+    if isinstance(found, InfrastructureError):
+        raise found
+    return found
+
+
+@functools.cache
+def _located() -> Software | InfrastructureError:
     found = _find((*DAEMONS, *COMMANDS, *ACCOUNTING))
     absent = [name for name in (*DAEMONS, *COMMANDS) if name not in found]
     if not absent:
@@ -91,7 +98,7 @@ def locate() -> Software:
         with FileLock(folder / "slurm.lock"):
             return _unpacked(folder)
     except InfrastructureError as error:
-        raise InfrastructureError(f"no {', '.join(absent)} on PATH; {error}") from error
+        return InfrastructureError(f"no {', '.join(absent)} on PATH; {error}")
 
 
 def _find(names: Iterable[str]) -> dict[str, Path]:

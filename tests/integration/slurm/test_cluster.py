@@ -370,7 +370,7 @@ def test_nothing_is_left_of_a_cluster_whose_test_was_killed(mode: Mode, short: P
     test = subprocess.Popen(
         [sys.executable, "-c", OWN_CLUSTER, str(folder), mode],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
     )
     assert first_line(test) == b"up\n"
     inside = namespaces(folder)
