@@ -308,6 +308,7 @@ def test_a_node_that_goes_down_takes_its_job_along(idle: Cluster) -> None:
     idle.resume_node("node3")
 
 
+@pytest.mark.slow
 def test_jobs_outlive_the_controller(idle: Cluster) -> None:
     job = submit(idle)
     await_state(idle, job, "RUNNING")
