@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from escalade.errors import InputError
 from escalade.files import write_text
 from escalade.runtime.slurm.calls import Answer, Caller, SlurmUnreachableError
+from escalade.runtime.slurm.notation import SEPARATOR
 from escalade.runtime.slurm.script import clean_environment
 from escalade.runtime.slurm.text import (
     SACCT_FORMAT,
-    SEPARATOR,
     SQUEUE_FORMAT,
     Job,
     JobState,
@@ -38,17 +38,21 @@ _LOOKS = 3
 _LOOK_SECONDS = 2.0
 
 _HINTS = (
-    (r"account", "Check `account`; `sacctmgr show associations user=$USER` lists yours."),
+    (r"policy|limit", "`sacctmgr show qos` and `scontrol show partition` list the limits."),
+    (r"account\b", "Check `account`; `sacctmgr show associations user=$USER` lists yours."),
     (r"\bqos\b", "Check `qos`; `sacctmgr show associations user=$USER` lists yours."),
     (r"partition", "Check `partition`; `sinfo --summarize` lists them."),
-    (r"time limit", "Ask for less time; `sinfo --format='%P %l'` lists the limits."),
     (r"reservation", "Check `reservation`; `scontrol show reservation` lists them."),
-    (r"feature", "Check `constraint`; `sinfo --format='%N %f'` lists the features."),
+    (r"feature", "Check `constraint`; `sinfo --format='%P %N %f'` lists the features."),
     (r"gres|gpu", "Check `gpus` and `gpu_type`; `sinfo --format='%P %N %G'` lists them."),
     (r"memory", "Check `memory_mb`; `sinfo --format='%P %N %m'` lists what nodes have."),
-    (r"processors|cpu", "Check `cpus`; `sinfo --format='%P %N %c'` lists what nodes have."),
-    (r"node", "Check `nodes`, `cpus` and `constraint`; `sinfo` lists what there is."),
+    (r"processors|cpu", "Check `nodes` and `cpus`; `sinfo --format='%P %D %c'` lists them."),
+    (
+        r"node (configuration|count|name)",
+        "Check what the nodes have: `sinfo --format='%P %D %c %m %G'` lists it.",
+    ),
 )
+"""What to check, by Slurm's words; the first two that fit are said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +255,7 @@ class Slurm:
         return [step for step in steps if re.fullmatch(r"\d+\.\d+", step.id)]
 
     def signal_step(self, step: str, signal: str) -> bool:
-        """Signal the processes of a step; False when it does not run (any more).
+        """Signal the processes of a step; False when Slurm knows of no such step.
 
         `scancel STEP` without a signal kills at once, and so does SIGTERM to its srun.
 
@@ -306,6 +310,5 @@ def _refused(answer: Answer, path: Path) -> InputError:
     words = answer.words or f"sbatch said nothing (code {answer.code})"
     hints = [hint for pattern, hint in _HINTS if re.search(pattern, words, re.IGNORECASE)]
     return InputError(
-        f"Slurm refused the job: {words}. {' '.join(hints[:2])} "
-        f"The script is {path}; `sbatch --test-only` tries it again."
+        f"Slurm refused the job: {words.rstrip('.')}. {' '.join(hints[:2])} The script is {path}."
     )

@@ -186,6 +186,7 @@ class AllocationRequest:
         names = [component.name for component in self.components]
         if len(set(names)) < len(names):
             raise InputError(f"The {where} has components of the same name: {', '.join(names)}.")
+        _insist_on_inherited(self.components)
         if not 0 < self.time_limit_seconds < 366 * 86400:
             raise InputError(
                 f"The time limit of {where} is {self.time_limit_seconds} s; "
@@ -213,6 +214,20 @@ class AllocationRequest:
 def _insist(pattern: re.Pattern[str], text: str | None, key: str, where: str, what: str) -> None:
     if text is not None and not pattern.fullmatch(text):
         raise InputError(f"{key} of {where} is {text!r}; expected {what}.")
+
+
+def _insist_on_inherited(components: tuple[ComponentRequest, ...]) -> None:
+    """Refuse silence where Slurm would hand the value of an earlier component on."""
+    for key in ("account", "qos", "reservation", "memory_mb"):
+        said: ComponentRequest | None = None
+        for component in components:
+            if getattr(component, key) is not None:
+                said = component
+            elif said is not None:
+                raise InputError(
+                    f"{key} of component {component.name!r} is not said, and Slurm would take that "
+                    f"of {said.name!r} ({getattr(said, key)}) for it. Say it for each component."
+                )
 
 
 def _unsafe(text: str) -> bool:

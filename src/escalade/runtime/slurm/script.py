@@ -11,8 +11,7 @@ What the script decides, and why:
     A job that Slurm started again would measure beside the driver that has already
     recorded its loss. Retries are ours.
 `--gres` instead of `--gpus-…`
-    Understood by every version and every select plugin, for jobs and for steps; a
-    step may ask for fewer than the job has, which `--gpus-per-task` refuses.
+    Understood by every version and every select plugin, for jobs and steps alike.
 `exec`
     Slurm's signals reach the command itself, not a shell in front of it.
 """

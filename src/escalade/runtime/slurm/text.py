@@ -1,29 +1,34 @@
 """What Slurm's programs print, read without running any.
 
-Jobs are asked for as text with a format of our own. `squeue --json` and `sacct --json`
-would need no format, but their schema is a versioned plugin that most releases change
-(`job_state` was a string up to 23.02 and is a list since 23.11; times became
-`{"set", "infinite", "number"}`), and it is missing where Slurm was built without it.
-The `%` letters of `squeue --format` and the columns of `sacct` have meant the same for
-fifteen years, and neither cuts a field that was given no width.
+Jobs are asked for as text with a format of our own. `squeue --json` would need none,
+but its schema is a plugin that most releases change (`job_state` became a list in
+23.11, `nodes` a structure in 24.05), it ignores `--states` and gives 6 KB a job, and
+it is missing where Slurm was built without it: see `tests/data/slurm/README.md`. The
+`%` letters of `squeue --format` and the columns of `sacct` keep their meaning, and
+neither cuts a field that was given no width.
 
 The fields are divided by the ASCII unit separator, which no name, host or reason holds.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from escalade.errors import InfrastructureError
+from escalade.runtime.slurm.notation import (
+    SEPARATOR,
+    expand_hosts,
+    parse_exit_code,
+    parse_time,
+    scontrol_entries,
+    unexpected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SEPARATOR = "\x1f"
 
 SQUEUE_FORMAT = SEPARATOR.join(("%i", "%A", "%T", "%j", "%P", "%L", "%N", "%r"))
 """For `squeue --noheader --format`: ids, state, name, partition, time left, nodes, reason."""
@@ -31,7 +36,10 @@ SQUEUE_FORMAT = SEPARATOR.join(("%i", "%A", "%T", "%j", "%P", "%L", "%N", "%r"))
 SACCT_FORMAT = "JobID,JobIDRaw,State,JobName,Partition,ExitCode,NodeList,Reason"
 """For `sacct --noheader --parsable2 --allocations --format`, with `SEPARATOR` as delimiter."""
 
-_MOST_HOSTS = 100_000
+_NEVER = re.compile(
+    r"PerJob|not.permitted|NotAllowed|NeverSatisfied|PartitionConfig|PartitionNodeLimit"
+    r"|PartitionTimeLimit|BadConstraints|InvalidAccount|InvalidQOS"
+)
 
 
 class JobState(StrEnum):
@@ -121,7 +129,8 @@ class Job:
     time_left_seconds
         Until the time limit; `math.inf` without one, None when not known.
     exit_code, signal
-        How the batch script ended; None while it has not, or nobody knows.
+        How the batch script ended; None while it has not, or nobody knows, or when
+        `state` and `reason` say it (OUT_OF_MEMORY, JobLaunchFailure).
     """
 
     id: str
@@ -144,6 +153,15 @@ class Job:
     def het_offset(self) -> int | None:
         """The het group, from 0; None for a plain job."""
         return int(self.id.partition("+")[2]) if "+" in self.id else None
+
+    @property
+    def never_starts(self) -> bool:
+        """True when it waits for something that waiting does not bring.
+
+        Most sites accept a job that breaks a limit of its partition or QOS, and keep
+        it PENDING for ever (`EnforcePartLimits=NO`, the default).
+        """
+        return self.state is JobState.PENDING and _NEVER.search(self.reason) is not None
 
     @property
     def submitted_as(self) -> str:
@@ -237,7 +255,7 @@ def parse_scontrol_jobs(text: str) -> list[Job]:
 
 def _scontrol_job(entry: dict[str, str]) -> Job:
     if "JobState" not in entry:
-        raise _strange("scontrol", f"JobId={entry['JobId']}", "an entry with JobState=")
+        raise unexpected("scontrol", f"JobId={entry['JobId']}", "an entry with JobState=")
     state = JobState(entry["JobState"])
     exit_code, signal = parse_exit_code(entry.get("ExitCode", "")) if state.ended else (None, None)
     leader, offset = entry.get("HetJobId"), entry.get("HetJobOffset")
@@ -254,116 +272,6 @@ def _scontrol_job(entry: dict[str, str]) -> Job:
     )
 
 
-def scontrol_entries(text: str, first_key: str) -> list[dict[str, str]]:
-    """Divide what `scontrol show` printed into entries of `Key=value`.
-
-    Parameters
-    ----------
-    text
-        The whole output.
-    first_key
-        The key that every entry begins with: "JobId", "PartitionName", "NodeName".
-
-    Notes
-    -----
-    A value ends before the next ` Key=`. Free text (a comment, a job's command) may
-    itself hold such a pair; the first of two equal keys is the one that counts, and
-    all that is read here stands before any free text but the job's name.
-    """
-    entries = []
-    for part in re.split(rf"(?:^|\n)\s*(?={first_key}=)", text)[1:]:
-        entry: dict[str, str] = {}
-        for found in re.finditer(r"(?:^|\s)([A-Z][\w/:]*)=(.*?)(?=\s+[A-Z][\w/:]*=|\s*$)", part):
-            entry.setdefault(found[1], found[2].strip())
-        entries.append(entry)
-    return entries
-
-
-def parse_exit_code(text: str) -> tuple[int | None, int | None]:
-    """Read "code:signal"; one of the two is None, both when there is no such pair.
-
-    The shell's way of saying that a signal ended a command (128 + n) stays a code.
-    """
-    found = re.fullmatch(r"(\d+):(\d+)", text.strip())
-    if found is None:
-        return None, None
-    code, signal = int(found[1]), int(found[2])
-    return (None, signal) if signal else (code, None)
-
-
-def parse_time(text: str) -> float | None:
-    """Read a duration in seconds.
-
-    Parameters
-    ----------
-    text
-        "30" (minutes), "03:04", "02:03:04", "1-02", "1-02:03" or "1-02:03:04".
-
-    Returns
-    -------
-    float or None
-        `math.inf` for UNLIMITED; None for what is no duration ("INVALID",
-        "NOT_SET", "Partition_Limit", "N/A", "").
-    """
-    word = text.strip()
-    if word.upper() in {"UNLIMITED", "INFINITE"}:
-        return math.inf
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", word)
-    if found is None:
-        return None
-    days, *parts = found.groups()
-    numbers = [int(part) for part in parts if part is not None]
-    if days is not None:
-        numbers += [0] * (3 - len(numbers))
-        return float(int(days) * 86400 + _sixties(numbers))
-    return float(_sixties(numbers) if len(numbers) > 1 else numbers[0] * 60)
-
-
-def _sixties(numbers: list[int]) -> int:
-    total = 0
-    for number in numbers:
-        total = total * 60 + number
-    return total
-
-
-def expand_hosts(text: str) -> tuple[str, ...]:
-    """Expand a host list: "mel[0001-0003,0007],login" gives five names.
-
-    Several brackets in one name multiply ("r[1-2]n[1-2]"), the last one fastest.
-    "(null)", "None assigned" and "" give none.
-
-    Raises
-    ------
-    InfrastructureError
-        When brackets don't match or a range is none.
-    """
-    word = text.strip()
-    if word in {"", "(null)", "None assigned", "None", "n/a", "N/A"}:
-        return ()
-    hosts: list[str] = []
-    for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", word):
-        hosts.extend(_expand_host(part, word))
-    if len(hosts) > _MOST_HOSTS or word.count("[") != word.count("]"):
-        raise _strange("Slurm", word, "a list of hosts such as node[1-3,7],login")
-    return tuple(hosts)
-
-
-def _expand_host(part: str, whole: str) -> list[str]:
-    before, bracket, rest = part.partition("[")
-    if not bracket:
-        return [part]
-    inside, _, after = rest.partition("]")
-    numbers: list[str] = []
-    for piece in inside.split(","):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?", piece)
-        first, last = (found[1], found[2] or found[1]) if found else ("1", "0")
-        if not 0 <= int(last) - int(first) < _MOST_HOSTS:
-            raise _strange("Slurm", whole, "a list of hosts such as node[1-3,7],login")
-        numbers += [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
-    ends = _expand_host(after, whole)
-    return [f"{before}{number}{end}" for number in numbers for end in ends]
-
-
 def _lines(text: str) -> Iterator[str]:
     return (line for line in text.split("\n") if line.strip())
 
@@ -371,23 +279,15 @@ def _lines(text: str) -> Iterator[str]:
 def _fields(line: str, count: int, program: str) -> list[str]:
     fields = [field.strip() for field in line.split(SEPARATOR)]
     if len(fields) != count:
-        raise _strange(program, line, f"{count} fields, got {len(fields)}")
+        raise unexpected(program, line, f"{count} fields, got {len(fields)}")
     return fields
 
 
 def _job_id(number: str, line: str, program: str) -> str:
     if not re.fullmatch(r"\d+(\+\d+)?", number):
-        raise _strange(program, line, 'a job id such as "12" or "12+0"')
+        raise unexpected(program, line, 'a job id such as "12" or "12+0"')
     return number
 
 
 def _word(reason: str) -> str:
     return "" if reason in {"None", "(null)", "N/A"} else reason
-
-
-def _strange(program: str, text: str, expected: str) -> InfrastructureError:
-    readable = text.replace(SEPARATOR, "|")[:200]
-    return InfrastructureError(
-        f"{program} printed {readable!r}; expected {expected}. Another program of that name on "
-        "PATH, or a Slurm that this version has not met: see `sinfo --version`."
-    )

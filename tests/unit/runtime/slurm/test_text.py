@@ -7,15 +7,12 @@ import math
 import pytest
 
 from escalade.errors import InfrastructureError
+from escalade.runtime.slurm.notation import SEPARATOR, expand_hosts, parse_exit_code, parse_time
 from escalade.runtime.slurm.text import (
-    SEPARATOR,
     Job,
     JobState,
-    expand_hosts,
-    parse_exit_code,
     parse_sbatch,
     parse_squeue,
-    parse_time,
 )
 
 
