@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from escalade.campaign.models import NAME
 from escalade.campaign.project import configuration_home, project_root
 from escalade.campaign.slurm import COMPONENTS, Line, Slurm, Word
 from escalade.errors import InputError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "ESCALADE_SITE"
 """Names a site file to use instead of the user's own."""
-NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 GENERIC = "generic"
 _ADDED = ("cpus", "memory_mb")
 
