@@ -37,6 +37,8 @@ class Workplace:
     children: list[subprocess.Popen[str]] = field(default_factory=list)
     prefix: tuple[str, ...] = ()
     """What stands before a command, to run it elsewhere than here."""
+    profile: str = "local"
+    """Folder in `profiles` of what `run` uses."""
 
     @property
     def results(self) -> Path:
@@ -98,12 +100,24 @@ class Workplace:
 
     def run(self, *arguments: str, timeout: float = 400) -> tuple[int, str]:
         """Run `escalade run` on the campaign."""
-        return self.escalade("run", str(self.config), *arguments, timeout=timeout)
+        child = self.drive(*arguments)
+        output, _ = child.communicate(timeout=timeout)
+        return child.returncode, output
+
+    def drive(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `escalade run` on the campaign."""
+        profile = ("--profile", str(ROOT / "profiles" / self.profile))
+        return self.start("run", str(self.config), *profile, *arguments)
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake itself on the campaign."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        profile = ["--profile", str(ROOT / "profiles" / "local"), "--configfile", str(self.config)]
+        profile = [
+            "--profile",
+            str(ROOT / "profiles" / self.profile),
+            "--configfile",
+            str(self.config),
+        ]
         return subprocess.run(
             [*command, *profile, *arguments],
             cwd=self.folder,
@@ -139,6 +153,11 @@ class Workplace:
         """Read the events of the latest run."""
         files = sorted(self.folder.glob(f"state/{self.campaign}/*/events.jsonl"))
         return events.read(files[-1])[0] if files else []
+
+    def cell_states(self, name: str) -> list[dict[str, Any]]:
+        """Read the state files of that name of the cells that are on their way."""
+        found = self.folder.glob(f"state/{self.campaign}/*/cells/*/{name}.json")
+        return [read_json(path, name) for path in sorted(found)]
 
     def sent(self) -> int:
         """Give how many requests the running step has sent, by its latest word."""

@@ -96,7 +96,7 @@ def test_a_failing_cell_has_its_attempts_and_keeps_their_evidence(workplace: Wor
 
 def test_a_prometheus_that_dies_is_told_and_leaves_nothing(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 6)))
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     workplace.await_stage("run_load_1")
     time.sleep(1.5)
 

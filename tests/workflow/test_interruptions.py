@@ -20,7 +20,7 @@ def test_after_a_kill_nothing_runs_and_finished_cells_are_kept(workplace: Workpl
     workplace.write(
         deployments=[deployment("first"), deployment("second")], load=ladder((10, 1), (20, 3))
     )
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     until(lambda: len(workplace.cells()) == 1, 200)
     kept = sha256_of(workplace.results / "cells" / workplace.cells()[0] / "requests.parquet")
     until(lambda: sum(e.stage == "run_load_2" for e in workplace.events()) >= 3, 200)
@@ -40,7 +40,7 @@ def test_after_a_kill_nothing_runs_and_finished_cells_are_kept(workplace: Workpl
 @pytest.mark.parametrize("victim", ["snakemake", "holder", "keeper"])
 def test_a_kill_of_one_part_leaves_nothing_behind(workplace: Workplace, victim: str) -> None:
     workplace.write(load=ladder((10, 2), (20, 8)))
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     workplace.await_stage("run_load_2")
     time.sleep(1)
 
@@ -55,7 +55,7 @@ def test_a_kill_of_one_part_leaves_nothing_behind(workplace: Workplace, victim: 
 
 def test_ctrl_c_stops_everything_within_five_seconds(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 20)))
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     workplace.await_stage("run_load_2")
     time.sleep(1)
 
@@ -70,7 +70,7 @@ def test_ctrl_c_stops_everything_within_five_seconds(workplace: Workplace) -> No
 @pytest.mark.slow
 def test_an_interrupt_of_the_command_alone_stops_everything_too(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 20)))
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     workplace.await_stage("run_load_1")
 
     child.send_signal(signal.SIGTERM)
@@ -82,7 +82,7 @@ def test_an_interrupt_of_the_command_alone_stops_everything_too(workplace: Workp
 @pytest.mark.slow
 def test_a_stop_makes_its_step_invalid_and_does_not_touch_the_next(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 4), (20, 3)))
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     until(lambda: workplace.sent() >= 10, 200)
 
     os.killpg(child.pid, signal.SIGSTOP)

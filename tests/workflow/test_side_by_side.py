@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.mark.slow
 def test_a_second_driver_of_the_same_campaign_is_refused(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 5)))
-    first = workplace.start("run", str(workplace.config))
+    first = workplace.drive()
     workplace.await_stage("start_prometheus")
 
     code, output = workplace.run()
@@ -27,7 +27,7 @@ def test_a_second_driver_of_the_same_campaign_is_refused(workplace: Workplace) -
 @pytest.mark.slow
 def test_snakemake_beside_a_running_campaign_does_it_no_harm(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 6)))
-    child = workplace.start("run", str(workplace.config))
+    child = workplace.drive()
     workplace.await_stage("run_load_1")
 
     for arguments in (("-n",), ("--lint",), ("--rulegraph",), ("--unlock",)):
@@ -43,7 +43,7 @@ def test_two_campaigns_run_side_by_side(workplace: Workplace) -> None:
     for place in (workplace, other):
         place.write(load=ladder((10, 3)))
 
-    children = [place.start("run", str(place.config)) for place in (workplace, other)]
+    children = [place.drive() for place in (workplace, other)]
 
     for child in children:
         output, _ = child.communicate(timeout=200)

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from escalade.files import read_json, sha256_of
+from slurm.configuration import Site
 from workplace import Workplace, deployment, ladder, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from slurm.cluster import Cluster
 
@@ -30,13 +31,14 @@ def on_slurm(**changes: Any) -> dict[str, Any]:
         "queue_timeout_seconds": 60,
         "lease_seconds": 20,
     }
-    return {"launcher": "slurm", "attempts": 1, "slurm": slurm | changes}
+    return {"attempts": 1, "slurm": slurm | changes}
 
 
 @pytest.fixture
 def place(cluster: Cluster, workplace: Workplace) -> Iterator[Workplace]:
     """Give a folder whose commands run on the login host of a cluster."""
     workplace.prefix = cluster.command_prefix()
+    workplace.profile = "slurm"
     yield workplace
     cluster.run("login", ["scancel", "--user", "root"], check=False)
 
@@ -72,7 +74,9 @@ def test_a_cell_runs_across_nodes_and_leaves_no_job(place: Workplace, cluster: C
     series = pd.read_parquet(place.results / "cells" / place.cells()[0] / "series.parquet")
     nodes = series[series.metric == "node_load1"].labels.unique()
     assert len(nodes) == 2  # one exporter per node, scraped across nodes
-    assert where["service_nodes"][0] in (place.results / "report.html").read_text()
+    page = (place.results / "report.html").read_text()
+    nodes_of = f"{where['service_nodes'][0]} for the service, {where['client_node']} for load"
+    assert nodes_of in page
     assert jobs(cluster) == []
     assert place.processes() == []
 
@@ -99,7 +103,7 @@ def test_a_job_that_is_cancelled_in_a_step_is_told_and_the_next_run_completes(
     place: Workplace, cluster: Cluster
 ) -> None:
     place.write(load=ladder((10, 2), (20, 8)), execution=on_slurm())
-    child = place.start("run", str(place.config))
+    child = place.drive()
     place.await_stage("run_load_2")
 
     cluster.run("login", ["scancel", await_job(cluster)])
@@ -119,7 +123,7 @@ def test_after_a_kill_of_the_driver_no_job_is_left_and_finished_cells_stay(
 ) -> None:
     two = [deployment("first"), deployment("second")]
     place.write(deployments=two, load=ladder((20, 3)), execution=on_slurm())
-    child = place.start("run", str(place.config))
+    child = place.drive()
     until(lambda: len(place.cells()) == 1, 200)
     kept = sha256_of(place.results / "cells" / place.cells()[0] / "requests.parquet")
     until(lambda: sum(e.stage == "run_load_1" for e in place.events()) >= 3, 200)
@@ -165,11 +169,58 @@ def test_a_job_that_stays_queued_is_cancelled_with_the_reason(
 
 
 @pytest.mark.slow
+def test_a_node_that_goes_down_fails_its_cell_and_the_next_run_uses_another(
+    place: Workplace, cluster: Cluster
+) -> None:
+    place.write(load=ladder((10, 2), (20, 10)), execution=on_slurm())
+    child = place.drive()
+    place.await_stage("run_load_2")
+    service = place.cell_states("allocation")[0]["services"][0]["node"]
+
+    cluster.set_node_down(service)
+    try:
+        output, _ = child.communicate(timeout=200)
+        assert child.returncode == 3, output
+        assert "NODE_FAIL" in output
+        assert "Traceback" not in output
+        until(lambda: jobs(cluster) == [], 60)
+        code, output = place.run()
+    finally:
+        cluster.resume_node(service)
+    assert code == 0, output
+    assert place.cell()["node"] != service
+
+
+@pytest.mark.slow
+def test_four_cells_side_by_side_share_nothing(place: Workplace, cluster: Cluster) -> None:
+    four = [deployment(name) for name in ("a", "b", "c", "d")]
+    place.write(
+        deployments=four, load=ladder((10, 3)), execution=on_slurm() | {"parallel_cells": 4}
+    )
+
+    code, output = place.run()
+
+    assert code == 0, output
+    environments = [
+        read_json(folder / "environment.json", "environment")
+        for folder in (place.results / "cells").iterdir()
+    ]
+    assert len({environment["allocation"]["job"] for environment in environments}) == 4
+    for folder in (place.results / "cells").iterdir():
+        log = pd.read_parquet(folder / "requests.parquet")
+        assert log.error.isna().all()
+        series = pd.read_parquet(folder / "series.parquet")
+        served = series[series.metric == "truth_requests_total"]
+        assert len(set(served.labels)) == 1  # each Prometheus scraped its own service only
+    assert jobs(cluster) == []
+
+
+@pytest.mark.slow
 def test_a_controller_that_is_away_for_a_while_costs_nothing(
     place: Workplace, cluster: Cluster
 ) -> None:
     place.write(load=ladder((10, 2), (20, 12)), execution=on_slurm())
-    child = place.start("run", str(place.config))
+    child = place.drive()
     place.await_stage("run_load_2")
 
     cluster.stop_controller()
@@ -179,3 +230,21 @@ def test_a_controller_that_is_away_for_a_while_costs_nothing(
 
     assert child.returncode == 0, output
     assert place.cell()["outcome"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_site_that_pins_steps_gives_them_the_cores_of_the_plan(
+    clusters: Callable[..., Cluster], workplace: Workplace
+) -> None:
+    cores = os.cpu_count() or 1
+    pinning = clusters(Site(affinity=True, cpus=cores))
+    workplace.prefix, workplace.profile = pinning.command_prefix(), "slurm"
+    whole = {"client": {"cpus": cores}, "service": {"cpus": cores, "gpus": 1, "partition": "gpu"}}
+    workplace.write(load=ladder((20, 2)), execution=on_slurm(**whole))
+
+    code, output = workplace.run()
+
+    assert code == 0, output
+    cell = workplace.results / "cells" / workplace.cells()[0]
+    where = read_json(cell / "environment.json", "environment")["allocation"]
+    assert where["client_cpus"] == where["service_cpus"] == sorted(os.sched_getaffinity(0))

@@ -164,7 +164,8 @@ def _comparable(environment: Mapping[str, Any]) -> dict[str, Any]:
     for model in service.get("models") or []:
         service["models"] = [{**model, "measured_bytes": None} for model in service["models"]]
         break
-    return {**environment, "service": service}
+    allocation = {**(environment.get("allocation") or {}), "job": None}
+    return {**environment, "service": service, "allocation": allocation}
 
 
 def _machine_facts(environment: Mapping[str, Any]) -> Facts:
@@ -178,7 +179,7 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         for who in ("client", "service")
     }
     rows = {
-        "Node": words.clean(node.get("hostname") or ""),
+        "Node": _nodes(node, allocation),
         "Processor": _system(node),
         "Memory": words.single(known(node.get("memory_bytes")), "bytes"),
         "System": " ".join(words.clean(node[key]) for key in ("os", "kernel") if node.get(key)),
@@ -197,6 +198,15 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         (name, value if value and value != NOTHING else "not recorded")
         for name, value in rows.items()
     ]
+
+
+def _nodes(node: Mapping[str, Any], allocation: Mapping[str, Any]) -> str:
+    """Say which node did what; where there is but one, its name says it."""
+    services = [words.clean(name) for name in allocation.get("service_nodes") or []]
+    client = words.clean(allocation.get("client_node") or "")
+    if not client or client in services:
+        return words.clean(node.get("hostname") or "")
+    return f"{', '.join(services)} for the service, {client} for load and Prometheus"
 
 
 def _gpus(environment: Mapping[str, Any]) -> str:

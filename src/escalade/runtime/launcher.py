@@ -44,6 +44,9 @@ class Place:
         GPUs, as `CUDA_VISIBLE_DEVICES` names them.
     group
         Component of a heterogeneous job; None elsewhere.
+    slurm_cpus
+        CPUs that every step asks Slurm for: all that the job has there; None where the
+        job did not ask for a number.
     """
 
     node: str
@@ -51,6 +54,7 @@ class Place:
     cpus: tuple[int, ...]
     gpus: tuple[str, ...] = ()
     group: int | None = None
+    slurm_cpus: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the place as plain JSON content."""

@@ -218,13 +218,16 @@ class SlurmLauncher:
             raise
 
     def _srun(self, job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
-        """Give the srun of a step; without CPUs named it may use all of its node's."""
+        """Give the srun of a step, which asks for all CPUs of its node and pins itself.
+
+        Steps that ask for fewer are all given the same first ones.
+        """
         return srun_argv(
             job,
             ("true",),  # the caller's command takes its place
             het_group=place.group,
             nodelist=place.node,
-            cpus=None,
+            cpus=place.slurm_cpus,
             memory_mb=None,
             gpus=len(place.gpus) if gpus else 0,
             name=name,
@@ -234,13 +237,11 @@ class SlurmLauncher:
     def _places(self, job: str, components: Sequence[Job], order: Order) -> list[Place]:
         """Ask every node for what the allocation has of it: the client's first."""
         shared = len(components) == 1
-        wanted = [component.gpus for component in order.request.components]
         places: list[Place] = []
-        for component, gpus in zip(components, wanted, strict=True):
+        for component, wanted in zip(components, order.request.components, strict=True):
+            group = None if shared else component.het_offset
             for node in component.nodes:
-                asked = Place(
-                    node, node, (), ("?",) * gpus, None if shared else component.het_offset
-                )
+                asked = Place(node, node, (), ("?",) * wanted.gpus, group, wanted.cpus)
                 facts = self._call(job, asked, node_facts, order.interface)
                 side = ("service_cpus" if shared else "cpus",)
                 if shared and not places:
@@ -328,6 +329,7 @@ def _place(asked: Place, facts: dict[str, Any], cpus: str) -> Place:
         cpus=tuple(facts[cpus]),
         gpus=tuple(facts["gpus"]),
         group=asked.group,
+        slurm_cpus=asked.slurm_cpus,
     )
 
 
