@@ -28,7 +28,9 @@ _SILENCE = re.compile(
     r"|temporarily unable to accept|open persistent connection|Problem talking to the database",
     re.IGNORECASE,
 )
-_NO_SUCH_JOB = re.compile(r"Invalid job id specified|Job \S+ not found")
+_NO_SUCH_JOB = re.compile(
+    r"Invalid job id specified|Job \S+ not found|already completing or completed"
+)
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|not running a supported accounting")
 
 
@@ -62,7 +64,7 @@ class Answer:
 
     @property
     def no_such_job(self) -> bool:
-        """True when Slurm answered that it knows no such job or step."""
+        """True when Slurm answered that there is no such job or step, or that it is over."""
         return self.code != 0 and _NO_SUCH_JOB.search(self.said + self.output) is not None
 
     @property

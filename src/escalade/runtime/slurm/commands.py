@@ -201,7 +201,7 @@ class Slurm:
         """Ask for what squeue can't tell of a job that is over."""
         if not job.state.ended:
             return job
-        answer = self._caller.ask(["scontrol", "show", "job", "--oneliner", job.number])
+        answer = self._caller.ask(["scontrol", "--oneliner", "show", "job", job.number])
         if answer.no_such_job:  # forgotten between the two questions
             return job
         same = [told for told in parse_scontrol_jobs(answer.insist()) if told.id == job.id]
@@ -303,7 +303,7 @@ def _not_running(job: Job) -> Job:
     """Correct the accounting, which learns of an end later than the controller forgets it."""
     if job.state.ended:
         return job
-    return Job(job.id, job.number, JobState.UNKNOWN, f"sacct says {job.state}", job.nodes, job.name)
+    return _unknown(job.id, f"sacct says {job.state}")
 
 
 def _refused(answer: Answer, path: Path) -> InputError:

@@ -2,7 +2,7 @@
 
 Jobs are asked for as text with a format of our own. `squeue --json` would need none,
 but its schema is a plugin that most releases change (`job_state` became a list in
-23.11, `nodes` a structure in 24.05), it ignores `--states` and gives 6 KB a job, and
+23.11, `nodes` a structure in 24.05), it gives 6 KB a job, ended ones too, and
 it is missing where Slurm was built without it: see `tests/data/slurm/README.md`. The
 `%` letters of `squeue --format` and the columns of `sacct` keep their meaning, and
 neither cuts a field that was given no width.
@@ -61,6 +61,7 @@ class JobState(StrEnum):
     SPECIAL_EXIT = "SPECIAL_EXIT"
     POWER_UP_NODE = "POWER_UP_NODE"
     RECONFIG_FAIL = "RECONFIG_FAIL"
+    UPDATE_DB = "UPDATE_DB"
     LAUNCH_FAILED = "LAUNCH_FAILED"
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
@@ -119,7 +120,8 @@ class Job:
     number
         "12"; a component has one of its own ("13"), by which Slurm calls its steps.
     state
-        Its state; UNKNOWN when Slurm does not know the job (any more).
+        Its state; UNKNOWN when Slurm does not know the job (any more), or says a word
+        that is not in `JobState`.
     reason
         Why it waits or how it ended, in Slurm's word; "" when there is none.
     nodes
@@ -153,6 +155,11 @@ class Job:
     def het_offset(self) -> int | None:
         """The het group, from 0; None for a plain job."""
         return int(self.id.partition("+")[2]) if "+" in self.id else None
+
+    @property
+    def gone(self) -> bool:
+        """True when neither the controller nor the accounting knows the job: it is over."""
+        return self.state is JobState.UNKNOWN and not self.partition
 
     @property
     def never_starts(self) -> bool:
