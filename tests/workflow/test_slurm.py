@@ -248,3 +248,36 @@ def test_a_site_that_pins_steps_gives_them_the_cores_of_the_plan(
     cell = workplace.results / "cells" / workplace.cells()[0]
     where = read_json(cell / "environment.json", "environment")["allocation"]
     assert where["client_cpus"] == where["service_cpus"] == sorted(os.sched_getaffinity(0))
+
+
+@pytest.mark.slow
+def test_a_shared_allocation_is_one_plain_job_with_cores_for_each_side(
+    place: Workplace, cluster: Cluster
+) -> None:
+    shared = on_slurm(topology="shared", all={"partition": "gpu", "cpus": 2, "gpus": 1})
+    place.write(load=ladder((20, 2)), execution=shared)
+
+    code, output = place.run()
+
+    assert code == 0, output
+    cell = place.results / "cells" / place.cells()[0]
+    where = read_json(cell / "environment.json", "environment")["allocation"]
+    assert [where["client_node"]] == where["service_nodes"]
+    both = len(os.sched_getaffinity(0)) < 2
+    assert both or not set(where["client_cpus"]) & set(where["service_cpus"])
+    assert jobs(cluster) == []
+
+
+@pytest.mark.slow
+def test_a_job_that_hits_its_time_limit_is_told(place: Workplace, cluster: Cluster) -> None:
+    place.write(load=ladder((5, 200)), execution=on_slurm())
+    child = place.drive()
+    place.await_stage("run_load_1")
+
+    job = await_job(cluster)
+    cluster.run("login", ["scontrol", "update", f"JobId={job}", "TimeLimit=1"])
+    output, _ = child.communicate(timeout=300)
+
+    assert child.returncode == 3, output
+    assert "TIMEOUT" in output
+    assert place.processes() == []

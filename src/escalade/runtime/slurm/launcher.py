@@ -22,7 +22,7 @@ from escalade.files import tail
 from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, T
 from escalade.runtime.local import LocalLauncher
 from escalade.runtime.slurm import frame, jobs, remote
-from escalade.runtime.slurm.commands import Slurm
+from escalade.runtime.slurm.commands import Slurm, SlurmUnreachableError
 from escalade.runtime.slurm.node import node_facts, signal_process
 from escalade.runtime.slurm.pool import Pool
 from escalade.runtime.slurm.queue import Queue
@@ -115,13 +115,12 @@ class SlurmLauncher:
             state = dataclasses.replace(state, pid=int(notes["started"].content["pid"]))
         if state.running:
             return state
+        if ending := self._ending(allocation):  # Slurm ends steps well before it ends a job
+            return dataclasses.replace(state, error=f"ended with its job: {ending}")
         if "ended" in notes and state.error is None:
             end = notes["ended"].content
             return dataclasses.replace(state, exit_code=end["exit_code"], signal=end["signal"])
-        ending = None if self.alive(allocation) else self.end_of(allocation)
-        return (
-            dataclasses.replace(state, error=f"ended with its job: {ending}") if ending else state
-        )
+        return state
 
     def stop(self, allocation: AllocationState, name: str) -> StepState:
         """End a step: SIGTERM to its program first, for one to srun has the step killed at once.
@@ -169,10 +168,7 @@ class SlurmLauncher:
 
     def end_of(self, allocation: AllocationState) -> str:
         """Say what Slurm says of the job, or that the holder of its steps is gone."""
-        try:
-            ending = self._queue.ending(str(allocation.job))
-        except InfrastructureError as error:
-            return str(error)
+        ending = self._ending(allocation)
         return ending or "the holder of its steps was killed, or the run's lease ran out"
 
     def call(
@@ -296,9 +292,15 @@ class SlurmLauncher:
                 )
             time.sleep(_LOOK_SECONDS)
 
+    def _ending(self, allocation: AllocationState) -> str | None:
+        """Say how the job ended; None while it runs, or while nobody can say."""
+        try:
+            return self._brief.ending(str(allocation.job))
+        except SlurmUnreachableError:
+            return None
+
     def _never_began(self, allocation: AllocationState, state: StepState) -> str:
-        ending = None if self.alive(allocation) else self.end_of(allocation)
-        if ending:
+        if ending := self._ending(allocation):
             return f"could not begin: {ending}"
         said = " ".join(tail(Path(state.log), 3))
         return f"could not begin: srun {state.describe()} ({said})"
