@@ -149,13 +149,15 @@ def _order(here: CellRun, run: RunFolder) -> Order | None:
         following=lane,
     )
     needed = seconds_of(here.cell, campaign)
-    return Order(request, slurm.queue_timeout_seconds, needed, slurm.interface)
+    most = None if slurm.cells_per_allocation == "auto" else slurm.cells_per_allocation
+    return Order(request, slurm.queue_timeout_seconds, needed, slurm.interface, most)
 
 
 def _start_service(here: CellRun) -> dict[str, Any]:
     deployment = here.cell.deployment
     recipe = recipes_of(here.run.plan.campaign, here.run.source)[deployment.recipe]
     allocation = read_allocation(here.state)
+    slurm = here.run.plan.campaign.execution.slurm
     return loader.start_service(
         launcher_for(allocation),
         allocation,
@@ -166,6 +168,8 @@ def _start_service(here: CellRun) -> dict[str, Any]:
         models=deployment.models,
         log=here.folder.logs / "service.log",
         ready_timeout_seconds=deployment.ready_timeout_seconds,
+        setup=slurm.setup if allocation.job else (),
+        binds=slurm.binds if allocation.job else (),
     )
 
 

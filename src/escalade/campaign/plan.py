@@ -113,6 +113,9 @@ class Plan:
         return [name for name in folder.cells_present() if name not in planned]
 
 
+_DEFINING = {"nodes", "cpus", "memory_mb", "gpus", "gpu_type", "exclusive"}
+
+
 def plan_campaign(campaign: Campaign, recipes: Mapping[str, Recipe]) -> Plan:
     """Lay out the cells: all deployments of repetition 1, then of repetition 2, and so on.
 
@@ -160,6 +163,20 @@ def _definition(
         "workload": campaign.workload.model_dump(mode="json"),
         "load": campaign.load.model_dump(mode="json"),
         "monitoring": campaign.monitoring.model_dump(mode="json"),
+        **_resources(campaign),
+    }
+
+
+def _resources(campaign: Campaign) -> dict[str, Any]:
+    """Give what the service gets of a cluster; on one machine it gets what there is."""
+    if campaign.execution.launcher == "local":
+        return {}
+    slurm = campaign.execution.slurm
+    parts = {"split": ("service",), "shared": ("all",), "auto": ("service", "all")}[slurm.topology]
+    return {
+        "resources": {
+            part: getattr(slurm, part).model_dump(mode="json", include=_DEFINING) for part in parts
+        }
     }
 
 

@@ -74,8 +74,6 @@ class Site(Section):
     """Defaults of execution.slurm."""
     limits: SiteLimits = SiteLimits()
     """What a plan is checked against."""
-    node_local: str | None = None
-    """Folder on every node's own disk or in its memory; may begin with a variable of the job."""
     storage: tuple[Line, ...] = ()
     """Folders of shared storage, which containers see as well."""
     apptainer_module: Annotated[str, Field(pattern=r"^[\w./ +-]+$")] | None = None
@@ -96,8 +94,6 @@ class Site(Section):
         module = (f"module load {self.apptainer_module}",) if self.apptainer_module else ()
         own.setdefault("setup", [*self.setup, *module])
         own.setdefault("binds", list(self.storage))
-        if self.node_local is not None:
-            own.setdefault("node_local", self.node_local)
         return own
 
 

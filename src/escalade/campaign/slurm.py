@@ -1,7 +1,7 @@
 """What a campaign says about Slurm: the section `execution.slurm`.
 
-None of it defines a cell: where a cell runs is recorded with it, and the same
-campaign measured elsewhere keeps its folders.
+Of all this only what the service gets of its nodes (CPUs, memory, GPUs) defines a
+cell; where a cell runs is recorded with it.
 """
 
 from __future__ import annotations
@@ -192,9 +192,6 @@ class Slurm(Section):
     """Network interface that services and exporters are reached by, as in "ib0"; found by trying by default."""
     setup: tuple[Line, ...] = ()
     """Shell lines before the allocation's own command, in a login shell, such as module loads."""
-    node_local: Annotated[str, Field(pattern=r"^(/|\$)[^\r\n\x00]*$")] | None = None
-    """Folder on the node's own disk or in its memory for Prometheus' data and request logs; may begin with a
-    variable of the job, as in "$TMPDIR"."""
     binds: tuple[Line, ...] = ()
     """What every container of this site sees as well, as in "/project" or "/scratch:/data:ro"."""
 

@@ -13,6 +13,7 @@ from escalade.files import tail
 from escalade.runtime.endpoints import free_port
 from escalade.runtime.launcher import StepSpec
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
+from escalade.services.containers import in_login_shell
 from escalade.services.planning import LoadPlan, check_models, plan_load
 from escalade.services.probe import port_taken, wait_ready
 from escalade.services.processes import listens, resident_bytes
@@ -57,6 +58,8 @@ def start_service(
     models: Sequence[str],
     log: Path,
     ready_timeout_seconds: float | None = None,
+    setup: Sequence[str] = (),
+    binds: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Start a service, wait until it is ready, and say where it is and what it took.
 
@@ -77,6 +80,10 @@ def start_service(
         File for its output.
     ready_timeout_seconds
         How long it may take until it is ready; the recipe's own limit by default.
+    setup
+        Shell lines of the site before the command, such as module loads.
+    binds
+        Folders of the site that a container sees.
 
     Returns
     -------
@@ -97,12 +104,13 @@ def start_service(
     """
     recipe.check_parameters(parameters, "the deployment")
     check_models(catalogue, recipe, profile, models, "the deployment")
-    recipe.check_needs()
+    recipe.check_needs(elsewhere=allocation.job is not None)
     served = [resolve_model(catalogue, name) for name in models]
     version = recipe.installed_version()
     names = recipe.metric_names(version)
     timeout = ready_timeout_seconds or recipe.probe.timeout_seconds
-    started = _Start(launcher, allocation, recipe, log, timeout).on_a_free_port(parameters, served)
+    start = _Start(launcher, allocation, recipe, log, timeout, tuple(setup), tuple(binds))
+    started = start.on_a_free_port(parameters, served)
     return {
         "schema": 1,
         "outcome": "ready",
@@ -144,6 +152,8 @@ class _Start:
     recipe: Recipe
     log: Path
     timeout_seconds: float
+    setup: tuple[str, ...]
+    binds: tuple[str, ...]
 
     def on_a_free_port(
         self, parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
@@ -159,6 +169,8 @@ class _Start:
                 port=port,
                 models=served,
                 service_cpus=len(place.cpus),
+                gpus=len(place.gpus),
+                binds=self.binds,
             )
             try:
                 return self._on_port(port, command)
@@ -193,7 +205,7 @@ class _Start:
     def _spec(self, command: Command) -> StepSpec:
         return StepSpec(
             name=STEP_NAME,
-            argv=command.argv,
+            argv=in_login_shell(self.setup, command.argv),
             role="service",
             log=self.log,
             environment=command.environment,

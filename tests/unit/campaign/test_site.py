@@ -25,7 +25,6 @@ OWN: dict[str, Any] = {
     "account": "p1",
     "qos": "normal",
     "slurm": {"service": {"partition": "gpu", "gpus": 4}, "client": {"partition": "cpu"}},
-    "node_local": "/tmp",  # noqa: S108 - a path in a file that is read
     "storage": ["/project"],
     "apptainer_module": "Apptainer/1.3",
     "setup": ["module load Python"],
@@ -72,7 +71,6 @@ def test_the_site_fills_what_the_campaign_leaves_out(home: Path) -> None:
     assert {slurm.client.account, slurm.service.account, slurm.all.account} == {"p1"}
     assert slurm.setup == ("module load Python", "module load Apptainer/1.3")
     assert slurm.binds == ("/project",)
-    assert slurm.node_local == "/tmp"  # noqa: S108 - a path in a file that is read
     assert slurm.lease_seconds == 300  # neither says so: built in
 
 

@@ -151,7 +151,6 @@ def test_a_partition_that_could_break_a_script_is_refused(value: str) -> None:
         ({"cells_per_allocation": "all"}, "cells_per_allocation"),
         ({"interface": "ib0; true"}, "interface"),
         ({"setup": ["a\nb"]}, "setup[0]"),
-        ({"node_local": "tmp"}, "node_local"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(slurm: dict[str, Any], expected: str) -> None:
@@ -162,12 +161,19 @@ def test_a_wrong_key_or_value_is_named(slurm: dict[str, Any], expected: str) -> 
     assert expected in message
 
 
-def test_the_execution_section_does_not_define_a_cell() -> None:
-    elsewhere = {"topology": "shared", "all": {"partition": "gpu", "gpus": 4}}
-    here = plan_campaign(campaign(), {"own": RECIPE})
-    there = plan_campaign(campaign(launcher="slurm", slurm=elsewhere), {"own": RECIPE})
+def name_of_cell(**service: Any) -> str:
+    slurm = {"service": {"cpus": 4, **service}}
+    return plan_campaign(campaign(launcher="slurm", slurm=slurm), {"own": RECIPE}).cells[0].name
 
-    assert there.cells[0].name == here.cells[0].name
+
+@pytest.mark.parametrize("part", [{"gpus": 4}, {"cpus": 8}, {"nodes": 2}, {"memory_mb": 1000}])
+def test_what_the_service_gets_of_a_node_defines_its_cell(part: dict[str, Any]) -> None:
+    assert name_of_cell(**part) != name_of_cell()
+
+
+@pytest.mark.parametrize("part", [{"partition": "gpu"}, {"account": "p1"}, {"qos": "short"}])
+def test_where_a_cell_runs_does_not_define_it(part: dict[str, Any]) -> None:
+    assert name_of_cell(**part) == name_of_cell()
 
 
 def test_a_resolved_local_campaign_says_nothing_about_slurm() -> None:

@@ -5,9 +5,10 @@ Append-only JSON lines beside the ledger of processes, which knows one machine o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError, InfrastructureError
 from escalade.runtime import daemon
@@ -22,7 +23,7 @@ FILE = "jobs.jsonl"
 
 
 def record(path: Path, job: str, cell: str) -> None:
-    """Enter a job that was submitted.
+    """Enter a job that was submitted, or given to another cell.
 
     Raises
     ------
@@ -37,24 +38,35 @@ def ended(path: Path, job: str) -> None:
     _append(path, {"job": job, "ended": True})
 
 
+def cells(path: Path, job: str) -> int:
+    """Count the cells that a job was given to."""
+    return sum(1 for entry in _entries(path) if entry["job"] == job and not entry.get("ended"))
+
+
 def left(path: Path) -> list[str]:
     """Give the jobs that were entered and not noted as gone; [] without a file."""
+    open_jobs: dict[str, None] = {}
+    for entry in _entries(path):
+        if entry.get("ended"):
+            open_jobs.pop(entry["job"], None)
+        else:
+            open_jobs[entry["job"]] = None
+    return list(open_jobs)
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Read all entries; one cut short by a crash is passed over: its job ends with its lease."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
         return []
-    open_jobs: dict[str, None] = {}
+    found = []
     for line in lines:
-        try:
+        with contextlib.suppress(ValueError):
             entry = json.loads(line)
-            job, gone = str(entry["job"]), bool(entry.get("ended"))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # cut short by a crash: the job ends with its lease
-        if gone:
-            open_jobs.pop(job, None)
-        else:
-            open_jobs[job] = None
-    return list(open_jobs)
+            if isinstance(entry, dict) and isinstance(entry.get("job"), str):
+                found.append(entry)
+    return found
 
 
 def sweep(path: Path, slurm: Slurm) -> bool:

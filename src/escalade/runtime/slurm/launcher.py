@@ -70,7 +70,8 @@ class SlurmLauncher:
             raise InputError("The launcher `slurm` needs to know what to ask for.")
         held = self._local.allocate(cell, folder, run)
         try:
-            job, (client, *services) = self._take(run, order) or self._ask(run, order, held)
+            taken = self._take(run, order, cell) or self._ask(run, order, held)
+            job, (client, *services) = taken
         except BaseException:
             self._local.release(held)
             raise
@@ -190,14 +191,16 @@ class SlurmLauncher:
         unset = [word for variable in dirty for word in ("-u", variable)]
         return ("env", *unset, *self._srun(str(allocation.job), place, name, gpus=False))
 
-    def _take(self, run: RunFolder, order: Order) -> tuple[str, list[Place]] | None:
-        """Take a job of an earlier cell that runs for long enough; cancel one that does not."""
+    def _take(self, run: RunFolder, order: Order, cell: str) -> tuple[str, list[Place]] | None:
+        """Take a job of an earlier cell that may serve for this one; cancel one that may not."""
         pool = Pool(run.path / _POOL)
         for job in pool.jobs():
             places = pool.take(job)
             if places is None:
                 continue
-            if self._queue.seconds_left(job) >= order.needed_seconds:
+            full = order.most_cells is not None and jobs.cells(run.jobs, job) >= order.most_cells
+            if not full and self._queue.seconds_left(job) >= order.needed_seconds:
+                jobs.record(run.jobs, job, cell)
                 return job, places
             self._queue.end(job)
             jobs.ended(run.jobs, job)

@@ -39,12 +39,15 @@ class Order:
         How long it has to last for the cell alone: a held job with less is not taken.
     interface
         Network interface by which nodes reach each other; the usual one when None.
+    most_cells
+        How many cells may use one job, one after the other; None for no limit.
     """
 
     request: AllocationRequest
     queue_timeout_seconds: float
     needed_seconds: float
     interface: str | None = None
+    most_cells: int | None = None
 
 
 class Queue:

@@ -49,6 +49,15 @@ def test_what_was_entered_and_is_not_gone_is_cancelled_once(tmp_path: Path) -> N
     assert commands.cancelled == ["11", "13"]
 
 
+def test_the_cells_of_a_job_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / jobs.FILE
+    for job, cell in (("11", "a"), ("12", "b"), ("11", "c")):
+        jobs.record(path, job, cell)
+
+    assert jobs.cells(path, "11") == 2
+    assert jobs.left(path) == ["11", "12"]
+
+
 def test_a_silent_controller_leaves_the_jobs_for_the_next_sweep(tmp_path: Path) -> None:
     path = tmp_path / jobs.FILE
     jobs.record(path, "11", "cell")
