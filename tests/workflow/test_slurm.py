@@ -281,3 +281,20 @@ def test_a_job_that_hits_its_time_limit_is_told(place: Workplace, cluster: Clust
     assert child.returncode == 3, output
     assert "TIMEOUT" in output
     assert place.processes() == []
+
+
+@pytest.mark.slow
+def test_a_service_that_dies_on_its_node_leaves_what_was_sent_until_then(
+    place: Workplace, cluster: Cluster
+) -> None:
+    mortal = deployment("mortal", die_after_requests=30)
+    place.write(deployments=[mortal], load=ladder((10, 2), (20, 3)), execution=on_slurm())
+
+    code, output = place.run()
+
+    assert code == 3, output
+    assert [step["outcome"] for step in place.steps()] == ["measured", "service_failed"]
+    assert "exited with code" in place.cell()["cause"]
+    log = pd.read_parquet(place.results / "cells" / place.cells()[0] / "requests.parquet")
+    assert (log[log.step == 2].status == 200).any()  # the load generator wrote what it had
+    assert jobs(cluster) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.progress import LIVE
@@ -9,7 +10,7 @@ from escalade.campaign.state import read_allocation, read_service
 from escalade.errors import InfrastructureError
 from escalade.files import read_json, tail, write_json
 from escalade.load.records import SCHEMA, write_requests
-from escalade.load.step import LoadStep, run_step
+from escalade.load.step import Elsewhere, LoadStep, run_step
 from escalade.monitoring import manager
 from escalade.runtime.cores import stay_on
 from escalade.runtime.launcher import launcher_for
@@ -17,6 +18,7 @@ from escalade.runtime.launcher import launcher_for
 if TYPE_CHECKING:
     from escalade.campaign.run import CellRun
     from escalade.load.schedule import StepPlan
+    from escalade.runtime.launcher import AllocationState
 
 WENT_WELL = ("measured", "client_failed")
 """Outcomes after which the service is still there for the next step."""
@@ -39,8 +41,8 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         return _skip(here, plan, cause)
     allocation = read_allocation(here.state)
     client = allocation.client
-    prefix = launcher_for(allocation).prefix(allocation, client, f"load-{number}")
-    if not prefix:
+    elsewhere = _elsewhere(allocation, f"load-{number}")
+    if elsewhere is None:
         stay_on(client.cpus)
     step = LoadStep(
         schedule=here.folder.schedule,
@@ -57,11 +59,17 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         cpus=client.cpus,
         log=here.folder.logs / f"load-{number}.log",
     )
-    outcome = run_step(step, _Watch(here), here.state / LIVE, prefix)
+    outcome = run_step(step, _Watch(here), here.state / LIVE, elsewhere)
     if outcome["outcome"] == "service_failed":
         outcome["log_tail"] = tail(here.folder.logs / "service.log")
         write_json(here.folder.step(number) / "outcome.json", outcome)
     return outcome
+
+
+def _elsewhere(allocation: AllocationState, name: str) -> Elsewhere | None:
+    launcher = launcher_for(allocation)
+    prefix = launcher.prefix(allocation, allocation.client, name)
+    return Elsewhere(prefix, partial(launcher.terminate, allocation, name)) if prefix else None
 
 
 class _Watch:

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from escalade.errors import EscaladeError
 from escalade.files import read_json, tail, write_json
 from escalade.load.plan import SCHEMA, LoadStep, workload_file, write_plan
 from escalade.load.records import Records, write_requests
@@ -38,11 +40,27 @@ _CLIENT = (
 _TIMES = ("started_at", "window_start", "window_end", "drained_at")
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """How the load generator is run on another node.
+
+    Parameters
+    ----------
+    prefix
+        What stands before its command.
+    terminate
+        Sends it SIGTERM, upon which it writes what it has.
+    """
+
+    prefix: tuple[str, ...]
+    terminate: Callable[[], object]
+
+
 def run_step(
     step: LoadStep,
     watch: Callable[[], str | None],
     progress: Path | None = None,
-    prefix: tuple[str, ...] = (),
+    elsewhere: Elsewhere | None = None,
 ) -> dict[str, Any]:
     """Send a step's requests and record what comes back.
 
@@ -55,8 +73,8 @@ def run_step(
         that the service has failed and why: the step ends at once.
     progress
         Rewritten once a second with the live figures; None for none.
-    prefix
-        What stands before the load generator's command, to run it on another node.
+    elsewhere
+        How to run the load generator on another node; here when None.
 
     Returns
     -------
@@ -80,7 +98,7 @@ def run_step(
         file.unlink(missing_ok=True)
     plan = step.scratch / "plan.json"
     write_plan(plan, step, progress)
-    with _client(step, plan, workload, prefix) as child:
+    with _client(step, plan, workload, elsewhere) as child:
         outcome, cause = _supervise(child, watch, _longest(step, rows))
     content = _outcome(step, rows, outcome, cause)
     write_json(step.outcome_file, content)
@@ -89,12 +107,11 @@ def run_step(
 
 @contextmanager
 def _client(
-    step: LoadStep, plan: Path, workload: Path, prefix: tuple[str, ...]
+    step: LoadStep, plan: Path, workload: Path, elsewhere: Elsewhere | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the load generator; whatever happens, it has ended after the block."""
-    command = [*prefix, sys.executable, "-m", "escalade.load.client"]
-    if not prefix:
-        command += ["--parent", str(os.getpid())]
+    command = [sys.executable, "-m", "escalade.load.client"]
+    command += ["--parent", str(os.getpid())] if elsewhere is None else []
     if step.cpus:
         command += ["--cpus", ",".join(map(str, step.cpus))]
     command += ["--escalade-step", str(plan), "-f", str(workload), "--host", step.host.rstrip("/")]
@@ -103,7 +120,7 @@ def _client(
     step.log.parent.mkdir(parents=True, exist_ok=True)
     with step.log.open("ab") as log:
         child = subprocess.Popen(
-            command,
+            [*(elsewhere.prefix if elsewhere else ()), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -112,7 +129,7 @@ def _client(
     try:
         yield child
     finally:
-        _end(child)
+        _end(child, child.terminate if elsewhere is None else elsewhere.terminate)
 
 
 def _supervise(
@@ -191,9 +208,10 @@ def _wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
         return None
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes], terminate: Callable[[], object]) -> None:
     if child.poll() is None:
-        child.terminate()
+        with suppress(EscaladeError):  # its node may be gone
+            terminate()
         if _wait(child, _STOP_SECONDS) is None:
             child.kill()
             child.wait()

@@ -334,6 +334,10 @@ class Launcher(Protocol):
         """Give what stands before a command that the caller runs on a place; () for here."""
         ...
 
+    def terminate(self, allocation: AllocationState, name: str) -> None:
+        """Send SIGTERM to the program of a step, or of a command that `prefix` stands before."""
+        ...
+
 
 def launcher_for(wanted: str | AllocationState) -> Launcher:
     """Give the launcher of that name, or the one that made an allocation.

@@ -124,16 +124,9 @@ class SlurmLauncher:
         return state
 
     def stop(self, allocation: AllocationState, name: str) -> StepState:
-        """End a step: SIGTERM to its program first, for one to srun has the step killed at once.
-
-        The signal is sent on the node: `scancel --signal` reaches all processes of a
-        step on some sites and none but the frame on others.
-        """
-        started = self._notes_of(allocation, name).get("started")
-        if started is not None and self._local.state(allocation, name).running:
-            place = self._place_of(allocation, str(started.content["node"]))
-            process = started.content["pid"], started.content["start_time"]
-            self.call(allocation, place, signal_process, *process, int(signal.SIGTERM))
+        """End a step: SIGTERM to its program first, for one to srun has the step killed at once."""
+        if self._local.state(allocation, name).running:
+            self.terminate(allocation, name)
             deadline = time.monotonic() + self._patience(allocation, name)
             while self._local.state(allocation, name).running and time.monotonic() < deadline:
                 time.sleep(_LOOK_SECONDS)
@@ -186,10 +179,26 @@ class SlurmLauncher:
         return answer
 
     def prefix(self, allocation: AllocationState, place: Place, name: str) -> tuple[str, ...]:
-        """Give the srun, in an environment without what another job left there."""
+        """Give srun and frame, in an environment without what another job left there."""
         dirty = sorted(set(os.environ) - set(clean_environment(os.environ)))
         unset = [word for variable in dirty for word in ("-u", variable)]
-        return ("env", *unset, *self._srun(str(allocation.job), place, name, gpus=False))
+        notes = self.notes(allocation, place)
+        Spool(notes).forget(name)
+        spec = StepSpec(name, ("true",), "load", Path(os.devnull), cpus=place.cpus)
+        framed = _framed(spec, place, notes, secrets.token_hex(8))[:-1]
+        return ("env", *unset, *self._srun(str(allocation.job), place, name, gpus=False), *framed)
+
+    def terminate(self, allocation: AllocationState, name: str) -> None:
+        """Send SIGTERM to the program of a step.
+
+        It is sent on the node: `scancel --signal` reaches all processes of a step on
+        some sites and none but the frame on others.
+        """
+        started = self._notes_of(allocation, name).get("started")
+        if started is not None:
+            place = self._place_of(allocation, str(started.content["node"]))
+            process = started.content["pid"], started.content["start_time"]
+            self.call(allocation, place, signal_process, *process, int(signal.SIGTERM))
 
     def _take(self, run: RunFolder, order: Order, cell: str) -> tuple[str, list[Place]] | None:
         """Take a job of an earlier cell that may serve for this one; cancel one that may not."""
