@@ -37,6 +37,9 @@ _INHERITED = (
 )
 _KEPT = "SLURM_CONF"
 
+STEP_WAIT_SECONDS = 5
+"""How long srun waits for a step to be created before it gives up."""
+
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Give `environ` without what Slurm would read as options or as another job's.
@@ -152,7 +155,7 @@ def srun_argv(
         Component of a heterogeneous job, from 0; None in a plain job, where Slurm
         refuses any number.
     nodelist
-        The node; None takes the first that fits.
+        The node; None lets Slurm choose one of the component.
     cpus
         CPUs as Slurm counts them; None takes all that the job has there.
     memory_mb
@@ -176,6 +179,9 @@ def srun_argv(
         f"--jobid={job}",
         f"--job-name={name}",
         "--overlap",  # steps of one allocation share it; without this they queue for each other
+        # Nodes count as busy for seconds after a restart of slurmctld, and an srun that met
+        # that asks again only after two minutes: see `why_no_step`.
+        f"--immediate={STEP_WAIT_SECONDS}",
         "--nodes=1",
         "--ntasks=1",
         "--cpu-bind=none",  # the site's default may be one thread; the task pins itself

@@ -42,6 +42,17 @@ _NEVER = re.compile(
 )
 
 
+_NO_STEP = re.compile(
+    r"srun: error: (Unable to (create step|confirm allocation|allocate resources)|Slurm job \S+ has"
+    r"|No directives to start|Requested het-group|Step requested|Invalid|.*node list)"
+    r"|srun: (fatal: |unrecognized option)|slurmstepd-\S+: error: execve\(\): "
+)
+_PASSING = re.compile(
+    r"nodes are busy|Unable to contact slurm controller|Socket timed out|authentication error"
+    r"|temporarily disabled|in standby mode"
+)
+
+
 class JobState(StrEnum):
     """States and state flags as Slurm prints them, of 22.05 to 25.05."""
 
@@ -174,6 +185,45 @@ class Job:
     def submitted_as(self) -> str:
         """The id that sbatch gave, and that srun and scancel take."""
         return self.id.partition("+")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NoStep:
+    """Why srun started nothing.
+
+    Parameters
+    ----------
+    words
+        What it said.
+    passing
+        True when the same command may succeed in a moment: the controller is away, or
+        has just come back and does not know its nodes yet.
+    """
+
+    words: str
+    passing: bool
+
+
+def why_no_step(said: str) -> NoStep | None:
+    """Tell from standard error of srun whether it started its task at all.
+
+    Its exit code does not tell: it is 1 when srun refuses, and that of the task else.
+
+    Parameters
+    ----------
+    said
+        Standard error; what the task itself wrote there may be among it.
+
+    Returns
+    -------
+    NoStep or None
+        None when the task was started, however it ended.
+    """
+    lines = [line for line in said.splitlines() if _NO_STEP.match(line)]
+    if not lines:
+        return None
+    words = "; ".join(re.sub(r"^\w+(-[^:]*)?: (error: )?", "", line) for line in lines)
+    return NoStep(words, _PASSING.search(words) is not None)
 
 
 def parse_sbatch(text: str) -> str:

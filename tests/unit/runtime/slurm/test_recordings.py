@@ -15,8 +15,9 @@ from escalade.runtime.slurm.text import (
     parse_sacct,
     parse_scontrol_jobs,
     parse_squeue,
+    why_no_step,
 )
-from slurm_recordings import output
+from slurm_recordings import Situation, output, situations
 
 SQUEUE = output("22.05/squeue.txt")
 SACCT = output("22.05/sacct.txt")
@@ -210,6 +211,31 @@ def test_no_output_is_no_job(text: str) -> None:
 def test_an_entry_without_a_state_is_an_error() -> None:
     with pytest.raises(InfrastructureError, match="an entry with JobState="):
         parse_scontrol_jobs("JobId=12 JobName=x\n")
+
+
+STARTED = {"folder that does not exist", "exit code", "signal", "out of memory"}
+
+
+@pytest.mark.parametrize("entry", situations("22.05/srun_failed.txt"), ids=lambda entry: entry.what)
+def test_a_step_that_was_refused_is_told_from_one_that_failed(entry: Situation) -> None:
+    found = why_no_step(entry.said)
+
+    assert (found is None) == (entry.what in STARTED)
+    assert found is None or found.passing == (entry.what in {"nodes busy", "no controller"})
+
+
+def test_srun_s_refusal_is_said_in_its_own_words() -> None:
+    entries = {entry.what: entry for entry in situations("22.05/srun_failed.txt")}
+
+    found = why_no_step(entries["more GPUs than the job has"].said)
+
+    assert found is not None
+    assert found.words.startswith("Step requested gres_per_node=gpu:3 is more than the job's")
+
+
+def test_what_the_task_writes_is_no_refusal() -> None:
+    assert why_no_step("error: Unable to create step\nTraceback (most recent call last):\n") is None
+    assert why_no_step("") is None
 
 
 def test_partitions_say_what_a_job_may_ask_for() -> None:

@@ -176,6 +176,7 @@ def test_a_step_says_all_that_it_takes() -> None:
         "--jobid=12",
         "--job-name=service",
         "--overlap",
+        "--immediate=5",
         "--nodes=1",
         "--ntasks=1",
         "--cpu-bind=none",
