@@ -127,3 +127,25 @@ def test_only_several_components_make_a_heterogeneous_job() -> None:
     assert not allocation().heterogeneous
     two = (ComponentRequest(name="client"), ComponentRequest(name="service"))
     assert allocation(components=two).heterogeneous
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("account", "p1"), ("qos", "dev"), ("reservation", "r"), ("memory_mb", 500)]
+)
+def test_silence_that_slurm_would_fill_from_another_component_is_refused(
+    key: str, value: str | int
+) -> None:
+    said = ComponentRequest(name="client", **{key: value})
+    silent = ComponentRequest(name="service")
+
+    with pytest.raises(
+        InputError, match=rf"{key} of component 'service' .* of 'client' \({value}\)"
+    ):
+        allocation(components=(said, silent))
+    assert allocation(components=(silent, said)).heterogeneous
+
+
+def test_a_partition_is_not_handed_on_and_may_be_left_open() -> None:
+    said = ComponentRequest(name="client", partition="cpu", cpus=2, gpus=1, exclusive=True)
+
+    assert allocation(components=(said, ComponentRequest(name="service"))).heterogeneous

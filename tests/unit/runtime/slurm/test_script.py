@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 from pathlib import Path
@@ -152,10 +153,24 @@ def test_a_failing_setup_ends_the_job_and_names_its_line(run_body) -> None:  # n
 
     assert done.returncode == 1
     assert done.stdout == ""
-    assert (
-        "the setup of the site failed (status 3) at: module load 'A B'" in done.stderr
-        or "the setup of the site failed (status 3) at: return 3" in done.stderr
+    assert "unknown: A B" in done.stderr
+    assert "the setup of the site failed (status 3) at: " in done.stderr
+
+
+def test_a_job_without_the_environment_of_a_login_still_knows_its_home(tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text(sbatch_script(request(command=("env",))))
+
+    done = subprocess.run(
+        ["bash", script],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
     )
+
+    assert f"HOME={pwd.getpwuid(os.getuid()).pw_dir}" in done.stdout.splitlines()
+    assert "SLURM_EXPORT_ENV=ALL" in done.stdout.splitlines()
 
 
 def test_a_step_says_all_that_it_takes() -> None:

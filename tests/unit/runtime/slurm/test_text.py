@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from escalade.errors import InfrastructureError
 from escalade.runtime.slurm.notation import SEPARATOR, expand_hosts, parse_exit_code, parse_time
@@ -112,3 +114,40 @@ def test_what_slurm_adds_to_a_state_is_left_out_and_new_states_are_unknown() -> 
 )
 def test_exit_codes(text: str, pair: tuple[int | None, int | None]) -> None:
     assert parse_exit_code(text) == pair
+
+
+FIELD = st.text(st.characters(exclude_characters=f"\n{SEPARATOR}")).map(str.strip)
+
+
+@given(name=FIELD, reason=FIELD)
+def test_whatever_a_name_or_reason_holds_the_other_fields_are_read(name: str, reason: str) -> None:
+    (job,) = parse_squeue(row("7", "7", "PENDING", name, "gpu", "1:00", "n[1-2]", reason))
+
+    assert (job.state, job.partition, job.nodes) == (JobState.PENDING, "gpu", ("n1", "n2"))
+    assert job.name == name
+
+
+@given(
+    hosts=st.lists(
+        st.tuples(st.from_regex(r"[a-z]{1,4}", fullmatch=True), st.integers(0, 50)), min_size=1
+    ),
+    length=st.integers(1, 9),
+)
+def test_a_host_list_gives_as_many_names_as_its_ranges_count(
+    hosts: list[tuple[str, int]], length: int
+) -> None:
+    text = ",".join(f"{name}[{first}-{first + length - 1}]" for name, first in hosts)
+
+    assert expand_hosts(text) == tuple(
+        f"{name}{number}" for name, first in hosts for number in range(first, first + length)
+    )
+
+
+@given(seconds=st.integers(0, 10**7))
+def test_a_time_that_slurm_writes_is_read_back(seconds: int) -> None:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    clock = f"{hours:02}:{minutes:02}:{rest:02}"
+
+    assert parse_time(f"{days}-{clock}" if days else clock) == seconds
