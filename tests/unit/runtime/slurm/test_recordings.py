@@ -8,7 +8,7 @@ import pytest
 
 from escalade.errors import InfrastructureError
 from escalade.runtime.slurm.limits import Qos, parse_partitions, parse_qos, parse_sinfo
-from escalade.runtime.slurm.notation import SEPARATOR
+from escalade.runtime.slurm.notation import SEPARATOR, scontrol_entries
 from escalade.runtime.slurm.text import (
     Job,
     JobState,
@@ -293,3 +293,12 @@ def test_sinfo_says_what_nodes_have() -> None:
     assert (first.partition, first.state, first.cpus, first.memory_mb) == ("cpu", "idle", 2, 4000)
     assert first.gpus == {"a100": 4}
     assert first.nodes == ("node1", "node2", "node3")
+
+
+def test_values_with_blanks_do_not_hide_what_follows_them() -> None:
+    nodes = scontrol_entries(output("22.05/scontrol_show_node.txt"), "NodeName")
+
+    assert [node["NodeName"] for node in nodes] == ["node1", "node2", "node3"]
+    assert nodes[0]["OS"] == "Linux"
+    assert nodes[0]["RealMemory"] == "4000"
+    assert nodes[2]["Partitions"] == "cpu,excl,down,urgent,small,priv,gpu"
