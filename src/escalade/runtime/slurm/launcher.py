@@ -27,6 +27,7 @@ from escalade.runtime.slurm.node import node_facts, signal_process
 from escalade.runtime.slurm.pool import Pool
 from escalade.runtime.slurm.queue import Queue
 from escalade.runtime.slurm.script import clean_environment, srun_argv
+from escalade.runtime.slurm.text import why_no_step
 from escalade.runtime.spool import Note, Spool
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _POOL = "held"
 _CALL_SECONDS = 120.0
 _START_SECONDS = 60.0
+_BUSY_SECONDS, _BUSY_LOOK_SECONDS = 60.0, 1.0
 _LOOK_SECONDS = 0.02
 _ALIVE_LOOK_SECONDS = 5.0
 
@@ -88,24 +90,12 @@ class SlurmLauncher:
             When the command can't be executed there, or the step did not get the
             CPUs and GPUs that were planned.
         """
-        place = spec.on or allocation.client
-        token = secrets.token_hex(8)
-        for other in (allocation.client, *allocation.services):  # an earlier step of that name
-            Spool(self.notes(allocation, other)).forget(spec.name)
-        framed = dataclasses.replace(
-            spec,
-            argv=(
-                *self._srun(str(allocation.job), place, spec.name, gpus=spec.gpus),
-                *_framed(spec, place, self.notes(allocation, place), token),
-            ),
-            cpus=None,
-            on=None,
-            gpus=False,
-        )
-        self._local.start(allocation, framed)
-        state = self._await_started(allocation, place, spec.name, token)
-        if state.error is not None:
-            raise InfrastructureError(f"Step {spec.name!r} {state.error}")
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while (state := self._begin(allocation, spec)).error is not None:
+            if not _passes("\n".join(tail(spec.log, 5))) or time.monotonic() > deadline:
+                raise InfrastructureError(f"Step {spec.name!r} {state.error}")
+            self._local.stop(allocation, spec.name)  # waits until its name is free again
+            time.sleep(_BUSY_LOOK_SECONDS)
         return state
 
     def state(self, allocation: AllocationState, name: str) -> StepState:
@@ -225,6 +215,25 @@ class SlurmLauncher:
             jobs.ended(run.jobs, job)
             raise
 
+    def _begin(self, allocation: AllocationState, spec: StepSpec) -> StepState:
+        """Start a step once; what hindered it is its error."""
+        place = spec.on or allocation.client
+        token = secrets.token_hex(8)
+        for other in (allocation.client, *allocation.services):  # an earlier step of that name
+            Spool(self.notes(allocation, other)).forget(spec.name)
+        framed = dataclasses.replace(
+            spec,
+            argv=(
+                *self._srun(str(allocation.job), place, spec.name, gpus=spec.gpus),
+                *_framed(spec, place, self.notes(allocation, place), token),
+            ),
+            cpus=None,
+            on=None,
+            gpus=False,
+        )
+        self._local.start(allocation, framed)
+        return self._await_started(allocation, place, spec.name, token)
+
     def _srun(self, job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
         """Give the srun of a step, which asks for all CPUs of its node and pins itself.
 
@@ -259,25 +268,16 @@ class SlurmLauncher:
 
     def _call(self, job: str, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:
         where = f"{function.__name__} on {place.node}"
-        srun = self._srun(job, place, "ask", gpus=bool(place.gpus))
-        try:
-            done = subprocess.run(
-                [*srun, *remote.command(function, arguments)],
-                env=clean_environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_CALL_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InfrastructureError(
-                f"A step of job {job} ({where}) did not end within {_CALL_SECONDS:g} s: does Slurm "
-                "start steps on that node at all? See the logs of slurmctld and slurmd."
-            ) from None
-        if done.returncode != 0:
-            said = done.stderr.strip()[-1000:]
-            raise InfrastructureError(f"A step of job {job} ({where}) failed. srun said:\n{said}")
+        command = self._srun(job, place, "ask", gpus=bool(place.gpus))
+        command += remote.command(function, arguments)
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while (done := _run(command, job, where)).returncode != 0:
+            if not _passes(done.stderr) or time.monotonic() > deadline:
+                said = done.stderr.strip()[-1000:]
+                raise InfrastructureError(
+                    f"A step of job {job} ({where}) failed. srun said:\n{said}"
+                )
+            time.sleep(_BUSY_LOOK_SECONDS)
         return remote.answer(done.stdout)
 
     def _await_started(
@@ -334,6 +334,30 @@ class SlurmLauncher:
     def _patience(self, allocation: AllocationState, name: str) -> float:
         request = Spool(allocation.steps).read(name, "request")
         return 3.0 if request is None else float(request.content["stop_seconds"])
+
+
+def _run(command: Sequence[str], job: str, where: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            env=clean_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_CALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InfrastructureError(
+            f"A step of job {job} ({where}) did not end within {_CALL_SECONDS:g} s: does Slurm "
+            "start steps on that node at all? See the logs of slurmctld and slurmd."
+        ) from None
+
+
+def _passes(said: str) -> bool:
+    """Tell whether srun was refused for a moment only, as after a restart of slurmctld."""
+    reason = why_no_step(said)
+    return reason is not None and reason.passing
 
 
 def _place(asked: Place, facts: dict[str, Any], cpus: str) -> Place:

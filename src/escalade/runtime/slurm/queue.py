@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from escalade.errors import InfrastructureError
+from escalade.errors import InfrastructureError, InputError
 from escalade.files import tail
 from escalade.runtime.slurm import jobs
 from escalade.runtime.slurm.commands import SlurmUnreachableError
@@ -86,6 +86,8 @@ class Queue:
 
         Raises
         ------
+        InputError
+            When it waits for what never comes.
         InfrastructureError
             When the job is queued for too long, or ends first.
         """
@@ -101,6 +103,11 @@ class Queue:
             if over := [component for component in found if component.state.ended]:
                 said = "\n".join(["", *tail(order.request.log, 10)]).rstrip()
                 raise InfrastructureError(f"Job {job} ended at its start: {_say(over)}.{said}")
+            if never := [component for component in found if component.never_starts]:
+                raise InputError(
+                    f"Slurm accepted job {job}, but it can never start: {_say(never)}. It is "
+                    "cancelled. Ask for less, or for another partition or QOS."
+                )
             why = ", ".join({component.reason for component in found} - {""}) or why
             if time.monotonic() > deadline:
                 raise InfrastructureError(
@@ -165,7 +172,7 @@ class Queue:
 
     @staticmethod
     def _is_over(component: Job) -> bool:
-        return component.state.ended or component.state.name == "UNKNOWN"
+        return component.state.ended or component.gone
 
 
 def _say(components: Sequence[Job]) -> str:
