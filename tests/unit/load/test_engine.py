@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 import gevent
@@ -208,7 +209,9 @@ def test_no_user_that_becomes_ready_is_an_error_that_says_so(
 def test_an_early_end_keeps_what_there_is(load_step: LoadStep, rows_at: Make) -> None:
     bench = Bench(load_step, rows_at([0.0, 5.0], 0.0, 10.0), serving(0.001))
     driving = gevent.spawn(bench.engine.drive)
-    gevent.sleep(0.5)
+    with gevent.Timeout(30):
+        while isnan(bench.engine.records.ended[0]):
+            gevent.sleep(0.01)
     bench.engine.abort()
     driving.kill()
     gevent.killall(bench.users)

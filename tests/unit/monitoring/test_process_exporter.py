@@ -63,7 +63,7 @@ def test_what_does_not_run_is_absent(tmp_path: Path) -> None:
     note(tmp_path, "runs")
     note(tmp_path, "ended")
     note(tmp_path, "ended", kind="ended")
-    note(tmp_path, "gone", start_time=own.start_time - 1)
+    note(tmp_path, "gone", start_time=own.start_time - 100)
     note(tmp_path, "again", run="2")
     note(tmp_path, "again", kind="ended", run="1")
 
