@@ -149,9 +149,11 @@ class StepTree:
         )
 
     def _find_members(self, table: dict[int, Stat]) -> None:
-        known = {self.root.pid} | {identity.pid for identity in self._members}
+        own = {self.root, *self._members}
+        known = {identity.pid for identity in own if not _taken_over(identity, table)}
         found = known | descendants(known, table)
-        found |= {pid for pid, stat in table.items() if stat.session == self.root.pid}
+        if self.root.pid in known:
+            found |= {pid for pid, stat in table.items() if stat.session == self.root.pid}
         identities = {table[pid].identity for pid in found & table.keys() - {self.root.pid}}
         for identity in (identities | {self.root}) - self._members.keys():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -201,6 +203,12 @@ class StepTree:
         sizes = [_proportional(process) for process in self._members.values()]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
+
+
+def _taken_over(identity: Identity, table: dict[int, Stat]) -> bool:
+    """Tell whether another process has the pid by now: its children are not ours."""
+    stat = table.get(identity.pid)
+    return stat is not None and stat.start_time != identity.start_time
 
 
 def _read(identity: Identity, process: psutil.Process) -> _Reading | None:

@@ -63,12 +63,22 @@ def test_what_does_not_run_is_absent(tmp_path: Path) -> None:
     note(tmp_path, "runs")
     note(tmp_path, "ended")
     note(tmp_path, "ended", kind="ended")
-    note(tmp_path, "gone", start_time=own.start_time - 100)
+    note(tmp_path, "gone", start_time=own.start_time - 1)
     note(tmp_path, "again", run="2")
     note(tmp_path, "again", kind="ended", run="1")
 
     assert steps_of(samples(ProcessCollector(tmp_path))) == {"runs", "again"}
     assert steps_of(samples(ProcessCollector(tmp_path / "none"))) == set()
+
+
+def test_children_of_a_process_that_has_the_pid_by_now_are_not_the_steps(tmp_path: Path) -> None:
+    note(tmp_path, "gone", start_time=own_identity().start_time - 1)
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert steps_of(samples(ProcessCollector(tmp_path))) == set()
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_notes_that_name_no_process_are_counted_and_do_no_harm(tmp_path: Path) -> None:
