@@ -51,6 +51,24 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append a line and flush it to disk; one that a crash cut short does not swallow it.
+
+    Raises
+    ------
+    OSError
+        When it can't be written.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        whole = size == 0 or os.pread(handle, 1, size - 1) == b"\n"
+        os.write(handle, (b"" if whole else b"\n") + line.encode() + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` in UTF-8, whole or not at all."""
     with replacing(path) as temporary:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InfrastructureError
+from escalade.files import append_line
 from escalade.runtime import processes
 from escalade.runtime.processes import ALLOCATION_VARIABLE, Identity
 
@@ -161,23 +162,12 @@ def _belonging(entries: Collection[Entry]) -> set[Identity]:
 
 def _append(path: Path, line: str) -> None:
     try:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, _line_break_if_cut(handle) + line.encode() + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(path, line)
     except OSError as error:
         raise InfrastructureError(
             f"The ledger {path} can't be written: {error.strerror or error}. Nothing is "
             "started that is not entered there; free some space, then start again."
         ) from error
-
-
-def _line_break_if_cut(handle: int) -> bytes:
-    """Keep a line that a crash cut short from swallowing the next one."""
-    size = os.fstat(handle).st_size
-    return b"" if size == 0 or os.pread(handle, 1, size - 1) == b"\n" else b"\n"
 
 
 def _parse(line: bytes) -> Entry | None:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError, InfrastructureError
+from escalade.files import append_line
 from escalade.runtime import daemon
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.runtime.slurm.commands import Slurm
-
-
-FILE = "jobs.jsonl"
 
 
 def record(path: Path, job: str, cell: str) -> None:
@@ -89,12 +86,7 @@ def sweep(path: Path, slurm: Slurm) -> bool:
 
 def _append(path: Path, entry: dict[str, object]) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, b"\n" + json.dumps(entry).encode() + b"\n")  # after a torn line, too
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(path, json.dumps(entry))
     except OSError as error:
         raise InfrastructureError(
             f"The list of jobs {path} can't be written: {error.strerror or error}. "

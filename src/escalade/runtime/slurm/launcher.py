@@ -2,7 +2,7 @@
 
 The job is held by `hold` on its first node and ends with the run's lease. Each step is
 an srun on the driver's node, child of a local holder, which knows how it ends; `frame`
-on the step's node checks what the step got and becomes its program.
+on the step's node checks what the step got and stays above its program.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import tail
+from escalade.runtime.driver import RunFolder
 from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, T
 from escalade.runtime.local import LocalLauncher
 from escalade.runtime.slurm import frame, jobs, remote
@@ -33,7 +34,6 @@ from escalade.runtime.spool import Note, Spool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from escalade.runtime.driver import RunFolder
     from escalade.runtime.slurm.queue import Order
     from escalade.runtime.slurm.text import Job
 
@@ -125,14 +125,15 @@ class SlurmLauncher:
 
     def release(self, allocation: AllocationState, *, keep: bool = False) -> None:
         """End all steps; cancel the job and wait until it is gone, or keep it for a next cell."""
-        job, run = str(allocation.job), Path(allocation.ledger).parent
+        job = str(allocation.job)
+        run = RunFolder(Path(allocation.ledger).parent, allocation.lease_seconds)
         if keep and self.alive(allocation):
             self._local.release(allocation)  # ends every srun, which ends its step
-            Pool(run / _POOL).put(job, [allocation.client, *allocation.services])
+            Pool(run.path / _POOL).put(job, [allocation.client, *allocation.services])
             return
-        if job in jobs.left(run / jobs.FILE):
+        if job in jobs.left(run.jobs):
             self._queue.end(job)
-            jobs.ended(run / jobs.FILE, job)
+            jobs.ended(run.jobs, job)
         self._local.release(allocation)
 
     def alive(self, allocation: AllocationState) -> bool:
@@ -260,10 +261,9 @@ class SlurmLauncher:
             for node in component.nodes:
                 asked = Place(node, node, (), ("?",) * wanted.gpus, group, wanted.cpus)
                 facts = self._call(job, asked, node_facts, order.interface)
-                side = ("service_cpus" if shared else "cpus",)
                 if shared and not places:
                     places.append(_place(asked, facts, "client_cpus"))
-                places.append(_place(asked, facts, *side))
+                places.append(_place(asked, facts, "service_cpus" if shared else "cpus"))
         return places
 
     def _call(self, job: str, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:

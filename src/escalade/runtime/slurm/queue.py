@@ -100,7 +100,7 @@ class Queue:
                 found, why = [], str(error)
             if found and all(component.state.running for component in found):
                 return found
-            if over := [component for component in found if component.state.ended]:
+            if over := [component for component in found if self._is_over(component)]:
                 said = "\n".join(["", *tail(order.request.log, 10)]).rstrip()
                 raise InfrastructureError(f"Job {job} ended at its start: {_say(over)}.{said}")
             if never := [component for component in found if component.never_starts]:

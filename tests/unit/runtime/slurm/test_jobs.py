@@ -38,7 +38,7 @@ def sweep(path: Path, commands: Commands) -> bool:
 
 
 def test_what_was_entered_and_is_not_gone_is_cancelled_once(tmp_path: Path) -> None:
-    path, commands = tmp_path / jobs.FILE, Commands()
+    path, commands = tmp_path / "jobs.jsonl", Commands()
     for job in ("11", "12", "13"):
         jobs.record(path, job, "cell")
     jobs.ended(path, "12")
@@ -50,7 +50,7 @@ def test_what_was_entered_and_is_not_gone_is_cancelled_once(tmp_path: Path) -> N
 
 
 def test_the_cells_of_a_job_are_counted(tmp_path: Path) -> None:
-    path = tmp_path / jobs.FILE
+    path = tmp_path / "jobs.jsonl"
     for job, cell in (("11", "a"), ("12", "b"), ("11", "c")):
         jobs.record(path, job, cell)
 
@@ -59,7 +59,7 @@ def test_the_cells_of_a_job_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_silent_controller_leaves_the_jobs_for_the_next_sweep(tmp_path: Path) -> None:
-    path = tmp_path / jobs.FILE
+    path = tmp_path / "jobs.jsonl"
     jobs.record(path, "11", "cell")
 
     assert not sweep(path, Commands(silent=True))
@@ -67,7 +67,7 @@ def test_a_silent_controller_leaves_the_jobs_for_the_next_sweep(tmp_path: Path) 
 
 
 def test_a_line_cut_short_hides_no_other(tmp_path: Path) -> None:
-    path = tmp_path / jobs.FILE
+    path = tmp_path / "jobs.jsonl"
     jobs.record(path, "11", "cell")
     with path.open("ab") as file:
         file.write(b'{"job": "1')
@@ -78,22 +78,22 @@ def test_a_line_cut_short_hides_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"garbage\n", b"[]\n", b"{}\n", b"\xff\n"])
 def test_a_damaged_list_has_no_jobs(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / jobs.FILE
+    path = tmp_path / "jobs.jsonl"
     path.write_bytes(content)
 
     assert jobs.left(path) == []
 
 
 def test_no_list_is_no_jobs_and_needs_no_slurm(tmp_path: Path) -> None:
-    assert jobs.left(tmp_path / jobs.FILE) == []
-    assert sweep(tmp_path / jobs.FILE, Commands(silent=True))
+    assert jobs.left(tmp_path / "jobs.jsonl") == []
+    assert sweep(tmp_path / "jobs.jsonl", Commands(silent=True))
 
 
 def test_a_list_that_cant_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(InfrastructureError, match="can't be written"):
-        jobs.record(tmp_path / "file" / jobs.FILE, "11", "cell")
+        jobs.record(tmp_path / "file" / "jobs.jsonl", "11", "cell")
 
 
 def test_a_held_job_is_taken_once_with_its_places(tmp_path: Path) -> None:
