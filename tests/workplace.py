@@ -181,7 +181,10 @@ class Workplace:
     def await_silence(self, timeout: float) -> float:
         """Wait until no process of this folder is left; give the seconds it took."""
         began = time.monotonic()
-        until(lambda: not self.processes(), timeout)
+        try:
+            until(lambda: not self.processes(), timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"after {timeout} s there is {self.processes()}") from error
         return time.monotonic() - began
 
     def _is_ours(self, process: psutil.Process) -> bool:

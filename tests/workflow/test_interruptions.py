@@ -53,6 +53,7 @@ def test_a_kill_of_one_part_leaves_nothing_behind(workplace: Workplace, victim: 
     assert code == 0, output
 
 
+@pytest.mark.alone
 def test_ctrl_c_stops_everything_within_five_seconds(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 2), (20, 20)))
     child = workplace.drive()

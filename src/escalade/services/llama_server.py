@@ -48,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         return _complain(f"{error}; install it with: pip install xllamacpp", UNUSABLE_INPUT)
     except RuntimeError as error:
-        return _complain(
-            f"llama.cpp did not start ({error}); its own lines are above", SERVER_FAILED
-        )
+        return _complain(f"llama.cpp did not start ({error}); its own lines say why", SERVER_FAILED)
     _say(f"listening on {server.listening_address} with {options.slots} slot(s)")
     threading.Event().wait()
     return 0
