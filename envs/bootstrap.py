@@ -156,6 +156,7 @@ def make(environment: Environment, *, dev: bool) -> None:
             venv.create(environment.folder, with_pip=False, symlinks=True)
         pip = [str(environment.python), str(pip_wheel() / "pip"), "--disable-pip-version-check"]
         _install(environment, pip, LOCKS[dev])
+        _compile(environment)
         _provide_openmp(environment)
     say(f"{environment.folder} is ready ({time.monotonic() - begun:.0f} s).")
 
@@ -187,6 +188,15 @@ def _install(environment: Environment, pip: list[str], lock: Path) -> None:
         say(f"{error}\nuv could not do it; pip takes over, which takes longer.")
         _run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock)])
         _run([*pip, "--quiet", *itself])
+
+
+def _compile(environment: Environment) -> None:
+    """Compile Escalade once, as the packages are.
+
+    Under PYTHONDONTWRITEBYTECODE Python would compile all that it imports at every
+    start: a stage of a campaign then takes three seconds more.
+    """
+    _run([str(environment.python), "-m", "compileall", "-q", str(ROOT / "src")])
 
 
 def _install_uv(uv: str, pip: list[str], pin: str) -> None:
@@ -233,7 +243,8 @@ def translated(settings: str) -> dict[str, str]:
         found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     if not os.access(Path.home(), os.W_OK):
         found["UV_CACHE_DIR"] = str(ROOT / ".tools" / "uv")
-    return {"UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": _link_mode(), **found}
+    ours = {"UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": _link_mode()}
+    return {**ours, "UV_COMPILE_BYTECODE": "1", **found}
 
 
 def _link_mode() -> str:
