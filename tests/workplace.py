@@ -46,6 +46,11 @@ class Workplace:
         return self.folder / "results" / self.campaign
 
     @property
+    def profile_path(self) -> str:
+        """The profile as `--profile` takes it."""
+        return str(ROOT / "profiles" / self.profile)
+
+    @property
     def config(self) -> Path:
         """The campaign's file."""
         return self.folder / f"{self.campaign}.yaml"
@@ -106,18 +111,12 @@ class Workplace:
 
     def drive(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `escalade run` on the campaign."""
-        profile = ("--profile", str(ROOT / "profiles" / self.profile))
-        return self.start("run", str(self.config), *profile, *arguments)
+        return self.start("run", str(self.config), "--profile", self.profile_path, *arguments)
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake itself on the campaign."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        profile = [
-            "--profile",
-            str(ROOT / "profiles" / self.profile),
-            "--configfile",
-            str(self.config),
-        ]
+        profile = ["--profile", self.profile_path, "--configfile", str(self.config)]
         return subprocess.run(
             [*command, *profile, *arguments],
             cwd=self.folder,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from slurm.cluster import Cluster
+
 
 __all__ = ["cluster", "clusters"]
 
@@ -38,3 +40,12 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
             os.killpg(child.pid, signal.SIGKILL)
     for process in place.processes():
         process.kill()
+
+
+@pytest.fixture
+def place(cluster: Cluster, workplace: Workplace) -> Iterator[Workplace]:
+    """Give a folder whose commands run on the login host of a cluster."""
+    workplace.prefix = cluster.command_prefix()
+    workplace.profile = "slurm"
+    yield workplace
+    cluster.run("login", ["scancel", "--user", "root"], check=False)

@@ -90,7 +90,7 @@ def of_the_same_lane(cell: Cell, unfinished: Sequence[Cell], lanes: int) -> tupl
 
 
 def cells_together(
-    cells: Sequence[Cell], campaign: Campaign, site: Site
+    cells: Sequence[Cell], campaign: Campaign, site: Site, *, beyond_seconds: float = 0.0
 ) -> tuple[tuple[Cell, ...], float]:
     """Give the first cells that share one allocation, and its time limit in s.
 
@@ -102,6 +102,8 @@ def cells_together(
         The campaign, whose `cells_per_allocation` and `time_limit_seconds` count.
     site
         Its limits on the time.
+    beyond_seconds
+        Time that the allocation has to have besides its cells.
 
     Raises
     ------
@@ -109,9 +111,10 @@ def cells_together(
         When not even the first cell fits.
     """
     slurm = campaign.execution.slurm
-    most = _most_seconds(cells[0], campaign, site)
+    overhead = ALLOCATION_OVERHEAD_SECONDS + beyond_seconds
+    most = _most_seconds(cells[0], campaign, site, overhead)
     wanted = len(cells) if slurm.cells_per_allocation == "auto" else slurm.cells_per_allocation
-    total, count = ALLOCATION_OVERHEAD_SECONDS, 0
+    total, count = overhead, 0
     for cell in cells[:wanted]:
         if count and total + seconds_of(cell, campaign) > most:
             break
@@ -129,6 +132,7 @@ def request_for(
     log: Path,
     *,
     following: Sequence[Cell] = (),
+    beyond_seconds: float = 0.0,
 ) -> AllocationRequest:
     """Give what is asked of Slurm for a cell, and for those after it that share the allocation.
 
@@ -147,6 +151,8 @@ def request_for(
     following
         Further cells of the lane, as `of_the_same_lane` gives them; as many of them
         as fit are counted into the time limit.
+    beyond_seconds
+        As in `cells_together`.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def request_for(
         When a limit of the site is broken, or the site requires what is not given.
     """
     components = components_of(campaign, site)
-    _, seconds = cells_together((cell, *following), campaign, site)
+    _, seconds = cells_together((cell, *following), campaign, site, beyond_seconds=beyond_seconds)
     for component in components:
         check_component(component, site)
     if missing := missing_keys(components, site):
@@ -198,9 +204,9 @@ def _components(
     return slurm.client.request("client"), slurm.service.request("service")
 
 
-def _most_seconds(first: Cell, campaign: Campaign, site: Site) -> float:
+def _most_seconds(first: Cell, campaign: Campaign, site: Site, overhead: float) -> float:
     """Give the longest that an allocation may be asked for; refuse when the first cell needs more."""
-    needed = ALLOCATION_OVERHEAD_SECONDS + seconds_of(first, campaign)
+    needed = overhead + seconds_of(first, campaign)
     allowed = [
         (hours * 3600 // 60 * 60, where, key)  # Slurm counts minutes
         for component in components_of(campaign, site)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from escalade.campaign.configuration import beside, recipes_of
 from escalade.campaign.cost import cost_of
+from escalade.campaign.login_node import login_node, refuse_load_here, submit_words
 from escalade.campaign.site import load_site
 from escalade.errors import InfrastructureError, InputError
 from escalade.runtime import tools
@@ -23,7 +24,7 @@ SPARE_BYTES = 200_000_000
 """Left on the disk beyond what the campaign itself is expected to write."""
 
 
-def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
+def preflight(run: CampaignRun, say: Callable[[str], None], *, submits: bool = False) -> None:
     """Check models, tools, disk and the cluster's limits for the cells that are to be measured.
 
     Parameters
@@ -32,6 +33,8 @@ def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
         The run.
     say
         Called with a sentence when something takes time, such as fetching a tool.
+    submits
+        The driver is going to be a job, not this process.
 
     Raises
     ------
@@ -43,7 +46,10 @@ def preflight(run: CampaignRun, say: Callable[[str], None]) -> None:
     """
     if not run.unfinished:
         return
+    refuse_load_here(run)
     _check_cluster(run)
+    if not submits:
+        _advise(run, say)
     recipes = recipes_of(run.plan.campaign, run.source)
     catalogue = load_catalogue(beside(run.source, "models.yaml"))
     for deployment in run.plan.campaign.deployments:
@@ -61,6 +67,19 @@ def _check_cluster(run: CampaignRun) -> None:
         cost = cost_of(run.unfinished, run.plan.campaign, load_site(execution.site))
         if cost.missing:
             raise InputError("\n".join(cost.missing))
+
+
+def _advise(run: CampaignRun, say: Callable[[str], None]) -> None:
+    """Tell who drives from a login node that the driver could be a job."""
+    execution = run.plan.campaign.execution
+    if execution.launcher != "slurm":
+        return
+    site = load_site(execution.site)
+    if (host := login_node(site)) is not None:
+        say(
+            f"This is {host}, a login node: the driver ends when you log out. "
+            f"{submit_words(run, site)} would run it as a job."
+        )
 
 
 def _check_disk(run: CampaignRun) -> None:

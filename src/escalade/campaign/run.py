@@ -23,8 +23,11 @@ from escalade.campaign import events
 from escalade.campaign.configuration import canonical, recipes_of, resolve_campaign
 from escalade.campaign.layout import CampaignFolder, CellFolder, is_over
 from escalade.campaign.plan import Cell, Plan, plan_campaign
+from escalade.campaign.smoke import reduced
 from escalade.errors import EscaladeError
+from escalade.files import write_json
 from escalade.runtime import driver
+from escalade.runtime.slurm.reuse import offer_own_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +38,10 @@ SOURCE = "ESCALADE_CONFIGURATION"
 COMMAND = "ESCALADE_COMMAND"
 """Set by the driver and inherited by the steps of the workflow."""
 RETRY_FAILED = "retry_failed"
+SMOKE = "smoke"
+"""Keys that may stand beside the campaign's own: measure failed cells again; a smoke run only."""
+OPENED = "campaign.json"
+"""The campaign of a run as it was resolved, in the folder of the run, for those who look on."""
 NOTHING = r"(?!)"
 """A pattern that matches no name."""
 
@@ -99,7 +106,7 @@ def open_run(configuration: Mapping[str, Any], sources: Sequence[str]) -> Campai
     Parameters
     ----------
     configuration
-        As Snakemake merged it; `retry_failed` may stand beside the campaign's own keys.
+        As Snakemake merged it; RETRY_FAILED and SMOKE may stand beside the campaign's own keys.
     sources
         Files it came from, the last one naming it in messages.
 
@@ -108,9 +115,12 @@ def open_run(configuration: Mapping[str, Any], sources: Sequence[str]) -> Campai
     InputError
         When the configuration can't be used.
     """
-    content = {key: value for key, value in configuration.items() if key != RETRY_FAILED}
+    beside = {RETRY_FAILED, SMOKE}
+    content = {key: value for key, value in configuration.items() if key not in beside}
     source = _source(sources)
     campaign = resolve_campaign(content, source)
+    if configuration.get(SMOKE, False):
+        campaign = reduced(campaign)
     plan = plan_campaign(campaign, recipes_of(campaign, source))
     folder = CampaignFolder(Path(campaign.execution.results) / campaign.campaign)
     unfinished = tuple(
@@ -150,8 +160,14 @@ def begin_run(run: CampaignRun) -> None:
         When another driver holds the campaign.
     """
     os.environ.setdefault(COMMAND, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    from escalade.campaign.login_node import refuse_load_here  # noqa: PLC0415 - begins alone need it
+
     try:
-        driver.begin(STATE_ROOT, run.name, run.state.name)
+        refuse_load_here(run)
+        begun = driver.begin(STATE_ROOT, run.name, run.state.name)
+        campaign = run.plan.campaign.model_dump(mode="json")
+        write_json(begun.path / OPENED, {"source": run.source, "campaign": campaign})
+        offer_own_job(begun)
     except EscaladeError as error:
         events.append(run.events, "", "begin", "failed", str(error))
         raise

@@ -74,6 +74,8 @@ class Site(Section):
     """Defaults of execution.slurm."""
     limits: SiteLimits = SiteLimits()
     """What a plan is checked against."""
+    login_nodes: tuple[Word, ...] = ()
+    """Host names of login nodes, as in "login*": no service and no load is run there."""
     storage: tuple[Line, ...] = ()
     """Folders of shared storage, which containers see as well."""
     apptainer_module: Annotated[str, Field(pattern=r"^[\w./ +-]+$")] | None = None

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from escalade.campaign.configuration import merged, profile_configuration, read_configuration
+from escalade.campaign.invocation import Invocation
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.models import Campaign
 from escalade.campaign.plan import describe
@@ -65,12 +66,16 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure the cells again that failed.")
     ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Prove the whole chain in minutes, before a long run.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
 ) -> None:
     """Measure what is not measured yet, analyse it, and render the report."""
-    from escalade.cli.workflow import run_campaign  # noqa: PLC0415 - plan does without it
+    from escalade.cli.workflow import run_campaign, run_smoke  # noqa: PLC0415 - as in replay
 
-    raise typer.Exit(run_campaign(config, profile, retry_failed=retry_failed, quiet=quiet))
+    call = Invocation(config, profile, retry_failed=retry_failed, smoke=smoke)
+    raise typer.Exit((run_smoke if smoke else run_campaign)(call, quiet=quiet))
 
 
 def replay(

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from escalade import __version__
-from escalade.cli import campaigns, sites, tools
+from escalade.cli import campaigns, sites, submissions, tools
 from escalade.errors import EscaladeError
 
 app = typer.Typer(
@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 app.command("plan")(campaigns.plan)
 app.command("run")(campaigns.run)
+app.command("submit")(submissions.submit)
+app.command("status")(submissions.status)
+app.command("watch")(submissions.watch)
+app.command("cancel")(submissions.cancel)
 app.command("replay")(campaigns.replay)
 app.command("verify")(campaigns.verify)
 app.command("schema")(campaigns.schema)

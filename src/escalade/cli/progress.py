@@ -14,11 +14,13 @@ from rich.text import Text
 from escalade.campaign.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from escalade.campaign.events import Event
     from escalade.campaign.progress import CellProgress
     from escalade.campaign.run import CampaignRun
+    from escalade.load.schedule import StepPlan
 
 REFRESH_SECONDS = 0.5
 VIEW = "ESCALADE_VIEW"
@@ -93,16 +95,13 @@ class ProgressView:
 
     def _started(self, event: Event) -> str:
         if event.stage.startswith("run_load"):
-            return self._step_words(event.cell, int(event.stage.rpartition("_")[2]))
+            steps = self._progress.cells[event.cell].cell.steps
+            return step_words(steps, int(event.stage.rpartition("_")[2]))
         return WORDS.get(event.stage, event.stage)
-
-    def _step_words(self, cell: str, number: int) -> str:
-        steps = self._progress.cells[cell].cell.steps
-        return f"step {number}/{len(steps)} at {steps[number - 1].target_qps:g} requests/s"
 
     def _lines(self) -> list[Text]:
         active = self._progress.active()
-        lines = [line for cell in active for line in self._cell_lines(cell)]
+        lines = [line for cell in active for line in cell_lines(self._progress, cell)]
         now = time.time()
         left = self._progress.remaining_seconds(now)
         clock = f"{duration(now - self._began)} elapsed"
@@ -110,15 +109,22 @@ class ProgressView:
             clock += f", about {duration(left)} left"
         return [*lines, Text(clock, style="dim")]
 
-    def _cell_lines(self, progress: CellProgress) -> list[Text]:
-        name = progress.cell.name
-        number = list(self._progress.cells).index(name) + 1
-        head = f"cell {number}/{len(self._progress.cells)} {name}"
-        live = self._progress.live(name)
-        if not progress.stage.startswith("run_load") or live.get("step") != progress.step:
-            return [Text(f"{head}  {WORDS.get(progress.stage, 'starts the load')}", style="bold")]
-        step = self._step_words(name, progress.step)
-        return [Text(f"{head}  {step}", style="bold"), Text(live_figures(live))]
+
+def cell_lines(progress: Progress, cell: CellProgress) -> list[Text]:
+    """Say where a cell is; while a step runs, with its live figures in a second line."""
+    name = cell.cell.name
+    number = list(progress.cells).index(name) + 1
+    head = f"cell {number}/{len(progress.cells)} {name}"
+    live = progress.live(name)
+    if not cell.stage.startswith("run_load") or live.get("step") != cell.step:
+        return [Text(f"{head}  {WORDS.get(cell.stage, 'starts the load')}", style="bold")]
+    step = step_words(cell.cell.steps, cell.step)
+    return [Text(f"{head}  {step}", style="bold"), Text(live_figures(live))]
+
+
+def step_words(steps: Sequence[StepPlan], number: int) -> str:
+    """Name a step of a ladder: its number, from 1, and its arrival rate."""
+    return f"step {number}/{len(steps)} at {steps[number - 1].target_qps:g} requests/s"
 
 
 def live_figures(live: dict[str, Any]) -> str:

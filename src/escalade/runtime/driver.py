@@ -22,6 +22,7 @@ from escalade.files import read_json, write_json
 from escalade.runtime import daemon, lease, ledger, processes
 from escalade.runtime.endpoints import node_address
 from escalade.runtime.processes import Identity
+from escalade.runtime.slurm.own import own_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +79,11 @@ class RunFolder:
     def jobs(self) -> Path:
         """The jobs of the run; no file where there is no scheduler."""
         return self.path / "jobs.jsonl"
+
+    @property
+    def held(self) -> Path:
+        """Jobs of the run that no cell is using."""
+        return self.path / "held"
 
     @property
     def over(self) -> Path:
@@ -220,6 +226,8 @@ def _write_driver(run: RunFolder, campaign: str) -> None:
         "start_time": own.start_time,
         "boot": processes.boot_id(),
         "node": node_address(),
+        "host": os.uname().nodename,
+        "job": own_job(),
         "begun_at": time.time(),
         "lease_seconds": run.lease_seconds,
     }

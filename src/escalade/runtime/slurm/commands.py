@@ -254,6 +254,26 @@ class Slurm:
         steps = [Step(number.strip(), name.strip()) for number, _, name in rows]
         return [step for step in steps if re.fullmatch(r"\d+\.\d+", step.id)]
 
+    def position(self, job: Job) -> tuple[int, int]:
+        """Give the place of a job that waits, from 1, among all that wait in its partition.
+
+        Returns
+        -------
+        tuple of int and int
+            Place and number of jobs; (0, 0) when it does not wait there any more. Slurm's
+            scheduler may start a later one first, where it fits a gap (backfill).
+
+        Raises
+        ------
+        SlurmUnreachableError
+            When the controller does not answer for as long as patience lasts.
+        """
+        argv = ["squeue", "--noheader", "--states=PENDING", f"--partition={job.partition}"]
+        output = self._caller.ask([*argv, "--sort=-p,i", "--format=%A"]).insist()
+        waiting = list(dict.fromkeys(output.split()))
+        number = job.number
+        return (waiting.index(number) + 1, len(waiting)) if number in waiting else (0, 0)
+
     def signal_step(self, step: str, signal: str) -> bool:
         """Signal the processes of a step; False when Slurm knows of no such step.
 
@@ -271,6 +291,20 @@ class Slurm:
             return False
         answer.insist()
         return True
+
+    def signal_batch(self, job: str, signal: str) -> None:
+        """Signal the batch script of a job, and none of its steps.
+
+        Parameters
+        ----------
+        job
+            As `submit` gave it; harmless when it is over.
+        signal
+            "TERM", "USR1", …
+        """
+        answer = self._caller.ask(["scancel", "--batch", f"--signal={signal}", job])
+        if not answer.no_such_job:
+            answer.insist()
 
     def read(self, argv: Sequence[str]) -> str:
         """Give what a program prints, as `scontrol show partition`.

@@ -22,10 +22,10 @@ from escalade.files import tail
 from escalade.runtime.driver import RunFolder
 from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, T
 from escalade.runtime.local import LocalLauncher
-from escalade.runtime.slurm import frame, jobs, remote
+from escalade.runtime.slurm import frame, jobs, remote, reuse
 from escalade.runtime.slurm.commands import Slurm, SlurmUnreachableError
 from escalade.runtime.slurm.node import node_facts, signal_process
-from escalade.runtime.slurm.pool import Pool
+from escalade.runtime.slurm.own import own_job
 from escalade.runtime.slurm.queue import Queue
 from escalade.runtime.slurm.script import clean_environment, srun_argv
 from escalade.runtime.slurm.text import why_no_step
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from escalade.runtime.slurm.queue import Order
     from escalade.runtime.slurm.text import Job
 
-_POOL = "held"
 _CALL_SECONDS = 120.0
 _START_SECONDS = 60.0
 _BUSY_SECONDS, _BUSY_LOOK_SECONDS = 60.0, 1.0
@@ -72,8 +71,9 @@ class SlurmLauncher:
             raise InputError("The launcher `slurm` needs to know what to ask for.")
         held = self._local.allocate(cell, folder, run)
         try:
-            taken = self._take(run, order, cell) or self._ask(run, order, held)
-            job, (client, *services) = taken
+            taken = reuse.take(run, order, cell, self._queue)
+            job, places = taken or self._ask(run, order, held)
+            client, *services = places or self._own_places(run, job, order)
         except BaseException:
             self._local.release(held)
             raise
@@ -124,12 +124,15 @@ class SlurmLauncher:
         return self.state(allocation, name)
 
     def release(self, allocation: AllocationState, *, keep: bool = False) -> None:
-        """End all steps; cancel the job and wait until it is gone, or keep it for a next cell."""
+        """End all steps; cancel the job and wait until it is gone, or keep it for a next cell.
+
+        The driver's own job is kept in any case: it ends with the driver.
+        """
         job = str(allocation.job)
         run = RunFolder(Path(allocation.ledger).parent, allocation.lease_seconds)
-        if keep and self.alive(allocation):
+        if job == own_job() or (keep and self.alive(allocation)):
             self._local.release(allocation)  # ends every srun, which ends its step
-            Pool(run.path / _POOL).put(job, [allocation.client, *allocation.services])
+            reuse.give_back(run, job, [allocation.client, *allocation.services])
             return
         if job in jobs.left(run.jobs):
             self._queue.end(job)
@@ -191,20 +194,13 @@ class SlurmLauncher:
             process = started.content["pid"], started.content["start_time"]
             self.call(allocation, place, signal_process, *process, int(signal.SIGTERM))
 
-    def _take(self, run: RunFolder, order: Order, cell: str) -> tuple[str, list[Place]] | None:
-        """Take a job of an earlier cell that may serve for this one; cancel one that may not."""
-        pool = Pool(run.path / _POOL)
-        for job in pool.jobs():
-            places = pool.take(job)
-            if places is None:
-                continue
-            full = order.most_cells is not None and jobs.cells(run.jobs, job) >= order.most_cells
-            if not full and self._queue.seconds_left(job) >= order.needed_seconds:
-                jobs.record(run.jobs, job, cell)
-                return job, places
-            self._queue.end(job)
-            jobs.ended(run.jobs, job)
-        return None
+    def _own_places(self, run: RunFolder, job: str, order: Order) -> list[Place]:
+        """Ask the nodes of the driver's own job, which runs and was not asked yet."""
+        try:
+            return self._places(job, self._queue.await_running(job, order), order)
+        except BaseException:
+            reuse.give_back(run, job, [])
+            raise
 
     def _ask(self, run: RunFolder, order: Order, held: AllocationState) -> tuple[str, list[Place]]:
         """Submit a job and wait for its nodes; it is cancelled when that fails."""

@@ -30,7 +30,10 @@ class Pool:
         self._folder = folder
 
     def put(self, job: str, places: list[Place]) -> None:
-        """Offer a job, with the places of client and services, to the next cell."""
+        """Offer a job, with the places of client and services, to the next cell.
+
+        No places mean that nobody has asked its nodes yet.
+        """
         content = {"job": job, "places": [place.to_json() for place in places]}
         write_json(self._folder / f"{job}.json", content)
 

@@ -159,6 +159,8 @@ class AllocationRequest:
         What the batch script becomes at its end (`exec`).
     setup
         Shell lines of the site that run before it, e.g. `module load …`.
+    after
+        Id of a job that has to be over before this one may start.
     warn_seconds
         Slurm sends SIGUSR1 to `command` so long before the time limit; Slurm checks
         once a minute, so it may come up to 60 s earlier. None sends nothing.
@@ -176,6 +178,7 @@ class AllocationRequest:
     command: tuple[str, ...]
     setup: tuple[str, ...] = ()
     warn_seconds: float | None = None
+    after: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would break the script."""
@@ -197,6 +200,8 @@ class AllocationRequest:
                 f"The {where} asks for a signal {self.warn_seconds} s before its end; "
                 "Slurm takes 1 to 65535 s."
             )
+        if self.after is not None and not self.after.isdigit():
+            raise InputError(f"The {where} is to follow job {self.after!r}; expected its number.")
         if not self.command:
             raise InputError(f"The {where} has no command.")
         if _unsafe(str(self.log)):

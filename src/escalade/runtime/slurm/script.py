@@ -94,6 +94,8 @@ def _body(request: AllocationRequest) -> Iterator[str]:
 def _options_of_job(request: AllocationRequest) -> Iterator[str]:
     yield f"--output={str(request.log).replace('%', '%%')}"
     yield "--export=NONE"
+    if request.after is not None:
+        yield f"--dependency=afterany:{request.after}"
     if request.warn_seconds is not None:
         yield f"--signal=B:USR1@{math.ceil(request.warn_seconds)}"
 

@@ -10,7 +10,7 @@ import pytest
 from escalade.errors import InfrastructureError, InputError, ToolMissingError
 from escalade.runtime.slurm.commands import Slurm, SlurmUnreachableError, Step
 from escalade.runtime.slurm.notation import SEPARATOR
-from escalade.runtime.slurm.text import JobState
+from escalade.runtime.slurm.text import Job, JobState
 from slurm_recordings import Situation, StandIns, output, situations
 
 if TYPE_CHECKING:
@@ -309,6 +309,30 @@ def test_a_step_that_is_over_can_t_be_signalled(slurm: Slurm, programs: StandIns
     assert slurm.signal_step("69.1", "TERM")
     assert not slurm.signal_step("69.1", "TERM")
     assert programs.calls("scancel")[0] == "--signal=TERM 69.1"
+
+
+def test_a_batch_script_is_signalled_apart_from_its_steps(slurm: Slurm, programs: StandIns) -> None:
+    programs.answers("scancel")
+    programs.says("scancel", NO_SUCH_JOB["scancel --signal=TERM 999999.0"])
+
+    slurm.signal_batch("69", "TERM")
+    slurm.signal_batch("69", "TERM")  # it is over by now: that harms nobody
+
+    assert programs.calls("scancel") == ["--batch --signal=TERM 69"] * 2
+
+
+@pytest.mark.parametrize(("number", "place"), [("31", (1, 3)), ("12", (2, 3)), ("40", (0, 0))])
+def test_the_place_in_the_queue_counts_jobs_by_priority(
+    slurm: Slurm, programs: StandIns, number: str, place: tuple[int, int]
+) -> None:
+    programs.answers("squeue", "31\n12\n12\n9\n")  # an array's tasks share their number
+
+    waiting = Job(number, number, JobState.PENDING, partition="gpu")
+
+    assert slurm.position(waiting) == place
+    (call,) = programs.calls("squeue")
+    assert "--partition=gpu" in call
+    assert "--sort=-p,i" in call
 
 
 def test_the_version_is_that_of_the_programs(slurm: Slurm, programs: StandIns) -> None:

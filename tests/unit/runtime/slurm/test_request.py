@@ -107,6 +107,7 @@ def test_a_gpu_type_without_gpus_is_refused() -> None:
         ({"time_limit_seconds": 0.0}, "time limit"),
         ({"time_limit_seconds": float("nan")}, "time limit"),
         ({"time_limit_seconds": float("inf")}, "time limit"),
+        ({"after": "7,8"}, "expected its number"),
         ({"warn_seconds": 0.0}, "1 to 65535"),
         ({"warn_seconds": 65536.0}, "1 to 65535"),
         ({"command": ()}, "no command"),

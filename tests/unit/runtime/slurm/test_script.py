@@ -108,6 +108,13 @@ def test_the_warning_goes_to_the_batch_script_alone() -> None:
     assert "--signal" not in second
 
 
+def test_a_successor_waits_for_the_whole_job_however_that_ends() -> None:
+    first, second = sbatch_script(request(CLIENT, SERVICE, after="71")).split("#SBATCH hetjob\n")
+
+    assert "#SBATCH --dependency=afterany:71\n" in first
+    assert "--dependency" not in second
+
+
 def test_a_percent_sign_in_the_log_is_no_placeholder_of_slurm() -> None:
     script = sbatch_script(request(log=Path("/runs/100%/a b.log")))
 

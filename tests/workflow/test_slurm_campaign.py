@@ -1,0 +1,103 @@
+"""A campaign on a cluster: client and service on nodes of their own, in held jobs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from escalade.files import read_json
+from slurm.campaigns import GPUS, jobs, on_slurm
+from workplace import Workplace, deployment, ladder
+
+if TYPE_CHECKING:
+    from slurm.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_a_cell_runs_across_nodes_and_leaves_no_job(place: Workplace, cluster: Cluster) -> None:
+    place.write(load=ladder((20, 2)), execution=on_slurm())
+
+    code, output = place.run()
+
+    assert code == 0, output
+    environment = read_json(
+        place.results / "cells" / place.cells()[0] / "environment.json", "environment"
+    )
+    where = environment["allocation"]
+    assert where["client_node"] != where["service_nodes"][0]
+    assert len(where["service_gpus"]) == GPUS
+    assert place.cell()["node"] == where["service_nodes"][0]
+    log = pd.read_parquet(place.results / "cells" / place.cells()[0] / "requests.parquet")
+    assert len(log) == 20 * 2.5
+    assert log.error.isna().all()
+    series = pd.read_parquet(place.results / "cells" / place.cells()[0] / "series.parquet")
+    nodes = series[series.metric == "node_load1"].labels.unique()
+    assert len(nodes) == 2  # one exporter per node, scraped across nodes
+    page = (place.results / "report.html").read_text()
+    nodes_of = f"{where['service_nodes'][0]} for the service, {where['client_node']} for load"
+    assert nodes_of in page
+    assert jobs(cluster) == []
+    assert place.processes() == []
+
+
+@pytest.mark.slow
+def test_cells_of_a_lane_share_an_allocation(place: Workplace, cluster: Cluster) -> None:
+    two = [deployment("quick"), deployment("slow", ttft_seconds=0.05)]
+    place.write(deployments=two, repetitions=2, load=ladder((20, 2)), execution=on_slurm())
+
+    code, output = place.run()
+
+    assert code == 0, output
+    assert len(place.cells()) == 4
+    held = {
+        read_json(folder / "environment.json", "environment")["allocation"]["job"]
+        for folder in (place.results / "cells").iterdir()
+    }
+    assert len(held) == 1
+    assert jobs(cluster) == []
+
+
+@pytest.mark.slow
+def test_four_cells_side_by_side_share_nothing(place: Workplace, cluster: Cluster) -> None:
+    four = [deployment(name) for name in ("a", "b", "c", "d")]
+    place.write(
+        deployments=four, load=ladder((10, 3)), execution=on_slurm() | {"parallel_cells": 4}
+    )
+
+    code, output = place.run()
+
+    assert code == 0, output
+    environments = [
+        read_json(folder / "environment.json", "environment")
+        for folder in (place.results / "cells").iterdir()
+    ]
+    assert len({environment["allocation"]["job"] for environment in environments}) == 4
+    for folder in (place.results / "cells").iterdir():
+        log = pd.read_parquet(folder / "requests.parquet")
+        assert log.error.isna().all()
+        series = pd.read_parquet(folder / "series.parquet")
+        served = series[series.metric == "truth_requests_total"]
+        assert len(set(served.labels)) == 1  # each Prometheus scraped its own service only
+    assert jobs(cluster) == []
+
+
+@pytest.mark.slow
+def test_a_shared_allocation_is_one_plain_job_with_cores_for_each_side(
+    place: Workplace, cluster: Cluster
+) -> None:
+    shared = on_slurm(topology="shared", all={"partition": "gpu", "cpus": 2, "gpus": 1})
+    place.write(load=ladder((20, 2)), execution=shared)
+
+    code, output = place.run()
+
+    assert code == 0, output
+    cell = place.results / "cells" / place.cells()[0]
+    where = read_json(cell / "environment.json", "environment")["allocation"]
+    assert [where["client_node"]] == where["service_nodes"]
+    both = len(os.sched_getaffinity(0)) < 2
+    assert both or not set(where["client_cpus"]) & set(where["service_cpus"])
+    assert jobs(cluster) == []
