@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from escalade.errors import InputError
+from escalade.runtime.slurm.options import decided
 from escalade.runtime.slurm.request import ComponentRequest
 from escalade.services.validation import Section
 
@@ -23,96 +24,14 @@ _Interval = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 COMPONENTS = ("client", "service", "all")
 """Components of an allocation: two of a `split` one, and the only one of a `shared` one."""
 
-_KEYS = {
-    "--account": "account",
-    "--constraint": "constraint",
-    "--cpus-per-gpu": "cpus",
-    "--cpus-per-task": "cpus",
-    "--exclusive": "exclusive",
-    "--gpus": "gpus",
-    "--gpus-per-node": "gpus",
-    "--gpus-per-socket": "gpus",
-    "--gpus-per-task": "gpus",
-    "--gres": "gpus",
-    "--mem": "memory_mb",
-    "--mem-per-cpu": "memory_mb",
-    "--mem-per-gpu": "memory_mb",
-    "--nodes": "nodes",
-    "--partition": "partition",
-    "--qos": "qos",
-    "--reservation": "reservation",
-    "--time": "execution.slurm.time_limit_seconds",
-    "--time-min": "execution.slurm.time_limit_seconds",
-}
-"""Options of sbatch that a key stands for."""
-_OURS = (
-    "--array",
-    "--chdir",
-    "--clusters",
-    "--dependency",
-    "--error",
-    "--export",
-    "--help",
-    "--hold",
-    "--input",
-    "--job-name",
-    "--no-requeue",
-    "--ntasks",
-    "--ntasks-per-core",
-    "--ntasks-per-gpu",
-    "--ntasks-per-node",
-    "--ntasks-per-socket",
-    "--open-mode",
-    "--output",
-    "--parsable",
-    "--requeue",
-    "--signal",
-    "--test-only",
-    "--usage",
-    "--version",
-    "--wait",
-    "--wrap",
-)
-"""Options that would change what a held allocation is, or that nothing would be submitted with."""
-_SHORT = {
-    "-A": "--account",
-    "-C": "--constraint",
-    "-D": "--chdir",
-    "-G": "--gpus",
-    "-H": "--hold",
-    "-J": "--job-name",
-    "-M": "--clusters",
-    "-N": "--nodes",
-    "-V": "--version",
-    "-W": "--wait",
-    "-a": "--array",
-    "-c": "--cpus-per-task",
-    "-d": "--dependency",
-    "-e": "--error",
-    "-h": "--help",
-    "-i": "--input",
-    "-n": "--ntasks",
-    "-o": "--output",
-    "-p": "--partition",
-    "-q": "--qos",
-    "-t": "--time",
-}
-
 
 def _checked_option(option: str) -> str:
-    """Refuse what is no option, and what Escalade sets itself, abbreviated or not."""
+    """Refuse what is no single option, and what Escalade sets itself, abbreviated or not."""
     name = option.partition("=")[0]
-    if name.startswith("--"):
-        # sbatch takes any abbreviation that is unambiguous, as in --part=gpu
-        meant = next((own for own in (*_KEYS, *_OURS) if own.startswith(name)), None)
-    else:
-        meant = _SHORT.get(name[:2])
     if len(name) < 2 or name == "--" or name[0] != "-" or set(name) & set(" \t"):
         raise ValueError("expected one option of sbatch, as in --nodelist=node2")
-    if meant in _KEYS:
-        raise ValueError(f"Escalade sets {meant} itself; write the key {_KEYS[meant]} instead")
-    if meant is not None:
-        raise ValueError(f"Escalade sets {meant} itself, or needs it as it is; leave it out")
+    if (why := decided(option)) is not None:
+        raise ValueError(why)
     return option
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from escalade.errors import InputError
+from escalade.runtime.slurm.options import decided
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,56 +23,6 @@ _TYPE = re.compile(r"[A-Za-z0-9_.-]+")
 _CONSTRAINT = re.compile(r"[A-Za-z0-9_.,:=&|!*()\[\]-]+")
 _QUOTES = re.compile(r"[\"'\\]")
 _OPTION = re.compile(r"--[a-z][a-z0-9-]*(=.*)?|-[A-Za-z].*")
-
-_OWN_OPTIONS = {
-    "--job-name": "the name of the campaign and the cell",
-    "-J": "the name of the campaign and the cell",
-    "--output": "the log of the allocation",
-    "-o": "the log of the allocation",
-    "--error": "the log of the allocation",
-    "-e": "the log of the allocation",
-    "--input": "nothing is read",
-    "-i": "nothing is read",
-    "--export": "the job's environment is that of a login",
-    "--export-file": "the job's environment is that of a login",
-    "--requeue": "retries are Escalade's, and counted",
-    "--no-requeue": "it is set already",
-    "--array": "one allocation is one job",
-    "-a": "one allocation is one job",
-    "--wrap": "the script is Escalade's",
-    "--wait": "Escalade waits by itself",
-    "-W": "Escalade waits by itself",
-    "--parsable": "it is set already",
-    "--test-only": "nothing would be submitted",
-    "--chdir": "the job runs in the folder of its allocation",
-    "-D": "the job runs in the folder of its allocation",
-    "--ntasks": "one task per node holds the allocation",
-    "-n": "one task per node holds the allocation",
-    "--ntasks-per-node": "one task per node holds the allocation",
-    "--time": "the plan says how long it takes",
-    "-t": "the plan says how long it takes",
-    "--signal": "it comes from the plan",
-    "--partition": "the key `partition` says so",
-    "-p": "the key `partition` says so",
-    "--account": "the key `account` says so",
-    "-A": "the key `account` says so",
-    "--qos": "the key `qos` says so",
-    "-q": "the key `qos` says so",
-    "--reservation": "the key `reservation` says so",
-    "--constraint": "the key `constraint` says so",
-    "-C": "the key `constraint` says so",
-    "--nodes": "the key `nodes` says so",
-    "-N": "the key `nodes` says so",
-    "--cpus-per-task": "the key `cpus` says so",
-    "-c": "the key `cpus` says so",
-    "--mem": "the key `memory_mb` says so",
-    "--gres": "the keys `gpus` and `gpu_type` say so",
-    "--gpus": "the keys `gpus` and `gpu_type` say so",
-    "-G": "the keys `gpus` and `gpu_type` say so",
-    "--gpus-per-node": "the keys `gpus` and `gpu_type` say so",
-    "--exclusive": "the key `exclusive` says so",
-}
-"""Options that a site may not add, and who decides instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +197,7 @@ def _insist_on_option(option: str, where: str) -> None:
             f"The extra sbatch option {option!r} of {where} can't stand in the script; expected "
             "--option, --option=value or -o value, without quotes, backslashes and line breaks."
         )
-    name = option.partition("=")[0] if option.startswith("--") else option[:2]
-    # sbatch takes any clear beginning of a long option.
-    own = [known for known in _OWN_OPTIONS if known.startswith(name)]
-    if own:
+    if (why := decided(option)) is not None:
         raise InputError(
-            f"The extra sbatch option {option!r} of {where} is not for `extra`: "
-            f"{_OWN_OPTIONS[own[0]]}."
+            f"The extra sbatch option {option!r} of {where} is not for `extra`: {why}."
         )

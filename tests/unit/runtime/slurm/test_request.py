@@ -69,7 +69,9 @@ def test_an_extra_option_can_t_overrule_what_is_decided(option: str) -> None:
 
 
 def test_the_refusal_of_an_extra_option_names_the_key_to_use() -> None:
-    with pytest.raises(InputError, match="the key `partition` says so"):
+    with pytest.raises(
+        InputError, match="Escalade sets --partition itself: the key partition says so"
+    ):
         ComponentRequest(name="all", extra=("-p gpu",))
 
 
