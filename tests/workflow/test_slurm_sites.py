@@ -67,3 +67,23 @@ def test_a_site_that_pins_steps_gives_them_the_cores_of_the_plan(
     cell = workplace.results / "cells" / workplace.cells()[0]
     where = read_json(cell / "environment.json", "environment")["allocation"]
     assert where["client_cpus"] == where["service_cpus"] == sorted(os.sched_getaffinity(0))
+
+
+@pytest.mark.slow
+def test_of_several_networks_the_one_that_leads_to_the_service_is_used(
+    clusters: Callable[..., Cluster], workplace: Workplace
+) -> None:
+    wired = clusters(Site(nodes=2, cpu_nodes=1, second_network=True))
+    if wired.mode != "hosts":
+        pytest.skip("hosts of their own need root and namespaces")
+    workplace.prefix, workplace.profile = wired.command_prefix(), "slurm"
+    workplace.write(load=ladder((20, 2)), execution=on_slurm(interface="ib0"))
+
+    blind, why = workplace.run()
+    workplace.write(load=ladder((20, 2)), execution=on_slurm())
+    code, output = workplace.run()
+
+    assert blind == 3, why
+    assert "can't be reached from the node of Prometheus" in why
+    assert "execution.slurm.interface" in why
+    assert code == 0, output

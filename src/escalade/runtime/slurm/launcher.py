@@ -11,7 +11,6 @@ import dataclasses
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,24 +21,21 @@ from escalade.files import tail
 from escalade.runtime.driver import RunFolder
 from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, T
 from escalade.runtime.local import LocalLauncher
-from escalade.runtime.slurm import frame, jobs, remote, reuse
+from escalade.runtime.slurm import frame, jobs, reuse, steps
 from escalade.runtime.slurm.commands import Slurm, SlurmUnreachableError
-from escalade.runtime.slurm.node import node_facts, signal_process
+from escalade.runtime.slurm.node import signal_process
 from escalade.runtime.slurm.own import own_job
 from escalade.runtime.slurm.queue import Queue
-from escalade.runtime.slurm.script import clean_environment, srun_argv
-from escalade.runtime.slurm.text import why_no_step
+from escalade.runtime.slurm.script import clean_environment
+from escalade.runtime.slurm.survey import places_of
 from escalade.runtime.spool import Note, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from escalade.runtime.slurm.queue import Order
-    from escalade.runtime.slurm.text import Job
 
-_CALL_SECONDS = 120.0
 _START_SECONDS = 60.0
-_BUSY_SECONDS, _BUSY_LOOK_SECONDS = 60.0, 1.0
 _LOOK_SECONDS = 0.02
 _ALIVE_LOOK_SECONDS = 5.0
 
@@ -73,7 +69,7 @@ class SlurmLauncher:
         try:
             taken = reuse.take(run, order, cell, self._queue)
             job, places = taken or self._ask(run, order, held)
-            client, *services = places or self._own_places(run, job, order)
+            client, *services = places or self._own_places(run, job, order, Path(held.folder))
         except BaseException:
             self._local.release(held)
             raise
@@ -90,12 +86,12 @@ class SlurmLauncher:
             When the command can't be executed there, or the step did not get the
             CPUs and GPUs that were planned.
         """
-        deadline = time.monotonic() + _BUSY_SECONDS
+        deadline = time.monotonic() + steps.BUSY_SECONDS
         while (state := self._begin(allocation, spec)).error is not None:
-            if not _passes("\n".join(tail(spec.log, 5))) or time.monotonic() > deadline:
+            if not steps.passes("\n".join(tail(spec.log, 5))) or time.monotonic() > deadline:
                 raise InfrastructureError(f"Step {spec.name!r} {state.error}")
             self._local.stop(allocation, spec.name)  # waits until its name is free again
-            time.sleep(_BUSY_LOOK_SECONDS)
+            time.sleep(steps.BUSY_LOOK_SECONDS)
         return state
 
     def state(self, allocation: AllocationState, name: str) -> StepState:
@@ -169,7 +165,7 @@ class SlurmLauncher:
         InfrastructureError
             When the step can't run, besides what the function raises.
         """
-        answer: T = self._call(str(allocation.job), place, function, *arguments)
+        answer: T = steps.call(str(allocation.job), place, function, *arguments)
         return answer
 
     def prefix(self, allocation: AllocationState, place: Place, name: str) -> tuple[str, ...]:
@@ -180,7 +176,7 @@ class SlurmLauncher:
         Spool(notes).forget(name)
         spec = StepSpec(name, ("true",), "load", Path(os.devnull), cpus=place.cpus)
         framed = _framed(spec, place, notes, secrets.token_hex(8))[:-1]
-        return ("env", *unset, *self._srun(str(allocation.job), place, name, gpus=False), *framed)
+        return ("env", *unset, *steps.srun(str(allocation.job), place, name, gpus=False), *framed)
 
     def terminate(self, allocation: AllocationState, name: str) -> None:
         """Send SIGTERM to the program of a step.
@@ -194,19 +190,20 @@ class SlurmLauncher:
             process = started.content["pid"], started.content["start_time"]
             self.call(allocation, place, signal_process, *process, int(signal.SIGTERM))
 
-    def _own_places(self, run: RunFolder, job: str, order: Order) -> list[Place]:
+    def _own_places(self, run: RunFolder, job: str, order: Order, folder: Path) -> list[Place]:
         """Ask the nodes of the driver's own job, which runs and was not asked yet."""
         try:
-            return self._places(job, self._queue.await_running(job, order), order)
+            return places_of(job, self._queue.await_running(job, order), order, folder)
         except BaseException:
             reuse.give_back(run, job, [])
             raise
 
     def _ask(self, run: RunFolder, order: Order, held: AllocationState) -> tuple[str, list[Place]]:
         """Submit a job and wait for its nodes; it is cancelled when that fails."""
-        job = self._queue.submit(order, Path(held.folder), held.cell, run.jobs)
+        folder = Path(held.folder)
+        job = self._queue.submit(order, folder, held.cell, run.jobs)
         try:
-            return job, self._places(job, self._queue.await_running(job, order), order)
+            return job, places_of(job, self._queue.await_running(job, order), order, folder)
         except BaseException:
             self._slurm.cancel([job])
             jobs.ended(run.jobs, job)
@@ -221,7 +218,7 @@ class SlurmLauncher:
         framed = dataclasses.replace(
             spec,
             argv=(
-                *self._srun(str(allocation.job), place, spec.name, gpus=spec.gpus),
+                *steps.srun(str(allocation.job), place, spec.name, gpus=spec.gpus),
                 *_framed(spec, place, self.notes(allocation, place), token),
             ),
             cpus=None,
@@ -230,51 +227,6 @@ class SlurmLauncher:
         )
         self._local.start(allocation, framed)
         return self._await_started(allocation, place, spec.name, token)
-
-    def _srun(self, job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
-        """Give the srun of a step, which asks for all CPUs of its node and pins itself.
-
-        Steps that ask for fewer are all given the same first ones.
-        """
-        return srun_argv(
-            job,
-            ("true",),  # the caller's command takes its place
-            het_group=place.group,
-            nodelist=place.node,
-            cpus=place.slurm_cpus,
-            memory_mb=None,
-            gpus=len(place.gpus) if gpus else 0,
-            name=name,
-            chdir=None,
-        )[:-1]
-
-    def _places(self, job: str, components: Sequence[Job], order: Order) -> list[Place]:
-        """Ask every node for what the allocation has of it: the client's first."""
-        shared = len(components) == 1
-        places: list[Place] = []
-        for component, wanted in zip(components, order.request.components, strict=True):
-            group = None if shared else component.het_offset
-            for node in component.nodes:
-                asked = Place(node, node, (), ("?",) * wanted.gpus, group, wanted.cpus)
-                facts = self._call(job, asked, node_facts, order.interface)
-                if shared and not places:
-                    places.append(_place(asked, facts, "client_cpus"))
-                places.append(_place(asked, facts, "service_cpus" if shared else "cpus"))
-        return places
-
-    def _call(self, job: str, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:
-        where = f"{function.__name__} on {place.node}"
-        command = self._srun(job, place, "ask", gpus=bool(place.gpus))
-        command += remote.command(function, arguments)
-        deadline = time.monotonic() + _BUSY_SECONDS
-        while (done := _run(command, job, where)).returncode != 0:
-            if not _passes(done.stderr) or time.monotonic() > deadline:
-                said = done.stderr.strip()[-1000:]
-                raise InfrastructureError(
-                    f"A step of job {job} ({where}) failed. srun said:\n{said}"
-                )
-            time.sleep(_BUSY_LOOK_SECONDS)
-        return remote.answer(done.stdout)
 
     def _await_started(
         self, allocation: AllocationState, place: Place, name: str, token: str
@@ -330,41 +282,6 @@ class SlurmLauncher:
     def _patience(self, allocation: AllocationState, name: str) -> float:
         request = Spool(allocation.steps).read(name, "request")
         return 3.0 if request is None else float(request.content["stop_seconds"])
-
-
-def _run(command: Sequence[str], job: str, where: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            env=clean_environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_CALL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise InfrastructureError(
-            f"A step of job {job} ({where}) did not end within {_CALL_SECONDS:g} s: does Slurm "
-            "start steps on that node at all? See the logs of slurmctld and slurmd."
-        ) from None
-
-
-def _passes(said: str) -> bool:
-    """Tell whether srun was refused for a moment only, as after a restart of slurmctld."""
-    reason = why_no_step(said)
-    return reason is not None and reason.passing
-
-
-def _place(asked: Place, facts: dict[str, Any], cpus: str) -> Place:
-    return Place(
-        node=asked.node,
-        address=str(facts["address"]),
-        cpus=tuple(facts[cpus]),
-        gpus=tuple(facts["gpus"]),
-        group=asked.group,
-        slurm_cpus=asked.slurm_cpus,
-    )
 
 
 def _framed(spec: StepSpec, place: Place, notes: Path, token: str) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from escalade.runtime import processes
 from escalade.runtime.cores import available_cores, plan_cores
-from escalade.runtime.endpoints import node_address
 from escalade.runtime.processes import Identity
 from escalade.runtime.slurm.frame import visible_gpus
+from escalade.runtime.slurm.routes import addresses
 
 
 def node_facts(interface: str | None = None) -> dict[str, Any]:
@@ -18,18 +18,18 @@ def node_facts(interface: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     interface
-        Network interface by which the other nodes reach it; its usual address when None.
+        Network interface by which the other nodes reach it; all that it has when None.
 
     Returns
     -------
     dict
-        node (as Slurm names it), address, cpus, gpus; and the CPUs split between
+        node (as Slurm names it), addresses, cpus, gpus; and the CPUs split between
         client_cpus and service_cpus, for an allocation that both share.
     """
     client, service = plan_cores()
     return {
         "node": os.environ.get("SLURMD_NODENAME", os.uname().nodename),
-        "address": node_address(interface),
+        "addresses": addresses(interface),
         "cpus": list(available_cores()),
         "gpus": list(visible_gpus()),
         "client_cpus": list(client),
