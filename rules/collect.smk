@@ -1,17 +1,14 @@
 """Take home what a cell measured, and stop everything of it.
 
-needs: the outcome of every step
+needs: the outcome of the last step, and what the cell runs on
 makes: series, requests, windows, the Prometheus archive, and cell.json last
 """
 
 
 rule query_windows:
     input:
-        allocation=f"{STATE}/{{cell}}/allocation.json",
-        prometheus=f"{STATE}/{{cell}}/prometheus.json",
-        exporters=f"{STATE}/{{cell}}/exporters.json",
-        service=f"{STATE}/{{cell}}/service.json",
-        outcomes=outcomes,
+        # the last step comes after all others, and archive_cell keeps the state files
+        outcome=last_outcome,
     output:
         series=f"{RESULTS}/cells/{{cell}}/series.parquet",
         windows=f"{RESULTS}/cells/{{cell}}/windows.json",

@@ -45,12 +45,10 @@ def previous_outcome(wildcards):
     )
 
 
-def outcomes(wildcards):
-    """All steps of a cell."""
-    numbers = [step.step for step in RUN.plan.cell(wildcards.cell).steps]
-    return expand(
-        f"{RESULTS}/cells/{wildcards.cell}/steps/{{step}}/outcome.json", step=numbers
-    )
+def last_outcome(wildcards):
+    """The step that ends the ladder of a cell."""
+    number = RUN.plan.cell(wildcards.cell).steps[-1].step
+    return f"{RESULTS}/cells/{wildcards.cell}/steps/{number}/outcome.json"
 
 
 def finished_cells(wildcards):

@@ -7,10 +7,9 @@ makes: the outcome of the step; its request log lies beside it
 
 rule run_load:
     input:
-        allocation=f"{STATE}/{{cell}}/allocation.json",
-        prometheus=f"{STATE}/{{cell}}/prometheus.json",
+        # allocation, Prometheus and schedule come before the service, and archive_cell keeps
+        # them: naming them for every step would double the time of a large dry run
         service=f"{STATE}/{{cell}}/service.json",
-        schedule=f"{RESULTS}/cells/{{cell}}/schedule.parquet",
         previous=previous_outcome,
     output:
         outcome=f"{RESULTS}/cells/{{cell}}/steps/{{step}}/outcome.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,13 @@ import pandas as pd
 import pytest
 
 from escalade.files import read_json
+from gpus import Machine, build_library
 from slurm.campaigns import GPUS, jobs, on_slurm
-from workplace import Workplace, deployment, ladder
+from workplace import Workplace, deployment, ladder, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from slurm.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(600)
@@ -45,14 +49,14 @@ def test_a_cell_runs_across_nodes_and_leaves_no_job(place: Workplace, cluster: C
 
 
 @pytest.mark.slow
-def test_cells_of_a_lane_share_an_allocation(place: Workplace, cluster: Cluster) -> None:
+def test_twelve_cells_of_a_lane_share_one_allocation(place: Workplace, cluster: Cluster) -> None:
     two = [deployment("quick"), deployment("slow", ttft_seconds=0.05)]
-    place.write(deployments=two, repetitions=2, load=ladder((20, 2)), execution=on_slurm())
+    place.write(deployments=two, repetitions=6, load=ladder((20, 1)), execution=on_slurm())
 
-    code, output = place.run()
+    code, output = place.run(timeout=580)
 
     assert code == 0, output
-    assert len(place.cells()) == 4
+    assert len(place.cells()) == 12
     held = {
         read_json(folder / "environment.json", "environment")["allocation"]["job"]
         for folder in (place.results / "cells").iterdir()
@@ -101,3 +105,29 @@ def test_a_shared_allocation_is_one_plain_job_with_cores_for_each_side(
     both = len(os.sched_getaffinity(0)) < 2
     assert both or not set(where["client_cpus"]) & set(where["service_cpus"])
     assert jobs(cluster) == []
+
+
+@pytest.mark.slow
+def test_only_the_gpus_of_the_job_are_seen_and_exported(
+    place: Workplace, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvml").mkdir()
+    machine = Machine(build_library(tmp_path / "nvml"), tmp_path / "nvml", monkeypatch)
+    for number in range(4):  # what every node has
+        machine.add(memory_total=1 << 34, utilization_percent=10 * number, power_mw=100_000)
+    taken = ["sbatch", "--partition=gpu", "--gres=gpu:1", "--nodelist=node2", "--output=/dev/null"]
+    cluster.run("login", [*taken, "--wrap", "sleep 300"])  # so that ours are not the first ones
+    until(lambda: any("RUNNING" in line for line in jobs(cluster)), 30)
+    component = {"partition": "gpu", "cpus": 2, "gpus": GPUS, "extra": ["--nodelist=node2"]}
+    place.write(load=ladder((20, 2)), execution=on_slurm(service=component))
+
+    code, output = place.run()
+
+    assert code == 0, output
+    cell = place.results / "cells" / place.cells()[0]
+    environment = read_json(cell / "environment.json", "environment")
+    assert environment["allocation"]["service_gpus"] == ["1", "2"]
+    assert [gpu["index"] for gpu in environment["gpus"]] == [1, 2]
+    series = pd.read_parquet(cell / "series.parquet")
+    exported = series[series.metric == "escalade_gpu_utilization_ratio"].labels.unique()
+    assert sorted(json.loads(labels)["index"] for labels in exported) == ["1", "2"]

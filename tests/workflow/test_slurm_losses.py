@@ -12,9 +12,12 @@ import pytest
 
 from escalade.files import sha256_of
 from slurm.campaigns import await_job, jobs, on_slurm
+from slurm.configuration import Site
 from workplace import Workplace, deployment, ladder, until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slurm.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(600)
@@ -86,12 +89,12 @@ def test_a_node_that_goes_down_fails_its_cell_and_the_next_run_uses_another(
 def test_a_controller_that_is_away_for_a_while_costs_nothing(
     place: Workplace, cluster: Cluster
 ) -> None:
-    place.write(load=ladder((10, 2), (20, 12)), execution=on_slurm())
+    place.write(load=ladder((10, 2), (20, 24)), execution=on_slurm())
     child = place.drive()
     place.await_stage("run_load_2")
 
     cluster.stop_controller()
-    time.sleep(8)
+    time.sleep(20)
     cluster.start_controller()
     output, _ = child.communicate(timeout=200)
 
@@ -129,3 +132,63 @@ def test_a_service_that_dies_on_its_node_leaves_what_was_sent_until_then(
     log = pd.read_parquet(place.results / "cells" / place.cells()[0] / "requests.parquet")
     assert (log[log.step == 2].status == 200).any()  # the load generator wrote what it had
     assert jobs(cluster) == []
+
+
+@pytest.mark.slow
+def test_a_service_whose_step_is_cancelled_is_a_service_that_died(
+    place: Workplace, cluster: Cluster
+) -> None:
+    place.write(load=ladder((10, 2), (20, 8)), execution=on_slurm())
+    child = place.drive()
+    place.await_stage("run_load_2")
+    steps = cluster.run("login", ["squeue", "--steps", "--noheader", "--format=%i %j"]).stdout
+    (service,) = [line.split()[0] for line in steps.splitlines() if line.endswith(" service")]
+
+    cluster.run("login", ["scancel", service])
+    output, _ = child.communicate(timeout=200)
+
+    assert child.returncode == 3, output
+    assert [step["outcome"] for step in place.steps()] == ["measured", "service_failed"]
+    assert jobs(cluster) == []
+    code, output = place.run("--retry-failed")
+    assert code == 0, output
+
+
+@pytest.mark.slow
+def test_the_loss_of_the_client_s_component_ends_the_whole_allocation(
+    place: Workplace, cluster: Cluster
+) -> None:
+    place.write(load=ladder((10, 2), (20, 8)), execution=on_slurm())
+    child = place.drive()
+    place.await_stage("run_load_2")
+
+    cluster.run("login", ["scancel", f"{await_job(cluster)}+0"])
+    output, _ = child.communicate(timeout=200)
+
+    assert child.returncode == 3, output
+    assert "CANCELLED" in output
+    assert "Traceback" not in output
+    assert jobs(cluster) == []
+    assert place.processes() == []
+
+
+@pytest.mark.slow
+def test_a_preempted_job_is_told_and_the_next_run_completes(
+    clusters: Callable[..., Cluster], workplace: Workplace
+) -> None:
+    busy = clusters(Site(nodes=2, preemption="CANCEL"))
+    workplace.prefix, workplace.profile = busy.command_prefix(), "slurm"
+    workplace.write(load=ladder((10, 2), (20, 15)), execution=on_slurm())
+    child = workplace.drive()
+    workplace.await_stage("run_load_2")
+
+    urgent = ["sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--exclusive"]
+    whole = busy.run("login", [*urgent, "--output=/dev/null", "--wrap", "sleep 300"]).stdout.strip()
+    output, _ = child.communicate(timeout=200)
+
+    assert child.returncode == 3, output
+    assert "PREEMPTED" in output
+    assert "Traceback" not in output
+    busy.run("login", ["scancel", whole])
+    code, output = workplace.run()
+    assert code == 0, output

@@ -6,8 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from escalade.files import read_json
+from slurm import accounting
 from slurm.campaigns import jobs, on_slurm
 from slurm.configuration import Site
 from workplace import Workplace, ladder, until
@@ -87,3 +89,46 @@ def test_of_several_networks_the_one_that_leads_to_the_service_is_used(
     assert "can't be reached from the node of Prometheus" in why
     assert "execution.slurm.interface" in why
     assert code == 0, output
+
+
+@pytest.mark.slow
+def test_account_and_qos_of_the_site_are_used_and_a_wrong_one_is_told(
+    clusters: Callable[..., Cluster], workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = clusters(Site(nodes=2, accounting=True))
+    site = {
+        "site": "strict",
+        "account": accounting.ACCOUNT,
+        "qos": "dev",
+        "required": ["account", "qos"],
+        "limits": {"qos": {"dev": {"max_jobs": 1, "max_nodes": 1, "max_hours": 6}}},
+    }
+    described = workplace.folder / "site.yaml"
+    monkeypatch.setenv("ESCALADE_SITE", str(described))
+    workplace.prefix, workplace.profile = strict.command_prefix(), "slurm"
+    small = {"gpus": 0, "partition": "cpu"}
+    execution = on_slurm(topology="auto", client=small, service={**small, "cpus": 2})
+
+    outputs = {}
+    for account in (accounting.FOREIGN_ACCOUNT, accounting.ACCOUNT):
+        described.write_text(yaml.safe_dump({**site, "account": account}))
+        workplace.write(load=ladder((20, 2)), execution=execution)
+        outputs[account] = workplace.run()
+
+    code, why = outputs[accounting.FOREIGN_ACCOUNT]
+    assert code == 3, why
+    assert "Invalid account" in why
+    assert "sacctmgr show associations" in why
+    code, output = outputs[accounting.ACCOUNT]
+    assert code == 0, output  # one job, since the QOS allows no more
+    held = read_json(
+        workplace.results / "cells" / workplace.cells()[0] / "environment.json", "environment"
+    )["allocation"]
+    query = ["sacct", "-X", "--noheader", "--parsable2", f"--jobs={held['job']}"]
+    until(
+        lambda: (
+            strict.run("login", [*query, "--format=Account,QOS"]).stdout
+            == f"{accounting.ACCOUNT}|dev\n"
+        ),
+        30,
+    )

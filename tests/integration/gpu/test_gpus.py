@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.samples import Sample
 
-    from integration.gpu.conftest import Machine
+    from gpus import Machine
 
 GPUS = "import json; from escalade.gpu.nvml import gpus; print(json.dumps(gpus()))"
 LOST = 15
