@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from escalade.files import read_json
+from escalade.monitoring.archive import open_archive
 from slurm import accounting
 from slurm.campaigns import jobs, on_slurm
 from slurm.configuration import Site
@@ -132,3 +133,22 @@ def test_account_and_qos_of_the_site_are_used_and_a_wrong_one_is_told(
         ),
         30,
     )
+
+
+@pytest.mark.slow
+def test_prometheus_keeps_its_data_on_the_node_s_own_disk_where_the_site_names_it(
+    place: Workplace, cluster: Cluster
+) -> None:
+    if cluster.mode != "hosts":
+        pytest.skip("hosts of their own need root and namespaces")
+    place.write(load=ladder((20, 2)), execution=on_slurm(local_folder=str(cluster.local)))
+
+    code, output = place.run()
+
+    assert code == 0, output
+    cell = place.results / "cells" / place.cells()[0]
+    environment = read_json(cell / "environment.json", "environment")
+    assert environment["prometheus"]["data"].startswith(str(cluster.local))
+    assert (open_archive(cell / "tsdb.tar.zst", place.folder / "opened") / "wal").is_dir()
+    for node in cluster.nodes:
+        assert cluster.run(node, ["ls", str(cluster.local)]).stdout == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -55,7 +56,8 @@ def query_windows(here: CellRun) -> None:
 def archive_cell(here: CellRun) -> None:
     """Archive the Prometheus data, stop everything, and write cell.json last."""
     allocation = read_allocation(here.state)
-    manager.archive(read_prometheus(here.state), here.folder.archive)
+    there = partial(launcher_for(allocation).call, allocation, allocation.client)
+    manager.archive(read_prometheus(here.state), here.folder.archive, there)
     write_json(here.folder.environment, _environment(here))
     release_allocation(here.state, keep=_others_wait(here))
     shutil.rmtree(here.folder.prometheus, ignore_errors=True)
@@ -110,7 +112,7 @@ def _environment(here: CellRun) -> dict[str, Any]:
             "service_cpus": list(allocation.service.cpus),
             "service_gpus": list(allocation.service.gpus),
         },
-        "prometheus": {"version": prometheus.version},
+        "prometheus": {"version": prometheus.version, "data": prometheus.data},
         "exporters": exporters["versions"],
         "service": service.get("service"),
         "metric_names": service.get("metric_names", {}),

@@ -57,12 +57,14 @@ def allocate(here: CellRun) -> None:
 def start_prometheus(here: CellRun) -> None:
     """Start the cell's own Prometheus; its targets come when they are there."""
     allocation = read_allocation(here.state)
+    execution = here.run.plan.campaign.execution
     state = manager.start(
         launcher_for(allocation),
         allocation,
         folder=here.folder.prometheus,
         registry=Registry(),
         log=here.folder.logs / "prometheus.log",
+        local=execution.slurm.local_folder if execution.launcher == "slurm" else None,
         scrape_interval_seconds=here.run.plan.campaign.monitoring.scrape_interval_seconds,
     )
     write_json(here.state / PROMETHEUS, state.to_json())

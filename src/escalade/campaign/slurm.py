@@ -109,6 +109,9 @@ class Slurm(Section):
     """How many cells of a lane share an allocation, one after the other; auto: as many as its time allows."""
     interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,15}$")] | None = None
     """Network interface that services and exporters are reached by, as in "ib0"; found by trying by default."""
+    local_folder: Annotated[str, Field(pattern=r"^[/$][^\s]*$", max_length=500)] | None = None
+    """Folder on every node's own disk, as in "/tmp" or "$TMPDIR": Prometheus keeps its data there while a
+    cell runs, for its write-ahead log stalls on shared storage. In the results' folder by default."""
     setup: tuple[Line, ...] = ()
     """Shell lines before the allocation's own command, in a login shell, such as module loads."""
     binds: tuple[Line, ...] = ()

@@ -62,6 +62,39 @@ def pack(sources: Mapping[str, Path], destination: Path) -> None:
                 archive.add(member, str(relative), recursive=False, filter=_anonymous)
 
 
+def pack_snapshot(data: str, snapshot: str, configuration: str, destination: str) -> bool:
+    """Write a snapshot of Prometheus into an archive, and remove it; on the node of its data.
+
+    Parameters
+    ----------
+    data
+        Folder that Prometheus writes.
+    snapshot
+        Name of the snapshot in it.
+    configuration
+        File that it was recorded with.
+    destination
+        The archive.
+
+    Raises
+    ------
+    InfrastructureError
+        When it can't be read, or the disk is full; `destination` is as before.
+    """
+    folder = Path(data) / "snapshots" / snapshot
+    try:
+        # promtool does not open a data folder without one; Prometheus does not mind.
+        (folder / "wal").mkdir(exist_ok=True)
+        pack({DATA: folder, CONFIGURATION: Path(configuration)}, Path(destination))
+    except OSError as error:
+        raise InfrastructureError(
+            f"The snapshot {folder} could not be archived: {error.strerror or error}."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
 def open_archive(path: Path, folder: Path) -> Path:
     """Unpack an archive.
 

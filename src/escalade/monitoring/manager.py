@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import tail, write_text
-from escalade.monitoring.archive import CONFIGURATION, DATA, open_archive, pack
+from escalade.monitoring.archive import CONFIGURATION, DATA, open_archive, pack_snapshot
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.faults import BadQueryError, PrometheusError, UnreachableError
 from escalade.monitoring.renderer import render, says
 from escalade.runtime import tools
 from escalade.runtime.endpoints import free_port
 from escalade.runtime.launcher import StepSpec
+from escalade.runtime.scratch import make_scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from escalade.monitoring.client import TargetHealth
     from escalade.monitoring.registry import Registry, Target
@@ -98,6 +98,7 @@ def start(
     folder: Path,
     registry: Registry,
     log: Path,
+    local: str | None = None,
     scrape_interval_seconds: float = 1.0,
     ready_timeout_seconds: float = 60.0,
 ) -> PrometheusState:
@@ -114,6 +115,9 @@ def start(
         ready: see `await_up`.
     log
         Of its output.
+    local
+        Folder on the node's own disk for its data, which is removed when it ends; in
+        `folder` by default.
     scrape_interval_seconds
         Between two samples of a series.
     ready_timeout_seconds
@@ -134,10 +138,13 @@ def start(
     """
     folder, log = folder.resolve(), log.resolve()  # the step has another working directory
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config, data = folder / CONFIGURATION, folder / DATA
+    place = allocation.client
+    scratch = None
+    if local is not None:
+        scratch = launcher.call(allocation, place, make_scratch, local, allocation.id)
+    config, data = folder / CONFIGURATION, Path(scratch or folder) / DATA
     write_text(config, render(registry, scrape_interval_seconds))
     binary = str(tools.find("prometheus").path)
-    place = allocation.client
     for _ in range(_PORT_TRIES):
         port = launcher.call(allocation, place, free_port, place.address)
         address = f"{place.address}:{port}"
@@ -149,6 +156,7 @@ def start(
             cpus=place.cpus or None,
             on=place,
             stop_seconds=_STOP_SECONDS,
+            scratch=scratch,
         )
         with PrometheusClient(f"http://{address}", retries=0) as client:
             pid = _launch(
@@ -236,7 +244,14 @@ def reload(state: PrometheusState, registry: Registry) -> None:
         ) from error
 
 
-def archive(state: PrometheusState, destination: Path) -> None:
+def call_here(function: Callable[..., object], *arguments: object) -> object:
+    """Call a function on this machine."""
+    return function(*arguments)
+
+
+def archive(
+    state: PrometheusState, destination: Path, there: Callable[..., object] = call_here
+) -> None:
     """Write all data that Prometheus has into an archive, for `open_archive`.
 
     Parameters
@@ -246,6 +261,8 @@ def archive(state: PrometheusState, destination: Path) -> None:
         includes what is still in memory.
     destination
         The archive, `….tar.zst`.
+    there
+        Calls a function on the node of Prometheus, whose data may be on its own disk.
 
     Raises
     ------
@@ -254,21 +271,12 @@ def archive(state: PrometheusState, destination: Path) -> None:
     """
     with PrometheusClient(state.url) as client:
         try:
-            snapshot = Path(state.data) / "snapshots" / client.snapshot()
+            snapshot = client.snapshot()
         except PrometheusError as error:
             raise InfrastructureError(
                 f"The data of Prometheus could not be archived: {error}{_end_of(Path(state.log))}"
             ) from error
-    try:
-        # promtool does not open a data folder without one; Prometheus does not mind.
-        (snapshot / "wal").mkdir(exist_ok=True)
-        pack({DATA: snapshot, CONFIGURATION: Path(state.config)}, destination)
-    except OSError as error:
-        raise InfrastructureError(
-            f"The snapshot {snapshot} could not be archived: {error.strerror or error}."
-        ) from error
-    finally:
-        shutil.rmtree(snapshot, ignore_errors=True)
+    there(pack_snapshot, state.data, snapshot, state.config, str(destination.resolve()))
 
 
 def stop(launcher: Launcher, allocation: AllocationState) -> StepState:

@@ -11,6 +11,7 @@ found by its environment when the ledger is swept.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,6 +207,8 @@ class Holder:
     def _write_end(self, step: _Step) -> None:
         content = {**step.state.to_json(), "cleared": step.cleared}
         try:
+            if step.spec.scratch is not None:
+                shutil.rmtree(step.spec.scratch, ignore_errors=True)
             self._spool.write(step.spec.name, "ended", step.token, content)
         except EscaladeError as error:  # a full disk must not keep steps alive
             daemon.say(error)

@@ -97,6 +97,8 @@ class StepSpec:
         Where in the allocation it runs; on the client's place when None.
     gpus
         Whether it sees the GPUs of its place.
+    scratch
+        Folder on its node that is removed once the step is over.
     """
 
     name: str
@@ -109,6 +111,7 @@ class StepSpec:
     stop_seconds: float = 3.0
     on: Place | None = None
     gpus: bool = False
+    scratch: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no launcher could run."""

@@ -187,6 +187,33 @@ def test_what_a_step_leaves_behind_ends_with_it(
     assert wait_until(lambda: not sleepers("65.25"), 2)
 
 
+def test_a_step_s_scratch_folder_is_gone_once_it_is_over(
+    local: LocalLauncher, allocation: AllocationState, bash: Bash, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    (scratch / "data").mkdir(parents=True)
+    local.start(allocation, bash("sleep 60", scratch=str(scratch)))
+    assert scratch.exists()
+
+    local.stop(allocation, "step")
+
+    assert wait_until(lambda: not scratch.exists(), 2)
+
+
+def test_a_step_can_be_asked_to_end_and_writes_what_it_has(
+    local: LocalLauncher, allocation: AllocationState, bash: Bash
+) -> None:
+    spec = bash("trap 'echo done; exit 0' TERM; echo ready; while true; do sleep 0.05; done")
+    local.start(allocation, spec)
+    wait_until(lambda: spec.log.read_text() == "ready\n", 5)
+
+    local.terminate(allocation, "step")
+
+    assert ended(local, allocation)
+    assert spec.log.read_text() == "ready\ndone\n"
+    assert local.state(allocation, "step").describe() == "exited with code 0"
+
+
 def test_a_step_that_ignores_sigterm_is_killed_when_its_time_is_over(
     local: LocalLauncher, allocation: AllocationState, bash: Bash
 ) -> None:

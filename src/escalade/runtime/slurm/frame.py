@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,8 @@ class Order:
         Logical CPUs to run on; None takes what there is.
     gpus
         GPUs it has to see, as `CUDA_VISIBLE_DEVICES` names them; None for any.
+    scratch
+        Folder that is removed at the end.
     """
 
     notes: str
@@ -58,6 +61,7 @@ class Order:
     log: str
     cpus: tuple[int, ...] | None
     gpus: tuple[str, ...] | None
+    scratch: str | None = None
 
     def to_text(self) -> str:
         """Give the order as one word of a command line."""
@@ -142,6 +146,9 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         said = f"could not be executed: {error.strerror}: {error.filename or argv[0]}"
         return _refuse(order, said, _NOT_RUN)
+    finally:
+        if order.scratch is not None:
+            shutil.rmtree(order.scratch, ignore_errors=True)
 
 
 def _announce(order: Order, pid: int) -> None:

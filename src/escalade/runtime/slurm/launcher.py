@@ -224,6 +224,7 @@ class SlurmLauncher:
             cpus=None,
             on=None,
             gpus=False,
+            scratch=None,
         )
         self._local.start(allocation, framed)
         return self._await_started(allocation, place, spec.name, token)
@@ -293,6 +294,7 @@ def _framed(spec: StepSpec, place: Place, notes: Path, token: str) -> tuple[str,
         log=str(spec.log),
         cpus=spec.cpus,
         gpus=place.gpus if spec.gpus else None,
+        scratch=spec.scratch,
     )
     module = "escalade.runtime.slurm.frame"
     return (sys.executable, "-P", "-m", module, order.to_text(), "--", *spec.argv)

@@ -154,3 +154,15 @@ def test_an_order_survives_a_command_line() -> None:
     order = Order("/n", "a", "service", "t", "/l", (1, 2), ("0",))
 
     assert Order.from_text(order.to_text()) == order
+
+
+@pytest.mark.parametrize("program", ["true", "false", "/nowhere/at/all"])
+def test_its_scratch_folder_is_gone_at_the_end_however_that_comes(
+    framed: Callable[..., subprocess.Popen[str]], tmp_path: Path, program: str
+) -> None:
+    scratch = tmp_path / "scratch"
+    (scratch / "data").mkdir(parents=True)
+
+    framed(program, scratch=str(scratch)).communicate(timeout=20)
+
+    assert not scratch.exists()
