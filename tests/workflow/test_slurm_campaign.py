@@ -131,3 +131,25 @@ def test_only_the_gpus_of_the_job_are_seen_and_exported(
     series = pd.read_parquet(cell / "series.parquet")
     exported = series[series.metric == "escalade_gpu_utilization_ratio"].labels.unique()
     assert sorted(json.loads(labels)["index"] for labels in exported) == ["1", "2"]
+
+
+@pytest.mark.slow
+def test_two_plain_jobs_serve_where_there_are_no_heterogeneous_ones(
+    place: Workplace, cluster: Cluster
+) -> None:
+    two = [deployment("first"), deployment("second")]
+    place.write(deployments=two, load=ladder((20, 2)), execution=on_slurm(topology="pair"))
+
+    code, output = place.run()
+
+    assert code == 0, output
+    allocations = [
+        read_json(folder / "environment.json", "environment")["allocation"]
+        for folder in (place.results / "cells").iterdir()
+    ]
+    (job,) = {allocation["job"] for allocation in allocations}  # the second cell used them too
+    assert len(job.split(",")) == 2
+    for allocation in allocations:
+        assert len(allocation["service_gpus"]) == GPUS
+    assert jobs(cluster) == []
+    assert place.processes() == []

@@ -168,3 +168,21 @@ def test_a_driver_that_is_killed_takes_its_job_with_it_and_can_be_submitted_agai
     submit(place)
     output, _ = place.start("watch", place.campaign).communicate(timeout=ENDED)
     assert "2 of 2 cells measured" in output, output + driver_logs(place)
+
+
+def test_a_submitted_pair_drives_from_the_clients_job_and_asks_for_the_services(
+    place: Workplace, cluster: Cluster
+) -> None:
+    two = [deployment("first"), deployment("second")]
+    place.write(deployments=two, load=ladder((10, 2)), execution=on_slurm(topology="pair"))
+
+    submit(place)
+    output, _ = place.start("watch", place.campaign).communicate(timeout=ENDED)
+
+    assert "2 of 2 cells measured" in output, output + driver_logs(place)
+    (job,) = {where["job"] for where in allocations(place)}
+    own, beside = job.split(",")
+    assert own == submitted(place)[0]["job"]
+    assert beside != own
+    until(lambda: jobs(cluster) == [], 30)
+    assert place.processes() == []

@@ -28,19 +28,22 @@ _JOB_NAME = 64
 _HASH = 9
 
 
+Kind = Literal["split", "pair", "shared"]
+
+
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Whether client and service have components of their own, and why.
+    """Whether client and service have components or jobs of their own, and why.
 
     Parameters
     ----------
     kind
-        "split" or "shared".
+        "split", "pair" or "shared".
     reason
         One sentence.
     """
 
-    kind: Literal["split", "shared"]
+    kind: Kind
     reason: str
 
 
@@ -49,8 +52,7 @@ def topology_of(campaign: Campaign, site: Site) -> Topology:
     wanted = campaign.execution.slurm.topology
     if wanted != "auto":
         return Topology(wanted, f"execution.slurm.topology is {wanted}.")
-    if not site.limits.heterogeneous_jobs:
-        return Topology("shared", f"Site {site.site} runs no heterogeneous jobs.")
+    apart = not site.limits.heterogeneous_jobs
     split = _components(campaign, "split")
     for where, allowed, needed in jobs_at_once(campaign, split, site):
         if needed > allowed:
@@ -59,6 +61,8 @@ def topology_of(campaign: Campaign, site: Site) -> Topology:
                 f"{where} allows {allowed} job{'s' * (allowed > 1)} at a time, and split "
                 f"allocations would be {needed} (each component counts as one).",
             )
+    if apart:
+        return Topology("pair", f"Site {site.site} runs no heterogeneous jobs: two plain ones.")
     return Topology("split", f"No limit of site {site.site} that is known speaks against it.")
 
 
@@ -168,6 +172,7 @@ def request_for(
     return AllocationRequest(
         name=job_name(campaign.campaign, cell),
         components=components,
+        apart=topology_of(campaign, site).kind == "pair",
         time_limit_seconds=seconds,
         log=log,
         command=tuple(command),
@@ -195,9 +200,7 @@ def job_name(campaign: str, cell: Cell) -> str:
     return whole if len(whole) <= _JOB_NAME else whole[: _JOB_NAME - _HASH] + whole[-_HASH:]
 
 
-def _components(
-    campaign: Campaign, kind: Literal["split", "shared"]
-) -> tuple[ComponentRequest, ...]:
+def _components(campaign: Campaign, kind: Kind) -> tuple[ComponentRequest, ...]:
     slurm = campaign.execution.slurm
     if kind == "shared":
         return (slurm.all.request("all"),)

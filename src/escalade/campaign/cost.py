@@ -161,10 +161,11 @@ def _node_hours(
 
 
 def _check(campaign: Campaign, components: Sequence[ComponentRequest], site: Site) -> None:
-    if len(components) > 1 and not site.limits.heterogeneous_jobs:
+    kind = topology_of(campaign, site).kind
+    if kind == "split" and not site.limits.heterogeneous_jobs:
         raise InputError(
             f"Site {site.site} runs no heterogeneous jobs (limits.heterogeneous_jobs in "
-            f"{site.source}), and execution.slurm.topology is split. Write shared or auto."
+            f"{site.source}), and execution.slurm.topology is split. Write pair, shared or auto."
         )
     for component in components:
         check_component(component, site)

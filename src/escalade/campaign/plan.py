@@ -172,7 +172,8 @@ def _resources(campaign: Campaign) -> dict[str, Any]:
     if campaign.execution.launcher == "local":
         return {}
     slurm = campaign.execution.slurm
-    parts = {"split": ("service",), "shared": ("all",), "auto": ("service", "all")}[slurm.topology]
+    topologies = {"shared": ("all",), "auto": ("service", "all")}
+    parts = topologies.get(slurm.topology, ("service",))
     return {
         "resources": {
             part: getattr(slurm, part).model_dump(mode="json", include=_DEFINING) for part in parts

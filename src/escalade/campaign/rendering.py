@@ -1,6 +1,6 @@
 """The batch scripts and srun lines of a plan, written out without starting anything.
 
-What is known only when a job runs stands as a variable: the job, its nodes, what the
+What is known only when a job runs stands as a variable: the job (or two), its nodes, what the
 frame of a step is to find on its node ($ORDER), and the files of a step ($NOTES, $PLAN).
 Ports are examples, since free ones are taken; CPUs are those that the site file knows.
 """
@@ -57,7 +57,7 @@ class RenderedStep:
 def render_script(
     allocation: PlannedAllocation, campaign: Campaign, site: Site, *, state: Path, log: Path
 ) -> str:
-    """Write the batch script of an allocation.
+    """Write the batch script of an allocation, or its scripts where each component is a job.
 
     Parameters
     ----------
@@ -80,10 +80,12 @@ def render_script(
         log,
         following=following,
     )
-    script = sbatch_script(request)
-    notes = [f"# {sentence}" for sentence in missing_keys(request.components, site)]
-    head, _, body = script.partition("\n")
-    return "\n".join([head, *notes, body])
+    scripts = []
+    for job in request.jobs():
+        notes = [f"# {sentence}" for sentence in missing_keys(job.components, site)]
+        head, _, body = sbatch_script(job).partition("\n")
+        scripts.append("\n".join([head, *notes, body]))
+    return "\n".join(scripts)
 
 
 def render_steps(
@@ -119,11 +121,12 @@ class _Side:
     node: str
     group: int | None
     gpus: int
+    job: str = "$JOB"
 
     def step(self, what: str, argv: Sequence[str], *, gpus: bool = False) -> RenderedStep:
         framed = (*_PYTHON, "escalade.runtime.slurm.frame", "$ORDER", "--", *argv)
         words = srun_argv(
-            "$JOB",
+            self.job,
             framed,
             het_group=self.group,
             nodelist=self.node,
@@ -142,6 +145,9 @@ def _sides(cost: Cost) -> tuple[_Side, _Side]:
     if len(cost.components) == 1:
         both = _Side("$NODE", None, gpus)
         return both, both
+    if cost.topology.kind == "pair":
+        client = _Side("$CLIENT_NODE", None, 0, "$CLIENT_JOB")
+        return client, _Side("$SERVICE_NODE", None, gpus, "$SERVICE_JOB")
     return _Side("$CLIENT_NODE", 0, 0), _Side("$SERVICE_NODE", 1, gpus)
 
 

@@ -56,7 +56,7 @@ class SiteLimits(Section):
     qos: dict[str, Limits] = Field(default_factory=dict)
     """Limits of QOS."""
     heterogeneous_jobs: bool = True
-    """Whether heterogeneous jobs work here; without them a cell has one allocation for all."""
+    """Whether heterogeneous jobs work here; without them client and service are a plain job each."""
 
 
 class Site(Section):

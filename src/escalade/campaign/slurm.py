@@ -87,9 +87,11 @@ class SlurmComponent(Section):
 class Slurm(Section):
     """How allocations are asked for on a Slurm cluster; the site file gives the defaults."""
 
-    topology: Literal["split", "shared", "auto"] = "split"
+    topology: Literal["split", "pair", "shared", "auto"] = "split"
     """split: one heterogeneous job, a component for the client (Prometheus, exporters, load) and one for
-    the service. shared: one plain job for both. auto: shared where the site's limits leave no other way."""
+    the service. pair: a plain job for each; the one that starts first waits for the other. shared: one
+    plain job for both. auto: split; pair where the site runs no heterogeneous jobs; shared where its
+    limits leave no other way."""
     client: SlurmComponent = SlurmComponent()
     """Where Prometheus and the load generator run, in the split topology."""
     service: SlurmComponent = SlurmComponent()

@@ -129,7 +129,9 @@ def driver_request(run: CampaignRun, command: tuple[str, ...], log: Path) -> All
         following=of_the_same_lane(first, run.unfinished, campaign.execution.parallel_cells),
         beyond_seconds=BEYOND_SECONDS,
     )
-    return replace(request, name=f"{campaign.campaign}.driver"[:64], warn_seconds=WARN_SECONDS)
+    return replace(
+        request.jobs()[0], name=f"{campaign.campaign}.driver"[:64], warn_seconds=WARN_SECONDS
+    )
 
 
 def latest(campaign: str) -> Submission | None:

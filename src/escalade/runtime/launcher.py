@@ -47,6 +47,8 @@ class Place:
     slurm_cpus
         CPUs that every step asks Slurm for: all that the job has there; None where the
         job did not ask for a number.
+    job
+        The job that holds this node, where an allocation is several; None elsewhere.
     """
 
     node: str
@@ -55,6 +57,7 @@ class Place:
     gpus: tuple[str, ...] = ()
     group: int | None = None
     slurm_cpus: int | None = None
+    job: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the place as plain JSON content."""

@@ -90,11 +90,21 @@ def test_components_of_different_qos_do_not_add_up() -> None:
     assert topology_of(asked, site(qos=limits)).kind == "split"
 
 
-def test_auto_is_shared_where_heterogeneous_jobs_do_not_run() -> None:
-    chosen = topology_of(campaign(topology="auto"), site(heterogeneous_jobs=False))
+def test_auto_is_two_plain_jobs_where_heterogeneous_ones_do_not_run() -> None:
+    plain = site(heterogeneous_jobs=False)
+    chosen = topology_of(campaign(topology="auto"), plain)
 
-    assert chosen.kind == "shared"
+    assert chosen.kind == "pair"
     assert "heterogeneous" in chosen.reason
+    request = request_for(cells(1)[0], campaign(topology="auto"), plain, ("hold",), LOG)
+    assert [job.components[0].name for job in request.jobs()] == ["client", "service"]
+
+
+def test_auto_is_shared_where_only_one_job_is_allowed_whatever_kinds_run() -> None:
+    asked = campaign(topology="auto", client={"qos": "t"}, service={"qos": "t"})
+    single = {"t": {"max_jobs": 1}}
+
+    assert topology_of(asked, site(qos=single, heterogeneous_jobs=False)).kind == "shared"
 
 
 def test_what_is_asked_for_is_not_overruled() -> None:

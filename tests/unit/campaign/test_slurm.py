@@ -141,7 +141,7 @@ def test_a_partition_that_could_break_a_script_is_refused(value: str) -> None:
     ("slurm", "expected"),
     [
         ({"topologie": "split"}, "topology"),
-        ({"topology": "both"}, "'split', 'shared' or 'auto'"),
+        ({"topology": "both"}, "'split', 'pair', 'shared' or 'auto'"),
         ({"service": {"gpu": 1}}, "gpus"),
         ({"service": {"nodes": 0}}, "at least 1"),
         ({"service": {"memory_mb": -1}}, "at least 0"),

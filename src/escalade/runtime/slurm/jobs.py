@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from escalade.runtime.slurm.commands import Slurm
 
 
+def parts(job: str) -> list[str]:
+    """Give the jobs of an allocation, which are several where its components are jobs each."""
+    return job.split(",")
+
+
 def record(path: Path, job: str, cell: str) -> None:
     """Enter a job that was submitted, or given to another cell.
 
@@ -27,17 +32,20 @@ def record(path: Path, job: str, cell: str) -> None:
     InfrastructureError
         When the line can't be written: the caller has to cancel the job.
     """
-    _append(path, {"job": job, "cell": cell})
+    for part in parts(job):
+        _append(path, {"job": part, "cell": cell})
 
 
 def ended(path: Path, job: str) -> None:
     """Note that a job is gone, and need not be swept."""
-    _append(path, {"job": job, "ended": True})
+    for part in parts(job):
+        _append(path, {"job": part, "ended": True})
 
 
 def cells(path: Path, job: str) -> int:
     """Count the cells that a job was given to."""
-    return sum(1 for entry in _entries(path) if entry["job"] == job and not entry.get("ended"))
+    first = parts(job)[0]
+    return sum(1 for entry in _entries(path) if entry["job"] == first and not entry.get("ended"))
 
 
 def left(path: Path) -> list[str]:

@@ -69,7 +69,9 @@ class SlurmLauncher:
         try:
             taken = reuse.take(run, order, cell, self._queue)
             job, places = taken or self._ask(run, order, held)
-            client, *services = places or self._own_places(run, job, order, Path(held.folder))
+            if not places:
+                job, places = self._complete_own(run, order, held, job)
+            client, *services = places
         except BaseException:
             self._local.release(held)
             raise
@@ -126,13 +128,14 @@ class SlurmLauncher:
         """
         job = str(allocation.job)
         run = RunFolder(Path(allocation.ledger).parent, allocation.lease_seconds)
-        if job == own_job() or (keep and self.alive(allocation)):
+        places = [allocation.client, *allocation.services]
+        if keep and self.alive(allocation):
             self._local.release(allocation)  # ends every srun, which ends its step
-            reuse.give_back(run, job, [allocation.client, *allocation.services])
+            reuse.give_back(run, job, places)
             return
-        if job in jobs.left(run.jobs):
-            self._queue.end(job)
-            jobs.ended(run.jobs, job)
+        if own_job() in jobs.parts(job):
+            self._local.release(allocation)
+        reuse.let_go(run, job, places, self._queue)
         self._local.release(allocation)
 
     def alive(self, allocation: AllocationState) -> bool:
@@ -190,12 +193,17 @@ class SlurmLauncher:
             process = started.content["pid"], started.content["start_time"]
             self.call(allocation, place, signal_process, *process, int(signal.SIGTERM))
 
-    def _own_places(self, run: RunFolder, job: str, order: Order, folder: Path) -> list[Place]:
-        """Ask the nodes of the driver's own job, which runs and was not asked yet."""
+    def _complete_own(
+        self, run: RunFolder, order: Order, held: AllocationState, own: str
+    ) -> tuple[str, list[Place]]:
+        """Ask the nodes of the driver's own job, and for the job beside it where there is one."""
+        folder, job = Path(held.folder), own
         try:
-            return places_of(job, self._queue.await_running(job, order), order, folder)
+            if order.request.apart:
+                job = self._queue.submit(order, folder, held.cell, run.jobs, own)
+            return job, places_of(job, self._queue.await_running(job, order), order, folder)
         except BaseException:
-            reuse.give_back(run, job, [])
+            reuse.let_go(run, job, [], self._queue)
             raise
 
     def _ask(self, run: RunFolder, order: Order, held: AllocationState) -> tuple[str, list[Place]]:
@@ -205,7 +213,7 @@ class SlurmLauncher:
         try:
             return job, places_of(job, self._queue.await_running(job, order), order, folder)
         except BaseException:
-            self._slurm.cancel([job])
+            self._slurm.cancel(jobs.parts(job))
             jobs.ended(run.jobs, job)
             raise
 

@@ -62,8 +62,28 @@ class Queue:
     def __init__(self, slurm: Slurm) -> None:
         self._slurm = slurm
 
-    def submit(self, order: Order, folder: Path, cell: str, listed: Path) -> str:
-        """Submit the job and enter it in the list of the run's jobs; give its id.
+    def submit(
+        self, order: Order, folder: Path, cell: str, listed: Path, own: str | None = None
+    ) -> str:
+        """Submit the jobs of an order and enter them in the list of the run's jobs.
+
+        Parameters
+        ----------
+        order
+            What is asked for.
+        folder
+            Where scripts are kept.
+        cell
+            For which it is.
+        listed
+            The list of the run's jobs.
+        own
+            A job that stands for the first one already: the driver's.
+
+        Returns
+        -------
+        str
+            The id, or ids joined by commas, that of `own` first.
 
         Raises
         ------
@@ -73,13 +93,15 @@ class Queue:
             When it can't be entered: it is cancelled again.
         """
         order.request.log.parent.mkdir(parents=True, exist_ok=True)
-        job = self._slurm.submit(sbatch_script(order.request), folder)
+        submitted: list[str] = []
         try:
-            jobs.record(listed, job, cell)
-        except InfrastructureError:
-            self._slurm.cancel([job])
+            for request in order.request.jobs()[0 if own is None else 1 :]:
+                submitted.append(self._slurm.submit(sbatch_script(request), folder))
+                jobs.record(listed, submitted[-1], cell)
+        except BaseException:
+            self._slurm.cancel(submitted)
             raise
-        return job
+        return ",".join([*([own] if own else []), *submitted])
 
     def await_running(self, job: str, order: Order) -> list[Job]:
         """Wait until all components run; give them in their order.
@@ -157,7 +179,7 @@ class Queue:
         InfrastructureError
             When it does not go, or the controller does not answer.
         """
-        self._slurm.cancel([job])
+        self._slurm.cancel(jobs.parts(job))
         deadline = time.monotonic() + _GONE_SECONDS
         while not all(map(self._is_over, self._components(job))):
             if time.monotonic() > deadline:
@@ -168,7 +190,8 @@ class Queue:
             time.sleep(0.1)
 
     def _components(self, job: str) -> list[Job]:
-        return list(self._slurm.jobs([job])[job])
+        found = self._slurm.jobs(jobs.parts(job))
+        return [component for part in jobs.parts(job) for component in found[part]]
 
     @staticmethod
     def _is_over(component: Job) -> bool:

@@ -8,7 +8,7 @@ line, close a quote or begin another option is refused, never repaired.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from escalade.errors import InputError
@@ -92,7 +92,7 @@ class ComponentRequest:
 
 @dataclass(frozen=True, slots=True)
 class AllocationRequest:
-    """One allocation: a batch job, heterogeneous when it has several components.
+    """One allocation: a batch job, heterogeneous when it has several components, or a job each.
 
     Parameters
     ----------
@@ -110,6 +110,8 @@ class AllocationRequest:
         What the batch script becomes at its end (`exec`).
     setup
         Shell lines of the site that run before it, e.g. `module load …`.
+    apart
+        Each component is a plain job of its own, which may start before the other.
     after
         Id of a job that has to be over before this one may start.
     warn_seconds
@@ -130,17 +132,13 @@ class AllocationRequest:
     setup: tuple[str, ...] = ()
     warn_seconds: float | None = None
     after: str | None = None
+    apart: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would break the script."""
         _insist(_NAME, self.name, "name", "an allocation", "at most 64 letters, digits, _ . -")
         where = f"allocation {self.name!r}"
-        if not self.components:
-            raise InputError(f"The {where} has no component; expected at least one.")
-        names = [component.name for component in self.components]
-        if len(set(names)) < len(names):
-            raise InputError(f"The {where} has components of the same name: {', '.join(names)}.")
-        _insist_on_inherited(self.components)
+        self._insist_on_components(where)
         if not 0 < self.time_limit_seconds < 366 * 86400:
             raise InputError(
                 f"The time limit of {where} is {self.time_limit_seconds} s; "
@@ -161,10 +159,25 @@ class AllocationRequest:
             if not line.replace("\t", " ").isprintable():
                 raise InputError(f"{where}: {line!r} has a line break or another control sign.")
 
+    def _insist_on_components(self, where: str) -> None:
+        if not self.components:
+            raise InputError(f"The {where} has no component; expected at least one.")
+        names = [component.name for component in self.components]
+        if len(set(names)) < len(names):
+            raise InputError(f"The {where} has components of the same name: {', '.join(names)}.")
+        if not self.apart:
+            _insist_on_inherited(self.components)
+
     @property
     def heterogeneous(self) -> bool:
         """True when steps have to say in which het group they run."""
-        return len(self.components) > 1
+        return len(self.components) > 1 and not self.apart
+
+    def jobs(self) -> tuple[AllocationRequest, ...]:
+        """Give the jobs to submit: itself, or one for each component."""
+        if not self.apart:
+            return (self,)
+        return tuple(replace(self, components=(part,), apart=False) for part in self.components)
 
 
 def _insist(pattern: re.Pattern[str], text: str | None, key: str, where: str, what: str) -> None:

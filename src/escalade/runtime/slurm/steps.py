@@ -28,7 +28,7 @@ def srun(job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
     Steps that ask for fewer are all given the same first ones, so each pins itself.
     """
     return srun_argv(
-        job,
+        place.job or job,
         ("true",),  # the caller's command takes its place
         het_group=place.group,
         nodelist=place.node,

@@ -43,7 +43,8 @@ def places_of(job: str, components: Sequence[Job], order: Order, folder: Path) -
     for component, wanted in zip(components, order.request.components, strict=True):
         group = None if shared else component.het_offset
         for node in component.nodes:
-            asked = Place(node, node, (), ("?",) * wanted.gpus, group, wanted.cpus)
+            own = component.id if order.request.apart else None
+            asked = Place(node, node, (), ("?",) * wanted.gpus, group, wanted.cpus, own)
             facts = steps.call(job, asked, node_facts, order.interface)
             address = _address(job, asked, facts["addresses"], places[:1], folder)
             if shared and not places:
@@ -80,4 +81,5 @@ def _place(asked: Place, facts: dict[str, Any], address: str, cpus: str) -> Plac
         gpus=tuple(facts["gpus"]),
         group=asked.group,
         slurm_cpus=asked.slurm_cpus,
+        job=asked.job,
     )

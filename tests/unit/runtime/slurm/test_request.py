@@ -152,3 +152,21 @@ def test_a_partition_is_not_handed_on_and_may_be_left_open() -> None:
     said = ComponentRequest(name="client", partition="cpu", cpus=2, gpus=1, exclusive=True)
 
     assert allocation(components=(said, ComponentRequest(name="service"))).heterogeneous
+
+
+def test_components_apart_are_a_plain_job_each() -> None:
+    client = ComponentRequest("client", partition="cpu", account="a")
+    service = ComponentRequest("service", partition="gpu", gpus=2)  # inherits nothing
+
+    asked = allocation(components=(client, service), apart=True)
+
+    assert not asked.heterogeneous
+    assert [job.components for job in asked.jobs()] == [(client,), (service,)]
+    assert all(not job.apart for job in asked.jobs())
+    assert "hetjob" not in "".join(map(sbatch_script, asked.jobs()))
+
+
+def test_other_allocations_are_one_job() -> None:
+    asked = allocation()
+
+    assert asked.jobs() == (asked,)

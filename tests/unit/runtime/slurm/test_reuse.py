@@ -101,6 +101,50 @@ def test_the_drivers_own_job_is_not_ended_when_it_is_too_short(run: RunFolder) -
     assert take(run, Queue(j9=100.0)) == ("9", [])
 
 
+PAIR = "9,14"
+"""The driver's own job, and that of the service beside it."""
+
+
+@pytest.mark.usefixtures("driver_job")
+def test_the_job_beside_the_drivers_own_is_kept_as_long_as_it_lasts(run: RunFolder) -> None:
+    jobs.record(run.jobs, "14", "earlier")
+    reuse.give_back(run, PAIR, PLACES)
+    queue = Queue(**{"j9": 500.0, "j9,14": 100.0})
+
+    assert take(run, queue) == (PAIR, PLACES)
+    reuse.give_back(run, PAIR, PLACES)
+    queue.seconds["j9,14"] = 0.0  # the service's job has ended
+
+    assert take(run, queue) == ("9", [])
+    assert queue.gone == ["14"]
+    assert jobs.left(run.jobs) == []
+
+
+@pytest.mark.usefixtures("driver_job")
+def test_at_the_end_only_the_job_beside_the_drivers_own_is_ended(run: RunFolder) -> None:
+    jobs.record(run.jobs, "14", "earlier")
+    queue = Queue(j9=100.0)
+    asked: Any = queue
+
+    reuse.let_go(run, PAIR, PLACES, asked)
+
+    assert queue.gone == ["14"]
+    assert take(run, queue) == ("9", [])
+
+
+def test_two_jobs_of_an_allocation_are_ended_and_crossed_out_together(run: RunFolder) -> None:
+    jobs.record(run.jobs, "12,13", "cell")
+    queue = Queue()
+    asked: Any = queue
+
+    assert jobs.left(run.jobs) == ["12", "13"]
+    assert jobs.cells(run.jobs, "12,13") == 1
+    reuse.let_go(run, "12,13", PLACES, asked)
+
+    assert queue.gone == ["12,13"]
+    assert jobs.left(run.jobs) == []
+
+
 def test_no_other_process_offers_its_job(run: RunFolder) -> None:
     reuse.offer_own_job(run)
 
