@@ -12,6 +12,8 @@ rule resolve_campaign:
         f"{RESULTS}/logs/resolve_campaign.log",
     conda:
         "../envs/runner.yaml"
+    resources:
+        **ANALYSIS_RESOURCES,
     params:
         configuration=RUN.configuration_json,
     script:
@@ -34,6 +36,8 @@ rule aggregate_kpis:
         f"{RESULTS}/logs/aggregate_kpis.log",
     conda:
         "../envs/runner.yaml"
+    resources:
+        **ANALYSIS_RESOURCES,
     params:
         kpi_version=KPI_VERSION,
     script:
@@ -52,6 +56,8 @@ rule judge:
         f"{RESULTS}/logs/judge.log",
     conda:
         "../envs/runner.yaml"
+    resources:
+        **ANALYSIS_RESOURCES,
     params:
         kpi_version=KPI_VERSION,
     script:
@@ -68,6 +74,8 @@ rule collect_provenance:
         f"{RESULTS}/logs/collect_provenance.log",
     conda:
         "../envs/runner.yaml"
+    resources:
+        **ANALYSIS_RESOURCES,
     script:
         "../scripts/collect_provenance.py"
 
@@ -89,5 +97,7 @@ rule write_manifest:
         f"{RESULTS}/logs/write_manifest.log",
     conda:
         "../envs/runner.yaml"
+    resources:
+        **ANALYSIS_RESOURCES,
     script:
         "../scripts/write_manifest.py"

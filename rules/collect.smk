@@ -16,6 +16,7 @@ rule query_windows:
     log:
         f"{RESULTS}/logs/{{cell}}/query_windows.log",
     priority: 50
+    localrule: True
     conda:
         "../envs/runner.yaml"
     resources:
@@ -39,6 +40,7 @@ rule archive_cell:
     log:
         f"{RESULTS}/logs/{{cell}}/archive_cell.log",
     priority: 60
+    localrule: True
     conda:
         "../envs/runner.yaml"
     resources:

@@ -6,6 +6,7 @@ makes: RUN, RESULTS, STATE and the wildcard constraints
 
 from snakemake.exceptions import WorkflowError
 
+from escalade.campaign.plugin import analysis_resources, load_resources
 from escalade.campaign.run import begin_run, end_run, open_run, version_of
 from escalade.cli.progress import show_in_background
 from escalade.errors import EscaladeError
@@ -17,6 +18,11 @@ except EscaladeError as error:
 
 RESULTS = RUN.folder.path.as_posix()
 STATE = (RUN.state / "cells").as_posix()
+
+# The chain of a cell runs where the driver is; load steps only unless they are jobs. What is
+# left, analysis and report, goes to the executor that the profile names, if it names one.
+LOAD_RESOURCES = load_resources(RUN)
+ANALYSIS_RESOURCES = analysis_resources(RUN.plan.campaign)
 
 # Snakemake does not see edits in src/; analysis and report cost no node-hours,
 # so they are made again when their sources change.

@@ -16,6 +16,7 @@ for position, planned in enumerate(RUN.unfinished):
         log:
             f"{RESULTS}/logs/{planned.name}/allocate.log",
         priority: -position
+        localrule: True
         conda:
             "../envs/runner.yaml"
         resources:
@@ -34,6 +35,7 @@ rule start_prometheus:
     log:
         f"{RESULTS}/logs/{{cell}}/start_prometheus.log",
     priority: 10
+    localrule: True
     conda:
         "../envs/runner.yaml"
     resources:
@@ -51,6 +53,7 @@ rule deploy_exporters:
     log:
         f"{RESULTS}/logs/{{cell}}/deploy_exporters.log",
     priority: 20
+    localrule: True
     conda:
         "../envs/runner.yaml"
     resources:
@@ -69,6 +72,7 @@ rule load_models:
     log:
         f"{RESULTS}/logs/{{cell}}/load_models.log",
     priority: 30
+    localrule: True
     conda:
         "../envs/runner.yaml"
     resources:

@@ -17,9 +17,11 @@ rule run_load:
     log:
         f"{RESULTS}/logs/{{cell}}/run_load_{{step}}.log",
     priority: 40
+    localrule: not RUN.load_as_job
     conda:
         "../envs/runner.yaml"
     resources:
+        **LOAD_RESOURCES,
         lane=1,
     script:
         "../scripts/run_load.py"

@@ -22,6 +22,8 @@ rule render_report:
         f"{RESULTS}/logs/render_report.log",
     conda:
         "../envs/runner.yaml"
+    resources:
+        **ANALYSIS_RESOURCES,
     params:
         report_version=REPORT_VERSION,
     script:

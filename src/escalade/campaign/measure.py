@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import read_allocation, read_service
-from escalade.errors import InfrastructureError
+from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.records import SCHEMA, write_requests
 from escalade.load.step import Elsewhere, LoadStep, run_step
 from escalade.monitoring import manager
-from escalade.runtime.cores import stay_on
+from escalade.runtime.cores import available_cores, stay_on
 from escalade.runtime.launcher import launcher_for
+from escalade.runtime.slurm.jobs import parts
+from escalade.runtime.slurm.own import own_job
 
 if TYPE_CHECKING:
     from escalade.campaign.run import CellRun
@@ -40,10 +43,12 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
     if cause is not None:
         return _skip(here, plan, cause)
     allocation = read_allocation(here.state)
-    client = allocation.client
-    elsewhere = _elsewhere(allocation, f"load-{number}")
+    if here.run.load_as_job:
+        elsewhere, cpus = None, _cpus_of_own_job(allocation)
+    else:
+        elsewhere, cpus = _elsewhere(allocation, f"load-{number}"), allocation.client.cpus
     if elsewhere is None:
-        stay_on(client.cpus)
+        stay_on(cpus)
     step = LoadStep(
         schedule=here.folder.schedule,
         step=number,
@@ -56,7 +61,7 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=here.run.plan.campaign.workload.request_timeout_seconds,
-        cpus=client.cpus,
+        cpus=cpus,
         log=here.folder.logs / f"load-{number}.log",
     )
     outcome = run_step(step, _Watch(here), here.state / LIVE, elsewhere)
@@ -64,6 +69,23 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         outcome["log_tail"] = tail(here.folder.logs / "service.log")
         write_json(here.folder.step(number) / "outcome.json", outcome)
     return outcome
+
+
+def _cpus_of_own_job(allocation: AllocationState) -> tuple[int, ...]:
+    """Give the CPUs of the job that this step is.
+
+    Raises
+    ------
+    InputError
+        When it is none: Snakemake ran the rule itself.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or job in {own_job(), *parts(str(allocation.job))}:
+        raise InputError(
+            "load.run_as is job, but Snakemake ran this step on the driver's own node: the profile "
+            "names no executor. Add `executor: slurm` to its config.yaml, or leave run_as out."
+        )
+    return available_cores()
 
 
 def _elsewhere(allocation: AllocationState, name: str) -> Elsewhere | None:

@@ -76,6 +76,16 @@ class Load(Section):
     """How long answers are awaited after the window; what is still out then is an error."""
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
     """Steps in ascending order of rate."""
+    run_as: Literal["step", "job"] = "step"
+    """step: the load generator runs in the held allocation. job: each step of the ladder is a job of its own,
+    which Snakemake's executor for Slurm submits; the profile has to name that (executor: slurm)."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.run_as == "step":  # cells keep the hash that they had before this key
+            del content["run_as"]
+        return content
 
     @model_validator(mode="after")
     def _ascending(self) -> Load:

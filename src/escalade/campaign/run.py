@@ -72,6 +72,12 @@ class CampaignRun:
         return "|".join(re.escape(cell.name) for cell in self.unfinished) or NOTHING
 
     @property
+    def load_as_job(self) -> bool:
+        """Whether load steps are jobs of their own."""
+        campaign = self.plan.campaign
+        return campaign.execution.launcher == "slurm" and campaign.load.run_as == "job"
+
+    @property
     def configuration_json(self) -> str:
         """The resolved configuration, canonical."""
         return canonical(self.plan.campaign)

@@ -21,7 +21,7 @@ from escalade.campaign.site import VARIABLE as SITE_VARIABLE
 from escalade.campaign.site import load_site
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import append_line
-from escalade.runtime.slurm.own import VARIABLE
+from escalade.runtime.slurm.own import HERE, VARIABLE
 from escalade.runtime.slurm.script import sbatch_script
 from escalade.runtime.toolbox import FOLDER_VARIABLE
 
@@ -184,5 +184,5 @@ def refuse_second(campaign: str, slurm: Slurm) -> None:
 def _command(call: Invocation) -> tuple[str, ...]:
     """Give what the batch script becomes: `escalade run` in this folder, told whose job it is."""
     told = [f"{name}={os.environ[name]}" for name in _PASSED_ON if os.environ.get(name)]
-    here = ("env", "-C", str(Path.cwd()), f"{VARIABLE}=yes", *told)
+    here = ("env", "-C", str(Path.cwd()), f"{VARIABLE}={HERE}", *told)
     return (*here, sys.executable, "-P", "-m", *call.words("run"))

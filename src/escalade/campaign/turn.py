@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from escalade.campaign.cluster import seconds_of
 from escalade.campaign.submission import BEYOND_SECONDS, Submission, submit
 from escalade.runtime.slurm.commands import Slurm
-from escalade.runtime.slurm.own import own_job
+from escalade.runtime.slurm.own import claim
 from escalade.runtime.slurm.queue import Queue
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Turn:
     @classmethod
     def of(cls, run: CampaignRun) -> Turn | None:
         """Give the turn of this process; None when it is not in a job of its own."""
-        job = own_job()
+        job = claim()
         return None if job is None else cls(job, run, Slurm())
 
     def cells(self, run: CampaignRun) -> tuple[Cell, ...]:

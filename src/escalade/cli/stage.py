@@ -18,7 +18,7 @@ from escalade.campaign import events
 from escalade.campaign.deploy import release_allocation
 from escalade.campaign.run import CellRun, open_run
 from escalade.errors import EscaladeError, InfrastructureError
-from escalade.runtime.driver import RunFolder
+from escalade.runtime.driver import RunFolder, read_driver
 from escalade.runtime.lifeline import watch_lease
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ def campaign_stage(name: str, log: str, configuration: Mapping[str, Any]) -> Ite
 
 def _depend_on_driver(run: CampaignRun) -> None:
     folder = RunFolder.open(run.state)
-    watch_lease(folder.lease, folder.lease_seconds)
+    seconds = folder.lease_seconds
+    if read_driver(run.state).get("host") != os.uname().nodename:  # seen over shared storage
+        seconds = max(seconds, run.plan.campaign.execution.slurm.lease_seconds)
+    watch_lease(folder.lease, seconds)
 
 
 @contextlib.contextmanager

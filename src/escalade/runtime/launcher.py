@@ -237,6 +237,8 @@ class AllocationState:
         The ledger in which every process of the allocation is entered.
     job
         Id of the job that holds it; None where there is no scheduler.
+    host
+        Name of the machine on which that process is; "" for this one.
     """
 
     schema: int
@@ -252,6 +254,7 @@ class AllocationState:
     lease_seconds: float
     ledger: str
     job: str | None = None
+    host: str = ""
 
     @property
     def service(self) -> Place:

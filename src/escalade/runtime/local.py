@@ -159,8 +159,9 @@ class LocalLauncher:
             )
 
     def alive(self, allocation: AllocationState) -> bool:
-        """Tell whether the holder runs."""
-        return _guard_of(allocation).alive()
+        """Tell whether the holder runs; from another machine its lease alone tells."""
+        elsewhere = allocation.host not in {"", os.uname().nodename}
+        return elsewhere or _guard_of(allocation).alive()
 
     def notes(self, allocation: AllocationState, place: Place) -> Path:
         """Give the spool of the allocation: all its steps are here."""
@@ -249,6 +250,7 @@ def _state_of(folder: Path, order: dict[str, str | float]) -> AllocationState:
         lease=str(order["lease"]),
         lease_seconds=float(order["lease_seconds"]),
         ledger=str(order["ledger"]),
+        host=os.uname().nodename,
     )
 
 

@@ -108,7 +108,7 @@ def test_outside_of_a_submitted_driver_there_is_no_turn(monkeypatch: pytest.Monk
 
     assert own.own_job() is None
     assert Turn.of(a_run(1)) is None
-    monkeypatch.setenv(own.VARIABLE, "yes")
+    monkeypatch.setenv(own.VARIABLE, own.HERE)
     assert own.own_job() == "12"
 
 

@@ -10,8 +10,18 @@ import os
 
 VARIABLE = "ESCALADE_DRIVER_JOB"
 """Set in the batch script of a driver, and inherited by the stages that it starts."""
+HERE = "here"
+"""Its value in the batch script, which can't know its job's id before it is submitted."""
 
 
 def own_job() -> str | None:
     """Give the id of the job that this process drives from; None for any other process."""
-    return os.environ.get("SLURM_JOB_ID") if os.environ.get(VARIABLE) else None
+    told = os.environ.get(VARIABLE)
+    return os.environ.get("SLURM_JOB_ID") if told == HERE else told or None
+
+
+def claim() -> str | None:
+    """Write the id into the environment: stages may run in other jobs, with other ids."""
+    if job := own_job():
+        os.environ[VARIABLE] = job
+    return job

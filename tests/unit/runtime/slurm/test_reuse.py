@@ -76,7 +76,7 @@ def test_without_a_held_job_one_has_to_be_asked_for(run: RunFolder) -> None:
 @pytest.fixture
 def driver_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "9")
-    monkeypatch.setenv(own.VARIABLE, "yes")
+    monkeypatch.setenv(own.VARIABLE, own.HERE)
 
 
 @pytest.mark.usefixtures("driver_job")

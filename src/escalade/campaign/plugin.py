@@ -1,0 +1,59 @@
+"""What Snakemake's executor plugin for Slurm is told of a rule that runs as a job of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from escalade.campaign.cluster import seconds_of
+
+if TYPE_CHECKING:
+    from escalade.campaign.models import Campaign
+    from escalade.campaign.run import CampaignRun
+    from escalade.campaign.slurm import SlurmComponent
+
+ANALYSIS_MINUTES = 30
+ANALYSIS_MEMORY_MB = 4000
+
+Resources = dict[str, str | int]
+
+
+def analysis_resources(campaign: Campaign) -> Resources:
+    """Give the resources of a rule that reduces cells to tables and pages."""
+    if campaign.execution.launcher == "local":
+        return {}
+    where = _where(_client(campaign))
+    return {**where, "runtime": ANALYSIS_MINUTES, "mem_mb": ANALYSIS_MEMORY_MB, "cpus_per_task": 1}
+
+
+def load_resources(run: CampaignRun) -> Resources:
+    """Give the resources of a load step; none where it is a step of the held allocation."""
+    campaign = run.plan.campaign
+    if not run.load_as_job:
+        return {}
+    part = _client(campaign)
+    longest = max((seconds_of(cell, campaign) for cell in run.unfinished), default=0.0)
+    resources: Resources = {**_where(part), "runtime": math.ceil(longest / 60) + 1}
+    if part.memory_mb:
+        resources["mem_mb"] = part.memory_mb
+    if part.cpus:
+        resources["cpus_per_task"] = part.cpus
+    return resources
+
+
+def _client(campaign: Campaign) -> SlurmComponent:
+    slurm = campaign.execution.slurm
+    return slurm.all if slurm.topology == "shared" else slurm.client
+
+
+def _where(part: SlurmComponent) -> Resources:
+    named = {
+        "slurm_partition": part.partition,
+        "slurm_account": part.account,
+        "qos": part.qos,
+        "constraint": part.constraint,
+    }
+    extra = [f"--reservation={part.reservation}"] if part.reservation else []
+    if words := " ".join([*extra, *part.extra]):
+        named["slurm_extra"] = words
+    return {key: value for key, value in named.items() if value is not None}
