@@ -40,6 +40,7 @@ def test_a_job_that_is_cancelled_in_a_step_is_told_and_the_next_run_completes(
     assert place.processes() == []
     code, output = place.run()
     assert code == 0, output
+    assert "1 attempt came to nothing: 0.0" in output  # node-hours
 
 
 @pytest.mark.slow

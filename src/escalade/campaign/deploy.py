@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ def allocate(here: CellRun) -> None:
         here.cell.name, here.state / "allocation", run, _order(here, run)
     )
     write_json(here.state / ALLOCATION, allocation.to_json())
+    nodes = [allocation.client.node, *(place.node for place in allocation.services)]
+    held = {"held_at": time.time(), "job": allocation.job, "nodes": list(dict.fromkeys(nodes))}
+    write_json(here.folder.held, held)
 
 
 def start_prometheus(here: CellRun) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from escalade.files import read_json
+from escalade.errors import EscaladeError
+from escalade.files import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,11 @@ class CellFolder:
     def archive(self) -> Path:
         """Prometheus data that a Prometheus can open again."""
         return self.path / "tsdb.tar.zst"
+
+    @property
+    def held(self) -> Path:
+        """When the cell got its allocation, and which nodes."""
+        return self.path / "held.json"
 
     @property
     def cell(self) -> Path:
@@ -91,6 +97,7 @@ class CellFolder:
         place.mkdir(parents=True)
         for entry in left:
             entry.rename(place / entry.name)
+        _note_loss(place)
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,16 @@ def is_over(cell: CellFolder, attempts: int, *, retry_failed: bool) -> bool:
     if state.get("outcome") == "finished":
         return True
     return not retry_failed and int(state.get("attempt", 1)) >= attempts
+
+
+def _note_loss(attempt: Path) -> None:
+    """Write down how long an attempt held its nodes, before times of files are lost by a copy."""
+    try:
+        held = read_json(attempt / "held.json", "allocation of a cell")
+        until = max(path.stat().st_mtime for path in attempt.rglob("*") if path.is_file())
+        write_json(attempt / "lost.json", {**held, "until": until})
+    except EscaladeError:  # it ended before it had nodes
+        return
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from escalade.campaign import observe
 from escalade.campaign.invocation import Invocation
+from escalade.campaign.losses import losses_of
 from escalade.campaign.plan import describe
 from escalade.campaign.preflight import preflight
 from escalade.campaign.progress import Progress
@@ -189,6 +191,8 @@ def _print_status(campaign: str, console: Console) -> None:
     measured, failed, left = observe.counts(run)
     told = f"{failed} failed, " if failed else ""
     console.print(f"  {measured} of {len(run.plan.cells)} cells measured, {told}{left} to go")
+    if lost := losses_of(run).describe():
+        console.print(f"  {lost}")
     if driver.standing == "runs":
         progress = Progress(run)
         progress.take()
@@ -231,4 +235,5 @@ def _as_json(campaign: str) -> dict[str, object]:
         for cell in (progress.active() if driver.standing == "runs" else [])
     ]
     cells = {"planned": len(run.plan.cells), "measured": measured, "failed": failed, "left": left}
-    return {**content, "run": state.name, "cells": cells, "active": active}
+    lost = asdict(losses_of(run))
+    return {**content, "run": state.name, "cells": cells, "lost": lost, "active": active}

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from escalade.analysis.outcome import exit_code
 from escalade.campaign import events
+from escalade.campaign.losses import losses_of
 from escalade.campaign.observe import driver_of, latest_run
 from escalade.campaign.preflight import preflight
 from escalade.campaign.run import COMMAND, RUN_ID, run_id
@@ -250,6 +251,8 @@ def _conclude(run: CampaignRun, outcome: _Outcome, console: Console) -> int:
     for cell, cause in failed_cells.items():
         console.print(f"failed: {cell}: {cause}", style="bold red", highlight=False, soft_wrap=True)
     _tell(outcome.failures, console)
+    if lost := losses_of(run).describe():
+        console.print(f"On the way {lost}.", style="dim", highlight=False, soft_wrap=True)
     if run.folder.report.exists() and not outcome.returncode:
         Console().print(f"Report: {run.folder.report}", highlight=False, soft_wrap=True)
     if failed_cells:
