@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
-from escalade.campaign.deploy import release_allocation
 from escalade.campaign.run import CellRun, open_run
 from escalade.errors import EscaladeError, InfrastructureError
 from escalade.runtime.driver import RunFolder, read_driver
@@ -59,7 +58,7 @@ def cell_stage(
             try:
                 yield stage
             except (EscaladeError, KeyboardInterrupt):
-                release_allocation(stage.state)
+                _release(stage)
                 raise
 
 
@@ -71,6 +70,12 @@ def campaign_stage(name: str, log: str, configuration: Mapping[str, Any]) -> Ite
         _depend_on_driver(run)
         with _reported(run, name, ""):
             yield run
+
+
+def _release(stage: CellRun) -> None:
+    from escalade.campaign.deploy import release_allocation  # noqa: PLC0415 - a stage that goes well does without it
+
+    release_allocation(stage.state)
 
 
 def _depend_on_driver(run: CampaignRun) -> None:

@@ -21,8 +21,8 @@ from escalade.campaign import events
 from escalade.campaign.losses import losses_of
 from escalade.campaign.observe import driver_of, latest_run
 from escalade.campaign.preflight import preflight
+from escalade.campaign.proofs import proofs
 from escalade.campaign.run import COMMAND, RUN_ID, run_id
-from escalade.campaign.smoke import proofs
 from escalade.campaign.turn import Turn
 from escalade.cli.progress import EXTERNAL, REFRESH_SECONDS, VIEW, ProgressView
 from escalade.errors import InfrastructureError, InputError

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from escalade.campaign.configuration import parse_campaign
+from escalade.campaign.proofs import Proof, proofs
 from escalade.campaign.run import CampaignRun, open_run
-from escalade.campaign.smoke import Proof, proofs, reduced, smoke_name
+from escalade.campaign.smoke import reduced, smoke_name
 from escalade.files import write_json
 
 if TYPE_CHECKING:
