@@ -211,7 +211,9 @@ def read_rows(path: Path, step: int) -> PlannedRows:
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"Schedule: {path} can't be read ({error}).") from error
     if missing := set(_COLUMNS) - set(table.column_names):
-        raise InputError(f"Schedule: {path} can't be read (no column {', '.join(sorted(missing))}).")
+        raise InputError(
+            f"Schedule: {path} can't be read (no column {', '.join(sorted(missing))})."
+        )
     attrs = json.loads((table.schema.metadata or {}).get(_PANDAS_ATTRS, b"{}"))
     plans = {plan.step: plan for plan in _plans(attrs, f"Schedule: {path}")}
     if step not in plans:
