@@ -31,6 +31,7 @@ _SILENCE = re.compile(
 _NO_SUCH_JOB = re.compile(
     r"Invalid job id specified|Job \S+ not found|already completing or completed"
 )
+_NO_CONFIGURATION = re.compile(r"Could not establish a configuration source")
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|not running a supported accounting")
 
 
@@ -128,7 +129,7 @@ class Caller:
         Raises
         ------
         ToolMissingError
-            When it is not on PATH.
+            When it is not on PATH, or belongs to no cluster.
         """
         command = " ".join(word for word in argv if not word.startswith("--format"))[:200]
         try:
@@ -150,6 +151,11 @@ class Caller:
                 f"{argv[0]} can't be run: it is not on PATH. Load the module of Slurm, or work "
                 "on a login node of the cluster."
             ) from None
+        if done.returncode != 0 and _NO_CONFIGURATION.search(done.stderr):
+            raise ToolMissingError(
+                f"{argv[0]} is here, but no cluster: there is no slurm.conf, and SLURM_CONF names "
+                "none. Work on a login node of the cluster."
+            )
         return Answer(command, done.returncode, done.stdout, done.stderr)
 
     def ask(self, argv: Sequence[str]) -> Answer:

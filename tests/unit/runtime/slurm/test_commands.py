@@ -14,6 +14,7 @@ from escalade.runtime.slurm.text import Job, JobState
 from slurm_recordings import Situation, StandIns, output, situations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SILENCES = [*situations("22.05/no_answer.txt"), *situations("published/no_answer.txt")]
@@ -339,6 +340,22 @@ def test_the_version_is_that_of_the_programs(slurm: Slurm, programs: StandIns) -
     programs.answers("sinfo", "slurm-wlm 22.05.8\n")
 
     assert slurm.version() == "22.05.8"
+
+
+@pytest.mark.parametrize(
+    "said", situations("22.05/no_configuration.txt"), ids=lambda it: it.command
+)
+def test_programs_without_a_cluster_are_told_from_a_refusal(
+    slurm: Slurm, programs: StandIns, tmp_path: Path, said: Situation
+) -> None:
+    programs.says(said.command.split()[0], said)
+
+    calls: dict[str, Callable[[], object]] = {
+        "sbatch": lambda: slurm.submit("#!/bin/sh\n", tmp_path),
+        "squeue": lambda: slurm.jobs(["1"]),
+    }
+    with pytest.raises(ToolMissingError, match="is here, but no cluster"):
+        calls[said.command.split()[0]]()
 
 
 def test_a_machine_without_slurm_is_said_to_be_one(tmp_path: Path) -> None:
