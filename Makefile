@@ -33,16 +33,18 @@ check: env-dev ## Lint and types: what takes seconds
 	$(BIN)/snakemake --lint
 
 # Most tests run side by side, one file at a time on each of up to four cores; what
-# measures times runs after them, by itself.
+# measures times runs after them, by itself. Real processes on a machine that is full may
+# miss a moment: a test that failed beside others is run once more without them, and named.
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+ONCE_MORE = { [ $$? -eq 1 ] && echo "Failed beside others; once more, by themselves:" && $(PYTEST) --last-failed --last-failed-no-failures none
 
 test: check tools ## All checks, and every test that is not slow
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not alone"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not alone" || $(ONCE_MORE) -m "not slow and not alone"; }
 	$(PYTEST) -m "not slow and alone"
 
 test-all: check tools ## All checks and all tests: fault tables, long campaigns
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" || $(ONCE_MORE) -m "not alone"; }
 	$(PYTEST) -m alone
 
 lock: env-dev ## Pin the newest versions that fit pyproject.toml

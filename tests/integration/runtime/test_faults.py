@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from escalade.errors import InfrastructureError
@@ -46,6 +48,15 @@ OTHERS = [
 def kill_nine(driven: Driven, names: tuple[str, ...]) -> None:
     for pid in driven.pids(names):
         os.kill(pid, signal.SIGKILL)
+
+
+def sleepers(driven: Driven) -> set[int]:
+    """Give the pids of the step's three programs, once they are there."""
+    found = set()
+    for pid in driven.left():
+        with contextlib.suppress(psutil.Error):
+            found |= {pid} if psutil.Process(pid).name() == "sleep" else set()
+    return found
 
 
 def assert_steps_end(driven: Driven, names: tuple[str, ...]) -> None:
@@ -92,12 +103,13 @@ def test_what_no_process_could_end_is_ended_by_the_next_run(rig: Rig) -> None:
 
 def test_a_stopped_driver_keeps_its_services(rig: Rig) -> None:
     driven = rig.drive(FAMILY)
-    everything = driven.left()
+    assert wait_until(lambda: len(sleepers(driven)) == 3, 5)
+    services = sleepers(driven)
     os.kill(driven.process.pid, signal.SIGSTOP)
 
     time.sleep(1.5 * LEASE_SECONDS)
 
-    assert driven.left() == everything
+    assert sleepers(driven) == services
     os.kill(driven.process.pid, signal.SIGCONT)
 
 
