@@ -50,6 +50,8 @@ _NO_STEP = re.compile(
 _PASSING = re.compile(
     r"nodes are busy|Unable to contact slurm controller|Socket timed out|authentication error"
     r"|temporarily disabled|in standby mode"
+    # While nodes come back after a restart of slurmctld. No step asks for more than its job has.
+    r"|Memory required by task is not available"
 )
 
 
