@@ -15,7 +15,7 @@ from escalade.campaign.layout import CampaignFolder, is_over
 from escalade.campaign.models import Campaign
 from escalade.campaign.plan import plan_campaign
 from escalade.campaign.run import OPENED, STATE_ROOT, CampaignRun
-from escalade.campaign.state import ALLOCATION, read_allocation
+from escalade.campaign.state import read_allocation
 from escalade.campaign.submission import Submission, job_of, latest
 from escalade.campaign.submission import is_over as job_is_over
 from escalade.errors import EscaladeError, InputError
@@ -131,11 +131,6 @@ def where(run: CampaignRun, cell: str) -> str:
     nodes = [allocation.client.node, *(place.node for place in allocation.services)]
     job = f"job {allocation.job}, " if allocation.job else ""
     return f"{job}{', '.join(dict.fromkeys(nodes))}"
-
-
-def has_allocation(run: CampaignRun, cell: str) -> bool:
-    """Tell whether a cell has got its allocation."""
-    return (run.cell_state(cell) / ALLOCATION).exists()
 
 
 def _by_hand(submission: Submission, state: Path) -> bool:

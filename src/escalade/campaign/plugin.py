@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from escalade.campaign.cluster import seconds_of
+from escalade.campaign.cluster import components_of, seconds_of
+from escalade.campaign.site import load_site
 
 if TYPE_CHECKING:
     from escalade.campaign.models import Campaign
     from escalade.campaign.run import CampaignRun
-    from escalade.campaign.slurm import SlurmComponent
+    from escalade.runtime.slurm.request import ComponentRequest
 
 ANALYSIS_MINUTES = 30
 ANALYSIS_MEMORY_MB = 4000
@@ -41,12 +42,12 @@ def load_resources(run: CampaignRun) -> Resources:
     return resources
 
 
-def _client(campaign: Campaign) -> SlurmComponent:
-    slurm = campaign.execution.slurm
-    return slurm.all if slurm.topology == "shared" else slurm.client
+def _client(campaign: Campaign) -> ComponentRequest:
+    """Give the client's component, or the one for all."""
+    return components_of(campaign, load_site(campaign.execution.site))[0]
 
 
-def _where(part: SlurmComponent) -> Resources:
+def _where(part: ComponentRequest) -> Resources:
     named = {
         "slurm_partition": part.partition,
         "slurm_account": part.account,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from escalade.campaign.cluster import components_of
+from escalade.campaign.site import load_site
 from escalade.files import read_json
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def _gpus(campaign: Campaign, environment: dict[str, Any]) -> Proof:
     note = f" ({environment['gpu_note']})" if environment["gpu_note"] else ""
     if campaign.execution.launcher == "local":
         return Proof("GPUs", f"{found}{note}")
-    asked = campaign.execution.slurm.service.gpus or 0
+    *_, service = components_of(campaign, load_site(campaign.execution.site))
+    asked = service.gpus
     words = f"{asked} asked for, the service is given {len(visible)}, {found}{note}"
     return Proof("GPUs", words, holds=len(visible) == asked)
 

@@ -39,6 +39,25 @@ def test_one_deployment_once_at_one_gentle_rate() -> None:
     assert small.execution.results == "elsewhere"
 
 
+def test_load_steps_that_are_jobs_stay_jobs() -> None:
+    job = {**CONTENT, "load": {**CONTENT["load"], "run_as": "job"}}
+
+    assert reduced(parse_campaign(job, "my.yaml")).load.run_as == "job"
+
+
+def test_in_a_shared_allocation_its_own_gpus_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ESCALADE_RUN_ID", "r1")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    execution = {"launcher": "slurm", "slurm": {"topology": "shared", "all": {"gpus": 2}}}
+    shared = open_run({**CONTENT, "execution": execution, "smoke": True}, [])
+    leave(shared)
+
+    assert failing(shared) == []
+
+
 def test_a_slow_service_gets_the_time_for_five_requests() -> None:
     slow = {
         **CONTENT,
