@@ -24,6 +24,7 @@ import pandas as pd
 import psutil
 
 from escalade.files import read_table, write_table
+from escalade.load.generator import LoadGenerator
 from escalade.load.records import SCHEMA
 from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.step import LoadStep, run_step
@@ -85,11 +86,11 @@ def run(
         scratch=folder,
         drain_timeout_seconds=10,
         request_timeout_seconds=30,
-        cpus=plan_cores()[0],
         log=folder / "client.log",
         **(fields | changes),
     )
-    outcome = run_step(step, lambda: None)
+    with LoadGenerator(plan_cores()[0], step.log) as generator:
+        outcome = run_step(step, generator, lambda: None)
     log = read_table(step.requests_file, "request log", SCHEMA.names)
     return log[log.phase == "window"], outcome
 

@@ -1,14 +1,14 @@
 """Take home what a cell measured, and stop everything of it.
 
-needs: the outcome of the last step, and what the cell runs on
+needs: a ladder that is over, and what the cell runs on
 makes: series, requests, windows, the Prometheus archive, and cell.json last
 """
 
 
 rule query_windows:
     input:
-        # the last step comes after all others, and archive_cell keeps the state files
-        outcome=last_outcome,
+        # archive_cell keeps the other state files
+        ladder=f"{STATE}/{{cell}}/ladder.json",
     output:
         series=f"{RESULTS}/cells/{{cell}}/series.parquet",
         windows=f"{RESULTS}/cells/{{cell}}/windows.json",

@@ -19,7 +19,7 @@ except EscaladeError as error:
 RESULTS = RUN.folder.path.as_posix()
 STATE = (RUN.state / "cells").as_posix()
 
-# The chain of a cell runs where the driver is; load steps only unless they are jobs. What is
+# The chain of a cell runs where the driver is; the load only unless it is a job. What is
 # left, analysis and report, goes to the executor that the profile names, if it names one.
 LOAD_RESOURCES = load_resources(RUN)
 ANALYSIS_RESOURCES = analysis_resources(RUN.plan.campaign)
@@ -38,23 +38,6 @@ workflow.global_resources.setdefault("lane", RUN.plan.campaign.execution.paralle
 # and no --force can make again.
 wildcard_constraints:
     cell=RUN.unfinished_pattern,
-    step=r"[1-9][0-9]*",
-
-
-def previous_outcome(wildcards):
-    """Steps of a cell run one after the other."""
-    number = int(wildcards.step)
-    return (
-        []
-        if number == 1
-        else f"{RESULTS}/cells/{wildcards.cell}/steps/{number - 1}/outcome.json"
-    )
-
-
-def last_outcome(wildcards):
-    """The step that ends the ladder of a cell."""
-    number = RUN.plan.cell(wildcards.cell).steps[-1].step
-    return f"{RESULTS}/cells/{wildcards.cell}/steps/{number}/outcome.json"
 
 
 def finished_cells(wildcards):

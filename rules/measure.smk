@@ -1,21 +1,19 @@
-"""Run the ladder of a cell, one step after the other.
+"""Run the ladder of a cell, one step right after the other.
 
-needs: a service that is ready, and the outcome of the step before
-makes: the outcome of the step; its request log lies beside it
+needs: a service that is ready
+makes: the state file that says so; outcome and request log of each step lie in the cell
 """
 
 
-rule run_load:
+rule run_ladder:
     input:
         # allocation, Prometheus and schedule come before the service, and archive_cell keeps
-        # them: naming them for every step would double the time of a large dry run
+        # them: naming them here would only lengthen a large dry run
         service=f"{STATE}/{{cell}}/service.json",
-        previous=previous_outcome,
     output:
-        outcome=f"{RESULTS}/cells/{{cell}}/steps/{{step}}/outcome.json",
-        requests=f"{RESULTS}/cells/{{cell}}/steps/{{step}}/requests-0.parquet",
+        ladder=temp(f"{STATE}/{{cell}}/ladder.json"),
     log:
-        f"{RESULTS}/logs/{{cell}}/run_load_{{step}}.log",
+        f"{RESULTS}/logs/{{cell}}/run_ladder.log",
     priority: 40
     localrule: not RUN.load_as_job
     conda:
@@ -24,4 +22,4 @@ rule run_load:
         **LOAD_RESOURCES,
         lane=1,
     script:
-        "../scripts/run_load.py"
+        "../scripts/run_ladder.py"

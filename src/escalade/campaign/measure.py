@@ -1,4 +1,4 @@
-"""Running one step of a cell's ladder."""
+"""Running the ladder of a cell."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign import events
 from escalade.campaign.progress import LIVE
-from escalade.campaign.state import read_allocation, read_service
+from escalade.campaign.state import LADDER, read_allocation, read_service
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
+from escalade.load.generator import LoadGenerator
 from escalade.load.records import SCHEMA, write_requests
-from escalade.load.step import Elsewhere, LoadStep, run_step
+from escalade.load.step import LoadStep, run_step
 from escalade.monitoring import manager
 from escalade.runtime.cores import available_cores, stay_on
 from escalade.runtime.launcher import launcher_for
@@ -19,6 +21,8 @@ from escalade.runtime.slurm.jobs import parts
 from escalade.runtime.slurm.own import own_job
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from escalade.campaign.run import CellRun
     from escalade.load.schedule import StepPlan
     from escalade.runtime.launcher import AllocationState
@@ -27,10 +31,11 @@ WENT_WELL = ("measured", "client_failed")
 """Outcomes after which the service is still there for the next step."""
 
 
-def run_load(here: CellRun, number: int) -> dict[str, Any]:
-    """Run one step, or say why it is not run; give its outcome.
+def run_ladder(here: CellRun) -> None:
+    """Run all steps of the cell, one right after the other.
 
-    Writes `outcome.json` and `requests-0.parquet` into the step's folder.
+    Writes `outcome.json` and `requests-0.parquet` into each step's folder, and the state
+    file LADDER once there is an outcome of every step.
 
     Raises
     ------
@@ -38,41 +43,60 @@ def run_load(here: CellRun, number: int) -> dict[str, Any]:
         When Prometheus or the allocation is lost: no result can be had.
     """
     service = read_service(here.state)
-    plan = next(step for step in here.cell.steps if step.step == number)
-    cause = _cause_not_to_run(here, number, service)
-    if cause is not None:
-        return _skip(here, plan, cause)
-    allocation = read_allocation(here.state)
-    if here.run.load_as_job:
-        elsewhere, cpus = None, _cpus_of_own_job(allocation)
-    else:
-        elsewhere, cpus = _elsewhere(allocation, f"load-{number}"), allocation.client.cpus
-    if elsewhere is None:
-        stay_on(cpus)
+    outcomes: list[dict[str, Any]] = []
+    with _generator(here) as generator:
+        for plan in here.cell.steps:
+            stage = f"run_load_{plan.step}"
+            events.append(here.run.events, here.cell.name, stage, "started")
+            cause = _cause_not_to_run(service, outcomes)
+            outcome = _run(here, plan, service, generator) if cause is None else None
+            outcomes.append(outcome or _skip(here, plan, str(cause)))
+            events.append(here.run.events, here.cell.name, stage, "ended")
+    told = [{name: step[name] for name in ("step", "outcome", "cause")} for step in outcomes]
+    write_json(here.state / LADDER, {"schema": 1, "steps": told})
+
+
+def _run(
+    here: CellRun, plan: StepPlan, service: dict[str, Any], generator: LoadGenerator
+) -> dict[str, Any]:
+    folder = here.folder.step(plan.step)
     step = LoadStep(
         schedule=here.folder.schedule,
-        step=number,
+        step=plan.step,
         repetition=here.cell.repetition,
         seed=here.cell.seed,
         workload=here.run.plan.campaign.workload.kind,
         host=service["url"],
         parameters=_parameters(here, service),
-        folder=here.folder.step(number),
+        folder=folder,
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=here.run.plan.campaign.workload.request_timeout_seconds,
-        cpus=cpus,
-        log=here.folder.logs / f"load-{number}.log",
+        log=here.folder.logs / f"load-{plan.step}.log",
     )
-    outcome = run_step(step, _Watch(here), here.state / LIVE, elsewhere)
+    outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
     if outcome["outcome"] == "service_failed":
         outcome["log_tail"] = tail(here.folder.logs / "service.log")
-        write_json(here.folder.step(number) / "outcome.json", outcome)
+        write_json(folder / "outcome.json", outcome)
     return outcome
 
 
+def _generator(here: CellRun) -> LoadGenerator:
+    """Give the load generator of this cell, on the client's place or in the job that this is."""
+    allocation = read_allocation(here.state)
+    log = here.folder.logs / "load.log"
+    if here.run.load_as_job:
+        cpus = _cpus_of_own_job(allocation)
+        stay_on(cpus)
+        return LoadGenerator(cpus, log)
+    prefix = partial(launcher_for(allocation).prefix, allocation, allocation.client, "load")
+    if not prefix():  # this stage is on the client's place
+        stay_on(allocation.client.cpus)
+    return LoadGenerator(allocation.client.cpus, log, prefix)
+
+
 def _cpus_of_own_job(allocation: AllocationState) -> tuple[int, ...]:
-    """Give the CPUs of the job that this step is.
+    """Give the CPUs of the job that this stage is.
 
     Raises
     ------
@@ -82,16 +106,10 @@ def _cpus_of_own_job(allocation: AllocationState) -> tuple[int, ...]:
     job = os.environ.get("SLURM_JOB_ID")
     if job is None or job in {own_job(), *parts(str(allocation.job))}:
         raise InputError(
-            "load.run_as is job, but Snakemake ran this step on the driver's own node: the profile "
+            "load.run_as is job, but Snakemake ran the load on the driver's own node: the profile "
             "names no executor. Add `executor: slurm` to its config.yaml, or leave run_as out."
         )
     return available_cores()
-
-
-def _elsewhere(allocation: AllocationState, name: str) -> Elsewhere | None:
-    launcher = launcher_for(allocation)
-    prefix = launcher.prefix(allocation, allocation.client, name)
-    return Elsewhere(prefix, partial(launcher.terminate, allocation, name)) if prefix else None
 
 
 class _Watch:
@@ -119,14 +137,12 @@ class _Watch:
         return None if service.running else f"the service {service.describe()}"
 
 
-def _cause_not_to_run(here: CellRun, number: int, service: dict[str, Any]) -> str | None:
+def _cause_not_to_run(service: dict[str, Any], outcomes: Sequence[dict[str, Any]]) -> str | None:
     if service["outcome"] != "ready":
         return str(service["cause"])
-    if number == 1:
+    if not outcomes or outcomes[-1]["outcome"] in WENT_WELL:
         return None
-    before = read_json(here.folder.step(number - 1) / "outcome.json", "outcome of a step")
-    if before["outcome"] in WENT_WELL:
-        return None
+    before = outcomes[-1]
     return f"step {before['step']} ended with {before['outcome']}: {before['cause']}"
 
 

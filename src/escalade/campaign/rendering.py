@@ -97,7 +97,7 @@ def render_steps(
     cost: Cost,
     site: Site,
 ) -> list[RenderedStep]:
-    """Write the srun lines of a cell: Prometheus, exporters, service, and its first load step."""
+    """Write the srun lines of a cell: Prometheus, exporters, service, and its load generator."""
     client, service = _sides(cost)
     steps = [client.step("prometheus", _prometheus(cell, client.node))]
     for side in dict.fromkeys((service, client)):
@@ -110,7 +110,7 @@ def render_steps(
     cpus = _cpus(cost.components[-1], site)
     argv = _service(cell, campaign, recipe, catalogue, side=service, cpus=cpus)
     steps.append(service.step("service", argv, gpus=True))
-    steps.append(client.step("load-1", _load(campaign, service.node)))
+    steps.append(client.step("load", _load(), stdin=True))
     return steps
 
 
@@ -123,7 +123,9 @@ class _Side:
     gpus: int
     job: str = "$JOB"
 
-    def step(self, what: str, argv: Sequence[str], *, gpus: bool = False) -> RenderedStep:
+    def step(
+        self, what: str, argv: Sequence[str], *, gpus: bool = False, stdin: bool = False
+    ) -> RenderedStep:
         framed = (*_PYTHON, "escalade.runtime.slurm.frame", "$ORDER", "--", *argv)
         words = srun_argv(
             self.job,
@@ -135,6 +137,7 @@ class _Side:
             gpus=self.gpus if gpus else 0,
             name=what,
             chdir=None,
+            stdin=stdin,
         )
         return RenderedStep(what, " ".join(_word(word) for word in words))
 
@@ -209,12 +212,9 @@ def _cpus(component: ComponentRequest, site: Site) -> int:
     return component.cpus or min(cores, default=1)
 
 
-def _load(campaign: Campaign, node: str) -> tuple[str, ...]:
-    workload = campaign.workload.kind
-    return (
-        *(*_PYTHON, "escalade.load.client", "--escalade-step", "$PLAN", "-f", workload),
-        *("--host", f"http://{node}:{_PORTS['service']}", "--headless"),
-    )
+def _load() -> tuple[str, ...]:
+    """Give the command that is told on its standard input which steps to run."""
+    return (*_PYTHON, "escalade.load.client")
 
 
 def _word(word: str) -> str:

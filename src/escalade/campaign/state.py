@@ -1,4 +1,4 @@
-"""The state files of a cell: where its allocation, Prometheus, exporters and service run."""
+"""The state files of a cell: where its allocation, Prometheus, exporters and service run, and that its load is over."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ ALLOCATION = "allocation.json"
 PROMETHEUS = "prometheus.json"
 EXPORTERS = "exporters.json"
 SERVICE = "service.json"
+LADDER = "ladder.json"
 
 
 def read_allocation(state: Path) -> AllocationState:

@@ -31,6 +31,7 @@ WORDS = {
     "start_prometheus": "starts Prometheus",
     "deploy_exporters": "deploys exporters",
     "load_models": "starts the service and loads its models",
+    "run_ladder": "starts the load",
     "query_windows": "queries the windows",
     "archive_cell": "is archived",
     "resolve_campaign": "configuration resolved",

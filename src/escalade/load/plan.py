@@ -43,8 +43,6 @@ class LoadStep:
         How long to wait after the window for what is still in flight.
     request_timeout_seconds
         How long one request may take, counted from when its user takes it.
-    cpus
-        Where the load generator runs; None leaves it where its parent is.
     log
         Gets the load generator's output.
     """
@@ -60,7 +58,6 @@ class LoadStep:
     scratch: Path
     drain_timeout_seconds: float
     request_timeout_seconds: float
-    cpus: tuple[int, ...] | None
     log: Path
 
     @property
@@ -113,7 +110,6 @@ def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
         fields = dict(stored["step"])
         for name in _PATHS:
             fields[name] = Path(fields[name])
-        fields["cpus"] = None if fields["cpus"] is None else tuple(fields["cpus"])
         progress = stored["progress"]
         return LoadStep(**fields), Path(progress) if progress else None
     except (KeyError, TypeError, ValueError) as error:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any
 
-from escalade.errors import EscaladeError
 from escalade.files import read_json, tail, write_json
 from escalade.load.plan import SCHEMA, LoadStep, workload_file, write_plan
 from escalade.load.records import Records, write_requests
 from escalade.load.schedule import PlannedRows, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    from escalade.load.generator import LoadGenerator
 
 __all__ = ["LoadStep", "run_step"]
 
 _WATCH_SECONDS = 0.5
-_STOP_SECONDS = 3.0  # for the load generator to write what it has
 _START_SECONDS = 60.0  # of its start-up: imports on a busy machine, first users
 _END_SECONDS = 30.0  # of writing a large request log
 _CLIENT = (
@@ -40,27 +35,11 @@ _CLIENT = (
 _TIMES = ("started_at", "window_start", "window_end", "drained_at")
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """How the load generator is run on another node.
-
-    Parameters
-    ----------
-    prefix
-        What stands before its command.
-    terminate
-        Sends it SIGTERM, upon which it writes what it has.
-    """
-
-    prefix: tuple[str, ...]
-    terminate: Callable[[], object]
-
-
 def run_step(
     step: LoadStep,
+    generator: LoadGenerator,
     watch: Callable[[], str | None],
     progress: Path | None = None,
-    elsewhere: Elsewhere | None = None,
 ) -> dict[str, Any]:
     """Send a step's requests and record what comes back.
 
@@ -68,13 +47,13 @@ def run_step(
     ----------
     step
         What to run and where to write.
+    generator
+        What sends the requests, on this node or another one.
     watch
         Called twice a second while the step runs, and once after it. A string says
         that the service has failed and why: the step ends at once.
     progress
         Rewritten once a second with the live figures; None for none.
-    elsewhere
-        How to run the load generator on another node; here when None.
 
     Returns
     -------
@@ -98,48 +77,28 @@ def run_step(
         file.unlink(missing_ok=True)
     plan = step.scratch / "plan.json"
     write_plan(plan, step, progress)
-    with _client(step, plan, workload, elsewhere) as child:
-        outcome, cause = _supervise(child, watch, _longest(step, rows))
+    argv = ["--escalade-step", str(plan), "-f", str(workload), "--host", step.host.rstrip("/")]
+    argv += ["--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
+    generator.run(argv, step.log)
+    try:
+        outcome, cause = _supervise(generator, watch, _longest(step, rows))
+    finally:
+        generator.stop()
     content = _outcome(step, rows, outcome, cause)
+    if outcome == "client_failed" and not content["log_tail"]:
+        content["log_tail"] = tail(generator.log)
     write_json(step.outcome_file, content)
     return content
 
 
-@contextmanager
-def _client(
-    step: LoadStep, plan: Path, workload: Path, elsewhere: Elsewhere | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the load generator; whatever happens, it has ended after the block."""
-    command = [sys.executable, "-m", "escalade.load.client"]
-    command += ["--parent", str(os.getpid())] if elsewhere is None else []
-    if step.cpus:
-        command += ["--cpus", ",".join(map(str, step.cpus))]
-    command += ["--escalade-step", str(plan), "-f", str(workload), "--host", step.host.rstrip("/")]
-    command += ["--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
-    environment = {name: value for name, value in os.environ.items() if name[:7] != "LOCUST_"}
-    step.log.parent.mkdir(parents=True, exist_ok=True)
-    with step.log.open("ab") as log:
-        child = subprocess.Popen(
-            [*(elsewhere.prefix if elsewhere else ()), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-    try:
-        yield child
-    finally:
-        _end(child, child.terminate if elsewhere is None else elsewhere.terminate)
-
-
 def _supervise(
-    child: subprocess.Popen[bytes], watch: Callable[[], str | None], longest: float
+    generator: LoadGenerator, watch: Callable[[], str | None], longest: float
 ) -> tuple[str, str | None]:
     """Wait for the end of the step; give its outcome and the cause, if it has one."""
     awake = 0.0  # a stopped driver (Ctrl-Z) must not take its own pause for a hang
     seen = time.monotonic()
     while True:
-        code = _wait(child, _WATCH_SECONDS)
+        code = generator.wait(_WATCH_SECONDS)
         if cause := watch():
             return "service_failed", cause
         if code is not None:
@@ -199,19 +158,3 @@ def _longest(step: LoadStep, rows: PlannedRows) -> float:
 def _describe(code: int) -> str:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return f"the load generator {how}"
-
-
-def _wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
-    try:
-        return child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _end(child: subprocess.Popen[bytes], terminate: Callable[[], object]) -> None:
-    if child.poll() is None:
-        with suppress(EscaladeError):  # its node may be gone
-            terminate()
-        if _wait(child, _STOP_SECONDS) is None:
-            child.kill()
-            child.wait()

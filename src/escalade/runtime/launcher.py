@@ -340,11 +340,10 @@ class Launcher(Protocol):
         ...
 
     def prefix(self, allocation: AllocationState, place: Place, name: str) -> tuple[str, ...]:
-        """Give what stands before a command that the caller runs on a place; () for here."""
-        ...
+        """Give what stands before a command that the caller runs on a place; () for here.
 
-    def terminate(self, allocation: AllocationState, name: str) -> None:
-        """Send SIGTERM to the program of a step, or of a command that `prefix` stands before."""
+        The command reads what the caller writes to its standard input, and ends with it.
+        """
         ...
 
 

@@ -181,13 +181,6 @@ class LocalLauncher:
         """Give nothing: commands run here as they are."""
         return ()
 
-    def terminate(self, allocation: AllocationState, name: str) -> None:
-        """Send SIGTERM to the step's first process."""
-        note = Spool(allocation.steps).read(name, "started")
-        if note is not None:
-            process = Identity(int(note.content["pid"]), int(note.content["start_time"]))
-            processes.send(process, signal.SIGTERM)
-
     def _state_or_none(self, allocation: AllocationState, name: str) -> StepState | None:
         spool = Spool(allocation.steps)
         held = self.alive(allocation)  # asked first: a holder writes before it ends

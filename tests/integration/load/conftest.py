@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from escalade.files import read_table, write_table
+from escalade.load.generator import LoadGenerator
 from escalade.load.records import SCHEMA
 from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.step import LoadStep, run_step
@@ -110,7 +111,6 @@ def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
             host=host,
             folder=folder / "1",
             scratch=folder / "scratch",
-            cpus=None,
             log=folder / "client.log",
             **({"request_timeout_seconds": 10.0} | defaults | changes),  # type: ignore[arg-type]
         )
@@ -121,7 +121,8 @@ def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
 def ran(step: LoadStep, watch: Callable[[], str | None] = lambda: None) -> Ran:
     """Run a step and read what it wrote."""
     began = time.monotonic()
-    outcome = run_step(step, watch, step.scratch / "progress.json")
+    with LoadGenerator(None, step.log) as generator:
+        outcome = run_step(step, generator, watch, step.scratch / "progress.json")
     wall = time.monotonic() - began
     return Ran(outcome, read_table(step.requests_file, "request log", SCHEMA.names), step, wall)
 
@@ -139,8 +140,8 @@ def client_of() -> Callable[[LoadStep], psutil.Process | None]:
     def find(step: LoadStep) -> psutil.Process | None:
         for child in psutil.Process().children():
             with contextlib.suppress(psutil.Error):
-                if str(step.scratch / "plan.json") in child.cmdline():
-                    return child
+                if "escalade.load.client" in child.cmdline() and step.log.exists():
+                    return next(iter(child.children()), None)
         return None
 
     return find

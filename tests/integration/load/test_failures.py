@@ -23,8 +23,11 @@ DRIVER = """
 import sys
 from pathlib import Path
 from escalade.load.plan import read_plan
+from escalade.load.generator import LoadGenerator
 from escalade.load.step import run_step
-run_step(read_plan(Path(sys.argv[1]))[0], lambda: None)
+step, _ = read_plan(Path(sys.argv[1]))
+with LoadGenerator(None, step.log) as generator:
+    run_step(step, generator, lambda: None)
 """
 MIXED = """
 from locust import FastHttpUser, HttpUser, task
@@ -211,12 +214,13 @@ def test_the_client_dies_with_its_driver(start_truth: Any, plan_step: Any) -> No
     deadline = time.monotonic() + 30
     while not step.started_file.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    (client,) = psutil.Process(driver.pid).children()
+    clients = psutil.Process(driver.pid).children(recursive=True)
+    assert len(clients) == 2  # the process that forks, and the one that sends
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
 
-    gone, _ = psutil.wait_procs([client], timeout=3)
-    assert gone
+    gone, alive = psutil.wait_procs(clients, timeout=3)
+    assert len(gone) == 2, alive
 
 
 def _stored(step: Any) -> Path:

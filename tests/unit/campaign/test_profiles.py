@@ -95,7 +95,7 @@ def test_a_dry_run_needs_no_slurm(tmp_path: Path, name: str) -> None:
     answer = dry_run(tmp_path, str(ROOT / "profiles" / name))
 
     assert answer.returncode == 0, answer.stderr
-    assert "run_load" in answer.stdout + answer.stderr
+    assert "run_ladder" in answer.stdout + answer.stderr
 
 
 def test_after_init_snakemake_knows_the_profile_by_its_name(tmp_path: Path) -> None:

@@ -52,6 +52,5 @@ def load_step(tmp_path: Path) -> LoadStep:
         scratch=tmp_path / "scratch",
         drain_timeout_seconds=0.2,
         request_timeout_seconds=0.2,
-        cpus=(0, 1),
         log=tmp_path / "load.log",
     )

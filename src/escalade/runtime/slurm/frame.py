@@ -52,6 +52,8 @@ class Order:
         GPUs it has to see, as `CUDA_VISIBLE_DEVICES` names them; None for any.
     scratch
         Folder that is removed at the end.
+    stdin
+        Whether the program reads what srun reads.
     """
 
     notes: str
@@ -62,6 +64,7 @@ class Order:
     cpus: tuple[int, ...] | None
     gpus: tuple[str, ...] | None
     scratch: str | None = None
+    stdin: bool = False
 
     def to_text(self) -> str:
         """Give the order as one word of a command line."""
@@ -121,7 +124,7 @@ def run(order: Order, argv: list[str]) -> int:
     own = os.getpid()
     child = subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=None if order.stdin else subprocess.DEVNULL,
         preexec_fn=partial(_prepare, own),  # noqa: PLW1509 - no threads here
     )
     child.returncode = 0  # reaped below, so that Popen must not wait for it

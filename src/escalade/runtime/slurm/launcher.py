@@ -114,7 +114,7 @@ class SlurmLauncher:
     def stop(self, allocation: AllocationState, name: str) -> StepState:
         """End a step: SIGTERM to its program first, for one to srun has the step killed at once."""
         if self._local.state(allocation, name).running:
-            self.terminate(allocation, name)
+            self._terminate(allocation, name)
             deadline = time.monotonic() + self._patience(allocation, name)
             while self._local.state(allocation, name).running and time.monotonic() < deadline:
                 time.sleep(_LOOK_SECONDS)
@@ -178,10 +178,11 @@ class SlurmLauncher:
         notes = self.notes(allocation, place)
         Spool(notes).forget(name)
         spec = StepSpec(name, ("true",), "load", Path(os.devnull), cpus=place.cpus)
-        framed = _framed(spec, place, notes, secrets.token_hex(8))[:-1]
-        return ("env", *unset, *steps.srun(str(allocation.job), place, name, gpus=False), *framed)
+        framed = _framed(spec, place, notes, secrets.token_hex(8), stdin=True)[:-1]
+        srun = steps.srun(str(allocation.job), place, name, gpus=False, stdin=True)
+        return ("env", *unset, *srun, *framed)
 
-    def terminate(self, allocation: AllocationState, name: str) -> None:
+    def _terminate(self, allocation: AllocationState, name: str) -> None:
         """Send SIGTERM to the program of a step.
 
         It is sent on the node: `scancel --signal` reaches all processes of a step on
@@ -293,7 +294,9 @@ class SlurmLauncher:
         return 3.0 if request is None else float(request.content["stop_seconds"])
 
 
-def _framed(spec: StepSpec, place: Place, notes: Path, token: str) -> tuple[str, ...]:
+def _framed(
+    spec: StepSpec, place: Place, notes: Path, token: str, *, stdin: bool = False
+) -> tuple[str, ...]:
     order = frame.Order(
         notes=str(notes),
         name=spec.name,
@@ -303,6 +306,7 @@ def _framed(spec: StepSpec, place: Place, notes: Path, token: str) -> tuple[str,
         cpus=spec.cpus,
         gpus=place.gpus if spec.gpus else None,
         scratch=spec.scratch,
+        stdin=stdin,
     )
     module = "escalade.runtime.slurm.frame"
     return (sys.executable, "-P", "-m", module, order.to_text(), "--", *spec.argv)

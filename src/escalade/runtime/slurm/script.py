@@ -144,6 +144,7 @@ def srun_argv(
     gpus: int,
     name: str,
     chdir: Path | None,
+    stdin: bool = False,
 ) -> tuple[str, ...]:
     """Give the command that runs one task in an allocation that is held.
 
@@ -169,6 +170,8 @@ def srun_argv(
     chdir
         Working directory; that of srun when None. One that does not exist on the node
         gives a step in /tmp and only a line in the log.
+    stdin
+        Whether the task reads what srun reads.
 
     Raises
     ------
@@ -189,7 +192,7 @@ def srun_argv(
         "--cpu-bind=none",  # the site's default may be one thread; the task pins itself
         "--mpi=none",  # a site's default may be one that waits for ranks
         "--export=ALL",  # inside a job submitted with NONE the default is NONE
-        "--input=none",
+        f"--input={'all' if stdin else 'none'}",
         "--unbuffered",
         f"--gres=gpu:{gpus}" if gpus else "--gres=none",
     ]

@@ -22,7 +22,7 @@ BUSY_SECONDS, BUSY_LOOK_SECONDS = 60.0, 1.0
 _CALL_SECONDS = 120.0
 
 
-def srun(job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
+def srun(job: str, place: Place, name: str, *, gpus: bool, stdin: bool = False) -> tuple[str, ...]:
     """Give the srun of a step, without its command; it asks for all CPUs of its node.
 
     Steps that ask for fewer are all given the same first ones, so each pins itself.
@@ -37,6 +37,7 @@ def srun(job: str, place: Place, name: str, *, gpus: bool) -> tuple[str, ...]:
         gpus=len(place.gpus) if gpus else 0,
         name=name,
         chdir=None,
+        stdin=stdin,
     )[:-1]
 
 

@@ -1,0 +1,125 @@
+"""One process forks the load generators of all steps; whatever ends, it says how."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from escalade.load.generator import LoadGenerator
+from escalade.load.step import run_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENDS = ["--version"]
+"""Arguments of locust with which it ends by itself."""
+
+
+@pytest.fixture
+def generator(tmp_path: Path) -> Iterator[LoadGenerator]:
+    """Give a load generator on this machine."""
+    with LoadGenerator(None, tmp_path / "load.log") as started:
+        yield started
+
+
+def process() -> psutil.Process:
+    """Give the process that forks."""
+    found = [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "escalade.load.client" in child.cmdline()
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_steps_follow_each_other_without_its_start_between_them(
+    generator: LoadGenerator, start_truth: Any, plan_step: Any
+) -> None:
+    first = plan_step(start_truth().url, 20, 0.5)
+    second = dataclasses.replace(first, folder=first.folder.with_name("2"))
+
+    began = time.time()
+    one = run_step(first, generator, lambda: None)
+    forker = process()
+    two = run_step(second, generator, lambda: None)
+
+    assert (one["outcome"], two["outcome"]) == ("measured", "measured")
+    assert process() == forker
+    assert two["started_at"] - one["drained_at"] < (one["started_at"] - began) / 2
+
+
+def test_a_load_generator_tells_its_own_exit_code(generator: LoadGenerator, tmp_path: Path) -> None:
+    for argv, code in ((ENDS, 0), (["--no-such-option"], 1), (ENDS, 0)):
+        log = tmp_path / f"{code}.log"
+        generator.run(argv, log)
+
+        assert generator.wait(30) == code
+        assert "locust" in log.read_text()
+
+
+def test_a_lost_process_takes_its_load_generator_along_and_is_started_again(
+    generator: LoadGenerator, start_truth: Any, plan_step: Any
+) -> None:
+    step = plan_step(start_truth().url, 20, 60.0)
+    sending: list[psutil.Process] = []
+
+    def kill() -> None:
+        if step.started_file.exists() and not sending:
+            sending.extend(process().children())
+            process().kill()
+
+    outcome = run_step(step, generator, kill)
+
+    assert outcome["outcome"] == "client_failed"
+    assert "killed by signal 9" in outcome["cause"]
+    gone, _ = psutil.wait_procs(sending, timeout=3)
+    assert len(gone) == 1
+    again = plan_step(step.host, 20, 0.5)
+    assert run_step(again, generator, lambda: None)["outcome"] == "measured"
+
+
+def test_what_can_not_be_started_elsewhere_says_why(plan_step: Any, tmp_path: Path) -> None:
+    step = plan_step("http://127.0.0.1:1", 5, 1.0)
+    words = ("sh", "-c", "echo no such node >&2; exit 7")
+
+    with LoadGenerator(None, tmp_path / "load.log", lambda: words) as generator:
+        outcome = run_step(step, generator, lambda: None)
+
+    assert outcome["outcome"] == "client_failed"
+    assert outcome["cause"] == "the load generator ended with exit code 7"
+    assert outcome["log_tail"] == ["no such node"]
+
+
+def test_the_end_of_the_driver_s_words_ends_everything(
+    generator: LoadGenerator, start_truth: Any, plan_step: Any
+) -> None:
+    step = plan_step(start_truth().url, 20, 60.0)
+
+    def leave() -> str | None:
+        if not step.started_file.exists():
+            return None
+        processes.extend([process(), *process().children()])
+        generator.close()
+        return "enough"
+
+    processes: list[psutil.Process] = []
+    outcome = run_step(step, generator, leave)
+
+    assert outcome["cause"] == "enough"
+    gone, _ = psutil.wait_procs(processes, timeout=0)
+    assert len(gone) == 2
+    assert outcome["drained_at"] is not None  # it wrote what it had
+
+
+def test_cpus_that_it_may_not_use_are_named(plan_step: Any, tmp_path: Path) -> None:
+    with LoadGenerator((4096,), tmp_path / "load.log") as generator:
+        outcome = run_step(plan_step("http://127.0.0.1:1", 5, 1.0), generator, lambda: None)
+
+    assert outcome["outcome"] == "client_failed"
+    assert "not on [4096]" in outcome["log_tail"][-1]
