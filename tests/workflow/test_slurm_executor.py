@@ -1,4 +1,4 @@
-"""Rules as jobs of their own, by Snakemake's executor for Slurm: analysis, and load steps that ask for it."""
+"""Rules as jobs of their own, by Snakemake's executor for Slurm: analysis, and the load where asked for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def all_jobs(cluster: Cluster) -> list[str]:
     return cluster.run("login", listed).stdout.splitlines()
 
 
-def test_load_steps_and_analysis_are_jobs_where_the_profile_says_so(
+def test_load_and_analysis_are_jobs_where_the_profile_says_so(
     by_executor: Workplace, cluster: Cluster
 ) -> None:
     load = {**ladder((10, 2), (20, 2)), "run_as": "job"}
@@ -49,9 +49,9 @@ def test_load_steps_and_analysis_are_jobs_where_the_profile_says_so(
     code, output = by_executor.run()
 
     assert code == 0, output
-    # one heterogeneous job for the cell, two steps, and resolve, KPIs, verdicts, provenance,
-    # report and manifest
-    assert len(all_jobs(cluster)) - before >= 2 + 2 + 6
+    # one heterogeneous job for the cell, one for its load, and resolve, KPIs, verdicts,
+    # provenance, report and manifest
+    assert len(all_jobs(cluster)) - before >= 2 + 1 + 6
     assert [step["outcome"] for step in by_executor.steps()] == ["measured", "measured"]
     log = pd.read_parquet(
         by_executor.results / "cells" / by_executor.cells()[0] / "requests.parquet"

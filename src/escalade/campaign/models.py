@@ -77,7 +77,7 @@ class Load(Section):
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
     """Steps in ascending order of rate."""
     run_as: Literal["step", "job"] = "step"
-    """step: the load generator runs in the held allocation. job: each step of the ladder is a job of its own,
+    """step: the load generator runs in the held allocation. job: the ladder of a cell is a job of its own,
     which Snakemake's executor for Slurm submits; the profile has to name that (executor: slurm)."""
 
     @model_serializer(mode="wrap")

@@ -28,7 +28,7 @@ def analysis_resources(campaign: Campaign) -> Resources:
 
 
 def load_resources(run: CampaignRun) -> Resources:
-    """Give the resources of a load step; none where it is a step of the held allocation."""
+    """Give the resources of the load; none where it is a step of the held allocation."""
     campaign = run.plan.campaign
     if not run.load_as_job:
         return {}

@@ -73,7 +73,7 @@ class CampaignRun:
 
     @property
     def load_as_job(self) -> bool:
-        """Whether load steps are jobs of their own."""
+        """Whether the load of a cell is a job of its own."""
         campaign = self.plan.campaign
         return campaign.execution.launcher == "slurm" and campaign.load.run_as == "job"
 
