@@ -46,6 +46,12 @@ SCREEN_LINES = 24
         ),
         ({"workload": {"kind": "openai_chatt"}}, "openai_chat"),
         ({"workload": {"kind": "missing.py"}}, "missing.py"),
+        ({"workload": {"input_tokens": {"uniform": [9, 1]}}}, "[least, most]"),
+        ({"load": {**ladder((5, 2)), "arrivals": "gamma"}}, "needs lines `gamma:`"),
+        (
+            {"load": {**ladder((5, 2)), "arrivals": "trace", "trace": {"file": "none.csv"}}},
+            "none.csv does not exist",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_one_message(

@@ -160,3 +160,22 @@ def test_a_changed_deployment_gets_its_own_folder_and_the_stale_one_is_named(
     stale = [name for name in measured.cells() if name.startswith("quick")]
     assert len(stale) == 2
     assert all(name in output for name in stale)
+
+
+@pytest.mark.slow
+def test_a_trace_is_replayed_with_its_lengths(workplace: Workplace) -> None:
+    tokens = [2 + number % 3 for number in range(81)]
+    trace = pd.DataFrame({"offset_seconds": [number / 20 for number in range(81)]})
+    trace.assign(output_tokens=tokens).to_csv(workplace.folder / "week.csv", index=False)
+    load = {**ladder((20, 2)), "arrivals": "trace", "trace": {"file": "week.csv"}}
+    workplace.write(load=load, workload={"input_tokens": {"uniform": [5, 9]}})
+
+    code, output = workplace.run()
+
+    assert code == 0, output
+    folder = workplace.results / "cells" / workplace.cells()[0]
+    planned = pd.read_parquet(folder / "schedule.parquet")
+    logged = pd.read_parquet(folder / "requests.parquet")
+    assert planned.input_tokens.between(5, 9).all()
+    assert planned.output_tokens.tolist() == tokens[:50]
+    assert logged.sort_values("index").output_tokens.tolist() == tokens[:50]  # as the server counts

@@ -73,6 +73,25 @@ def test_a_site_that_pins_steps_gives_them_the_cores_of_the_plan(
 
 
 @pytest.mark.slow
+def test_nodes_that_are_ports_of_one_machine_serve_as_well(
+    clusters: Callable[..., Cluster], workplace: Workplace
+) -> None:
+    plain = clusters(mode="ports")
+    workplace.prefix, workplace.profile = plain.command_prefix(), "slurm"
+    workplace.write(load=ladder((20, 2), (40, 1)), execution=on_slurm())
+
+    code, output = workplace.run()
+
+    assert code == 0, output
+    cell = workplace.results / "cells" / workplace.cells()[0]
+    where = read_json(cell / "environment.json", "environment")["allocation"]
+    assert where["client_node"] != where["service_nodes"][0]
+    assert [step["outcome"] for step in workplace.steps()] == ["measured", "measured"]
+    assert jobs(plain) == []
+    assert workplace.processes() == []
+
+
+@pytest.mark.slow
 def test_of_several_networks_the_one_that_leads_to_the_service_is_used(
     clusters: Callable[..., Cluster], workplace: Workplace
 ) -> None:

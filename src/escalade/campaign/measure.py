@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 WENT_WELL = ("measured", "client_failed")
 """Outcomes after which the service is still there for the next step."""
+_SETTLE_SECONDS = 2.0
+"""From the end of a job's first step until all of it is seen to have ended: the load generator
+that went first has not failed."""
 
 
 def run_ladder(here: CellRun) -> None:
@@ -75,6 +79,9 @@ def _run(
         log=here.folder.logs / f"load-{plan.step}.log",
     )
     outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
+    if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:
+        time.sleep(_SETTLE_SECONDS)
+        _Watch(here)()
     if outcome["outcome"] == "service_failed":
         outcome["log_tail"] = tail(here.folder.logs / "service.log")
         write_json(folder / "outcome.json", outcome)

@@ -6,17 +6,16 @@ Every field says its unit in its name and its meaning in its description;
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from escalade.campaign.load import Load, Seconds, Workload
 from escalade.campaign.slurm import Slurm
 from escalade.services.validation import Section
 
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 
 JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
 JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
@@ -37,68 +36,6 @@ class Deployment(Section):
     """Parameters of the recipe; what is left out has the recipe's default."""
     ready_timeout_seconds: Seconds | None = None
     """How long the service may take until it is ready; the recipe's limit by default."""
-
-
-class Workload(Section):
-    """What one request is."""
-
-    kind: str = "openai_chat"
-    """A workload of Escalade (openai_chat, plain_http) or the path of a locustfile."""
-    input_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 32
-    """Approximate length of each prompt, in tokens; prompts are distinct and seeded."""
-    output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 16
-    """Number of tokens that each answer is made to have."""
-    request_timeout_seconds: Seconds = 60.0
-    """A request that takes longer counts as an error."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """Further parameters that the workload documents."""
-
-
-class Step(Section):
-    """One rung of the ladder."""
-
-    target_qps: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-    """Arrival rate asked for, in requests per second."""
-    window_seconds: Seconds
-    """Length of the window that counts."""
-    warmup_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] | None = None
-    """Length of this step's warm-up; the ladder's by default."""
-
-
-class Load(Section):
-    """The graded arrival rates, run one after the other."""
-
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    """poisson draws exactly round(rate × duration) arrivals at random times; constant spaces them evenly."""
-    warmup_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] = 5.0
-    """Sent at the step's rate before each window, and never part of it."""
-    drain_timeout_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] = 30.0
-    """How long answers are awaited after the window; what is still out then is an error."""
-    ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
-    """Steps in ascending order of rate."""
-    run_as: Literal["step", "job"] = "step"
-    """step: the load generator runs in the held allocation. job: the ladder of a cell is a job of its own,
-    which Snakemake's executor for Slurm submits; the profile has to name that (executor: slurm)."""
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = write(self)
-        if self.run_as == "step":  # cells keep the hash that they had before this key
-            del content["run_as"]
-        return content
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Load:
-        rates = [step.target_qps for step in self.ladder]
-        if any(later <= earlier for earlier, later in pairwise(rates)):
-            raise ValueError(f"the ladder's target_qps must ascend, but they are {rates}")
-        for number, step in enumerate(self.ladder, start=1):
-            if round(step.target_qps * step.window_seconds) < 1:
-                raise ValueError(
-                    f"step {number} plans no request: {step.target_qps} requests/s for "
-                    f"{step.window_seconds} s; lengthen window_seconds"
-                )
-        return self
 
 
 class Slo(Section):

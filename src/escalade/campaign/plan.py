@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from escalade.load.schedule import StepPlan
+from escalade.files import sha256_of
+from escalade.load.schedule import StepPlan, of_trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.campaign.layout import CampaignFolder
+    from escalade.campaign.load import Load, Step
     from escalade.campaign.models import Campaign, Deployment
     from escalade.services.recipes import Recipe
 
@@ -122,15 +125,22 @@ def plan_campaign(campaign: Campaign, recipes: Mapping[str, Recipe]) -> Plan:
     Interleaving the deployments lets a slow drift of the machine fall on all of
     them alike. Deployments of one repetition get the same arrivals and prompts.
     """
+    steps = _steps(campaign)
     cells = [
-        _cell(campaign, deployment, recipes[deployment.recipe], repetition)
+        _cell(campaign, deployment, recipes[deployment.recipe], repetition, steps)
         for repetition in range(1, campaign.repetitions + 1)
         for deployment in campaign.deployments
     ]
     return Plan(campaign, tuple(cells))
 
 
-def _cell(campaign: Campaign, deployment: Deployment, recipe: Recipe, repetition: int) -> Cell:
+def _cell(
+    campaign: Campaign,
+    deployment: Deployment,
+    recipe: Recipe,
+    repetition: int,
+    steps: tuple[StepPlan, ...],
+) -> Cell:
     seed = _derived_seed(campaign.seed, repetition)
     definition = _definition(campaign, deployment, recipe, seed)
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
@@ -141,7 +151,7 @@ def _cell(campaign: Campaign, deployment: Deployment, recipe: Recipe, repetition
         seed=seed,
         definition=definition,
         definition_hash=digest,
-        steps=_steps(campaign),
+        steps=steps,
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
         ready_timeout_seconds=deployment.ready_timeout_seconds or recipe.probe.timeout_seconds,
     )
@@ -161,10 +171,18 @@ def _definition(
         "deployment": deployment.model_dump(mode="json", exclude={"name", "ready_timeout_seconds"}),
         "recipe": recipe.defining(),
         "workload": campaign.workload.model_dump(mode="json"),
-        "load": campaign.load.model_dump(mode="json"),
+        "load": _load(campaign.load),
         "monitoring": campaign.monitoring.model_dump(mode="json"),
         **_resources(campaign),
     }
+
+
+def _load(load: Load) -> dict[str, Any]:
+    """Give what defines the load: of a trace its content, wherever it lies."""
+    content: dict[str, Any] = load.model_dump(mode="json")
+    if load.trace is not None:
+        content["trace"] = {"sha256": sha256_of(Path(load.trace.file))}
+    return content
 
 
 def _resources(campaign: Campaign) -> dict[str, Any]:
@@ -182,20 +200,27 @@ def _resources(campaign: Campaign) -> dict[str, Any]:
 
 
 def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
-    load = campaign.load
     return tuple(
-        StepPlan(
-            step=number,
-            target_qps=step.target_qps,
-            warmup_seconds=load.warmup_seconds
-            if step.warmup_seconds is None
-            else step.warmup_seconds,
-            window_seconds=step.window_seconds,
-            arrivals=load.arrivals,
-            input_tokens=campaign.workload.input_tokens,
-            output_tokens=campaign.workload.output_tokens,
-        )
-        for number, step in enumerate(load.ladder, start=1)
+        _step(campaign, step, number) for number, step in enumerate(campaign.load.ladder, 1)
+    )
+
+
+def _step(campaign: Campaign, step: Step, number: int) -> StepPlan:
+    load = campaign.load
+    warmup = load.warmup_seconds if step.warmup_seconds is None else step.warmup_seconds
+    parameters = load.arrival_parameters
+    if load.trace is not None:
+        path = Path(load.trace.file)
+        parameters = of_trace(path, step.target_qps, warmup, step.window_seconds)
+    return StepPlan(
+        step=number,
+        target_qps=step.target_qps,
+        warmup_seconds=warmup,
+        window_seconds=step.window_seconds,
+        arrivals=load.arrivals,
+        input_tokens=campaign.workload.input_tokens.drawn,
+        output_tokens=campaign.workload.output_tokens.drawn,
+        parameters=parameters,
     )
 
 

@@ -24,7 +24,7 @@ from escalade.campaign.configuration import canonical, recipes_of, resolve_campa
 from escalade.campaign.layout import CampaignFolder, CellFolder, is_over
 from escalade.campaign.plan import Cell, Plan, plan_campaign
 from escalade.campaign.smoke import reduced
-from escalade.errors import EscaladeError
+from escalade.errors import EscaladeError, InputError
 from escalade.files import write_json
 from escalade.runtime import driver
 from escalade.runtime.slurm.reuse import offer_own_job
@@ -127,7 +127,11 @@ def open_run(configuration: Mapping[str, Any], sources: Sequence[str]) -> Campai
     campaign = resolve_campaign(content, source)
     if configuration.get(SMOKE, False):
         campaign = reduced(campaign)
-    plan = plan_campaign(campaign, recipes_of(campaign, source))
+    recipes = recipes_of(campaign, source)
+    try:
+        plan = plan_campaign(campaign, recipes)
+    except InputError as error:  # of a trace
+        raise InputError(f"{source}: {error}") from None
     folder = CampaignFolder(Path(campaign.execution.results) / campaign.campaign)
     unfinished = tuple(
         cell

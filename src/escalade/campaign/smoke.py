@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from escalade.campaign.models import Campaign, Load, Step
+from escalade.campaign.load import Load, Step
+
+if TYPE_CHECKING:
+    from escalade.campaign.models import Campaign
 
 _SUFFIX = "-smoke"
 _NAME_LENGTH = 64

@@ -1,29 +1,34 @@
 """When each request is to be sent, drawn from a seed before the run.
 
-A phase holds exactly round(rate x duration) arrivals. For `poisson` they are the
-order statistics of uniform draws: a Poisson process given its number of arrivals.
-An unconditioned one misses the target rate by up to 13 % in a 10 s step at 5/s.
+A phase holds exactly round(rate x duration) arrivals; `arrivals` says where they lie.
+A trace is run at the step's rate instead: it keeps its own bursts and pauses.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from escalade.errors import InputError
+from escalade.files import sha256_of
+from escalade.load.arrivals import Arrivals, Poisson, Ramp, process_of
+from escalade.load.lengths import check_lengths, draw_lengths
+from escalade.load.trace import read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
-Arrivals = Literal["poisson", "constant"]
+    from escalade.load.lengths import Lengths
+    from escalade.load.trace import Trace
+
 PHASES = ("warmup", "window")
 STEPS_KEY = "steps"  # of the frame's attrs, which Parquet keeps beside the columns
 _COLUMNS = {
@@ -51,9 +56,13 @@ class StepPlan:
     warmup_seconds, window_seconds
         Lengths of the two phases; the window follows the warm-up without a gap.
     arrivals
-        `poisson`, or `constant` for even gaps.
+        Kind of the arrival process; see `escalade.load.arrivals`. `trace` takes them from
+        a file, and with them whatever else that says of a request.
     input_tokens, output_tokens
-        Prompt length asked for (approximate) and tokens to generate, per request.
+        Prompt length asked for (approximate) and tokens to generate, per request; see
+        `escalade.load.lengths`.
+    parameters
+        Of the arrival process; `of_trace` gives those of a trace.
 
     Raises
     ------
@@ -66,8 +75,9 @@ class StepPlan:
     warmup_seconds: float
     window_seconds: float
     arrivals: Arrivals
-    input_tokens: int
-    output_tokens: int
+    input_tokens: Lengths
+    output_tokens: Lengths
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         wrong = [
@@ -78,15 +88,17 @@ class StepPlan:
                 not isfinite(self.warmup_seconds) or self.warmup_seconds < 0,
                 "warmup_seconds must be 0 or more",
             ),
-            (
-                self.arrivals not in get_args(Arrivals),
-                f"arrivals must be one of {', '.join(get_args(Arrivals))}",
-            ),
-            (min(self.input_tokens, self.output_tokens) < 0, "token counts must be 0 or more"),
         ]
         for is_wrong, why in wrong:
             if is_wrong:
                 raise InputError(f"Step {self.step} of the ladder: {why}; it is {self}.")
+        try:
+            if self.arrivals != "trace":
+                process_of(self.arrivals, self.parameters)
+            check_lengths(self.input_tokens)
+            check_lengths(self.output_tokens)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"Step {self.step} of the ladder: {error}; it is {self}.") from None
         if self.count("window") == 0:
             raise InputError(
                 f"Step {self.step} of the ladder plans no request: {self.target_qps}/s for "
@@ -100,9 +112,25 @@ class StepPlan:
         return self.warmup_seconds, self.warmup_seconds + self.window_seconds
 
     def count(self, phase: str) -> int:
-        """Give the number of arrivals of a phase: rate x duration, rounded."""
+        """Give the number of arrivals of a phase: rate x duration, rounded; a trace has its own."""
+        if self.arrivals == "trace":
+            return int(self.parameters["counts"][phase])
         start, end = self.bounds(phase)
-        return round(self.target_qps * (end - start))
+        return round(self.target_qps * self._share_of_rate(phase) * (end - start))
+
+    def _share_of_rate(self, phase: str) -> float:
+        """Give the mean rate of a phase over that of the window: a ramp is warmed up at its start."""
+        process = process_of(self.arrivals, self.parameters)
+        if phase == "warmup" and isinstance(process, Ramp):
+            return process.points[0][1] / process.mean
+        return 1.0
+
+    def stored(self) -> dict[str, Any]:
+        """Give the step as the schedule keeps it."""
+        content = asdict(self)
+        if not self.parameters:  # schedules keep the hash that they had before there were any
+            del content["parameters"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -148,8 +176,8 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
     pandas.DataFrame
         One row per request: `step` (int16), `index` (int32, 0-based within the
         step), `phase` ("warmup" or "window"), `offset_seconds` (float64, after the
-        step's epoch, ascending), `payload_id` (int64, distinct over the frame),
-        `input_tokens`, `output_tokens` (int32). `attrs["steps"]` holds the plans,
+        step's epoch, ascending), `payload_id` (int64, distinct over the frame unless a
+        trace repeats one), `input_tokens`, `output_tokens` (int32). `attrs["steps"]` holds the plans,
         since no row says how long a phase is; Parquet keeps them.
 
     Raises
@@ -165,10 +193,37 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
     if seed < 0:
         raise InputError(f"The seed of the schedule must be 0 or more; it is {seed}.")
     frame = pd.concat([_draw_step(plan, seed) for plan in steps], ignore_index=True)
-    frame["payload_id"] = np.arange(len(frame))
+    if "payload_id" not in frame:
+        frame["payload_id"] = np.arange(len(frame))
     frame = frame[list(_COLUMNS)].astype(_COLUMNS)
-    frame.attrs[STEPS_KEY] = [asdict(plan) for plan in steps]
+    frame.attrs[STEPS_KEY] = [plan.stored() for plan in steps]
     return frame
+
+
+def of_trace(
+    path: Path, qps: float, warmup_seconds: float, window_seconds: float
+) -> dict[str, Any]:
+    """Give the parameters of a step that replays a trace at a mean rate of `qps`.
+
+    It is replayed from its first arrival, which stands at the step's epoch.
+
+    Raises
+    ------
+    InputError
+        When the trace can't be read, or is over before the step is.
+    """
+    trace = read_trace(path)
+    at = trace.at(qps)
+    end = warmup_seconds + window_seconds
+    if at[-1] < end:
+        raise InputError(
+            f"Trace: {path} lasts {at[-1]:.4g} s at {qps:g} requests/s; the step needs {end:g} s. "
+            f"Shorten the step, or lower its target_qps (it was recorded at {trace.rate:.4g} "
+            "requests/s)."
+        )
+    warmup = int(np.searchsorted(at, warmup_seconds))
+    counts = {"warmup": warmup, "window": int(np.searchsorted(at, end)) - warmup}
+    return {"file": str(path), "sha256": sha256_of(path), "counts": counts}
 
 
 def plans_of(frame: pd.DataFrame) -> list[StepPlan]:
@@ -237,29 +292,42 @@ def read_rows(path: Path, step: int) -> PlannedRows:
 def _draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415
 
-    offsets = [_draw_phase(plan, phase, seed) for phase in PHASES]
-    counts = [len(drawn) for drawn in offsets]
-    return pd.DataFrame(
-        {
-            "step": plan.step,
-            "index": np.arange(sum(counts)),
-            "phase": np.repeat(PHASES, counts),
-            "offset_seconds": np.concatenate(offsets),
-            "input_tokens": plan.input_tokens,
-            "output_tokens": plan.output_tokens,
-        }
-    )
+    counts = [plan.count(phase) for phase in PHASES]
+    total = sum(counts)
+    trace = _trace_of(plan) if plan.arrivals == "trace" else None
+    columns: dict[str, Any] = {
+        "step": plan.step,
+        "index": np.arange(total),
+        "phase": np.repeat(PHASES, counts),
+        "offset_seconds": np.concatenate([_draw_phase(plan, phase, seed) for phase in PHASES])
+        if trace is None
+        else trace.at(plan.target_qps)[:total],
+    }
+    for place, name in enumerate(("input_tokens", "output_tokens"), start=len(PHASES)):
+        rng = np.random.default_rng([seed, plan.step, place])
+        columns[name] = draw_lengths(getattr(plan, name), total, rng)
+    if trace is not None:
+        columns |= {name: values[:total] for name, values in trace.columns.items()}
+    return pd.DataFrame(columns)
 
 
 def _draw_phase(plan: StepPlan, phase: str, seed: int) -> np.ndarray:
     start, end = plan.bounds(phase)
-    count = plan.count(phase)
-    if plan.arrivals == "constant":
-        place = np.arange(count) / max(count, 1)
-    else:
-        place = np.sort(np.random.default_rng([seed, plan.step, PHASES.index(phase)]).random(count))
+    rng = np.random.default_rng([seed, plan.step, PHASES.index(phase)])
+    process = process_of(plan.arrivals, plan.parameters)
+    if phase == "warmup" and isinstance(process, Ramp):
+        process = Poisson()
+    drawn = start + process.draw(plan.count(phase), end - start, rng)
     # Rounding may carry the last arrival onto the end, which belongs to the next phase.
-    return np.minimum(start + (end - start) * place, np.nextafter(end, start))
+    return np.minimum(drawn, np.nextafter(end, start))
+
+
+def _trace_of(plan: StepPlan) -> Trace:
+    path = Path(plan.parameters["file"])
+    trace = read_trace(path)
+    if sha256_of(path) != plan.parameters["sha256"]:
+        raise InputError(f"Trace: {path} has changed since the campaign was planned. Start again.")
+    return trace
 
 
 def _plans(attrs: Mapping[Hashable | None, Any], what: str) -> list[StepPlan]:

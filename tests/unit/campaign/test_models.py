@@ -102,6 +102,50 @@ def test_an_error_ratio_has_no_percentile() -> None:
     assert "error_ratio" in refusal(configuration(slos=[slo]))
 
 
+def loaded(**load: Any) -> dict[str, Any]:
+    """Give a configuration with some keys of its load changed."""
+    return configuration(load={"ladder": [{"target_qps": 2, "window_seconds": 10}], **load})
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        ({"arrivals": "gamma"}, "needs lines `gamma:`"),
+        ({"gamma": {"cv": 2}}, "arrivals is poisson; write arrivals: gamma"),
+        ({"arrivals": "gamma", "gamma": {"cv": 0}}, "load.gamma.cv: 0"),
+        ({"arrivals": "ramp", "ramp": {"points": [[0, 1], [0.5, 2]]}}, "ramp: the first point"),
+        ({"arrivals": "trace"}, "needs lines `trace:`"),
+    ],
+)
+def test_arrivals_and_their_parameters_go_together(load: dict[str, Any], said: str) -> None:
+    assert said in refusal(loaded(**load))
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [7, {"uniform": [1, 9]}, {"values": [3, 4], "weights": [1.0, 2.0]}],
+)
+def test_lengths_are_written_back_as_they_were(tokens: Any) -> None:
+    campaign = parse_campaign(configuration(workload={"input_tokens": tokens}), "my.yaml")
+
+    assert campaign.model_dump(mode="json")["workload"]["input_tokens"] == tokens
+    assert parse_campaign(campaign.model_dump(mode="json"), "again.yaml") == campaign
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (0, "at least 1"),
+        ("many", "a whole number"),
+        ({"unifrm": [1, 2]}, "Did you mean 'uniform'?"),
+        ({"uniform": [9, 3]}, "[least, most]"),
+        ({"fixed": 3, "values": [1]}, "fixed goes with nothing else"),
+    ],
+)
+def test_lengths_that_can_not_be_are_refused(tokens: Any, said: str) -> None:
+    assert said in refusal(configuration(workload={"output_tokens": tokens}))
+
+
 def test_a_missing_file_says_what_to_give(tmp_path: Any) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_configuration(tmp_path / "none.yaml")

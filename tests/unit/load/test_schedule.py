@@ -160,7 +160,7 @@ def test_two_writes_of_one_schedule_are_the_same_bytes(tmp_path: Path) -> None:
         ({"warmup_seconds": -1.0}, "warmup_seconds must be 0 or more"),
         ({"arrivals": "bursty"}, "poisson, constant"),
         ({"step": 0}, "step must be 1 or more"),
-        ({"output_tokens": -1}, "token counts"),
+        ({"output_tokens": -1}, "number of tokens"),
         ({"target_qps": 0.01}, "plans no request"),
     ],
 )
@@ -199,3 +199,27 @@ def test_reading_names_a_missing_file_step_or_plan(tmp_path: Path) -> None:
     write_table(path, frame)
     with pytest.raises(InputError, match="how long its phases are"):
         read_rows(path, 1)
+
+
+def test_a_ramp_is_warmed_up_at_the_rate_at_which_it_begins() -> None:
+    ramp = replace(POISSON, arrivals="ramp", parameters={"points": [[0, 1], [1, 3]]})
+
+    assert ramp.count("warmup") == 50  # half of the mean of 50/s, for 2 s
+    assert ramp.count("window") == 500
+
+
+def test_lengths_are_drawn_for_each_request_and_do_not_move_the_arrivals() -> None:
+    varied = replace(POISSON, input_tokens={"uniform": [1, 100]}, output_tokens={"values": [1, 2]})
+    plain, drawn = draw_schedule([POISSON], 3), draw_schedule([varied], 3)
+
+    assert drawn.input_tokens.between(1, 100).all()
+    assert drawn.input_tokens.nunique() > 90
+    assert set(drawn.output_tokens) == {1, 2}
+    assert drawn.offset_seconds.tolist() == plain.offset_seconds.tolist()
+
+
+def test_parameters_of_a_step_come_back_from_the_file(tmp_path: Path) -> None:
+    gamma = replace(POISSON, arrivals="gamma", parameters={"cv": 2.5}, input_tokens={"values": [4]})
+    write_table(tmp_path / "schedule.parquet", draw_schedule([gamma], 0))
+
+    assert read_rows(tmp_path / "schedule.parquet", 1).plan == gamma
