@@ -33,7 +33,8 @@ from escalade.runtime.cores import plan_cores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RATES = (10, 100, 500, 1000)
+RATES = (10, 100, 500, 1000, 2000)
+WORKERS, SHARED_RATES = (1, 2, 4), (100, 1000)
 TTFT_SECONDS, ITL_SECONDS, TOKENS = 0.05, 0.01, 16
 
 
@@ -91,7 +92,8 @@ def run(
     )
     with LoadGenerator(plan_cores()[0], step.log) as generator:
         outcome = run_step(step, generator, lambda: None)
-    log = read_table(step.requests_file, "request log", SCHEMA.names)
+    logs = [read_table(each.requests_file, "request log", SCHEMA.names) for each in step.each()]
+    log = pd.concat(logs, ignore_index=True)
     return log[log.phase == "window"], outcome
 
 
@@ -121,6 +123,24 @@ def rates(folder: Path, seconds: float) -> None:
             with truth(here) as server:
                 log, outcome = run(here, server.url, qps, seconds, arrivals=arrivals)
             print_rate(qps, arrivals, log, outcome["client"])
+
+
+def shared(folder: Path, seconds: float) -> None:
+    """Print what becomes of a Poisson schedule that several processes share."""
+    print("\nOne schedule, shared by several processes on the same core (Poisson):\n")
+    print("| target, 1/s | processes | rate error | gap CV (planned) | lag p50 / p99, ms |")
+    print("|---|---|---|---|---|")
+    for qps in SHARED_RATES:
+        for workers in WORKERS:
+            here = folder / f"{qps}-{workers}"
+            with truth(here) as server:
+                log, _ = run(here, server.url, qps, seconds, workers=workers)
+            span = {name: log[name].max() - log[name].min() for name in ("sent_at", "planned_at")}
+            lag = (log.sent_at - log.planned_at).quantile([0.5, 0.99]) * 1e3
+            gaps = f"{variation(log.sent_at):.3f} ({variation(log.planned_at):.3f})"
+            error = f"{span['planned_at'] / span['sent_at'] - 1:+.4%}"
+            late = " / ".join(f"{value:.2f}" for value in lag)
+            print(f"| {qps} | {workers} | {error} | {gaps} | {late} |", flush=True)
 
 
 def print_rate(qps: float, arrivals: str, log: pd.DataFrame, client: dict[str, Any]) -> None:
@@ -210,6 +230,7 @@ def main() -> None:
     print(f"`{' '.join(['python', *sys.argv])}` on {time.strftime('%Y-%m-%d')}: {machine()}")
     with tempfile.TemporaryDirectory() as folder:
         rates(Path(folder) / "rates", options.seconds)
+        shared(Path(folder) / "shared", options.seconds)
         freeze(Path(folder) / "freeze")
         first_token(Path(folder) / "first-token")
     print(f"\nLoad average at the end: {os.getloadavg()[0]:.1f}.")

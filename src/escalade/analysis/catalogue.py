@@ -96,7 +96,7 @@ CLIENT = (
     Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", ORDER),
     Metric("late_ratio", VALUE, "ratio", "lower", "share of the cohort sent later than max(5 ms, 5 % of the judged latency)", LOG, "Client", WILSON),
     Metric("client_resolution_seconds", VALUE, "s", "lower", "larger one of the medians of dispatch lag and event-loop lag", f"{LOG}, {OUTCOME}", "Client"),
-    Metric("client_cpu_ratio", VALUE, "ratio", "lower", "CPU time of the client / wall time: share of the one core that a client process can use", OUTCOME, "Client"),
+    Metric("client_cpu_ratio", VALUE, "ratio", "lower", "CPU time of the busiest client process / wall time: share of the one core that it can use", OUTCOME, "Client"),
     Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client"),
     Metric("client_backlog", ("max",), "requests", "lower", "arrivals that were due and found no free user, over the whole step", OUTCOME, "Client"),
     Metric("client_suspended_seconds", VALUE, "s", "lower", "time in which the client did not run at all (stopped, or the machine slept)", OUTCOME, "Client"),

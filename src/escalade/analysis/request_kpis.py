@@ -319,5 +319,7 @@ def _late(step: MeasuredStep) -> Reading:
 
 
 def _cpu_ratio(client: Mapping[str, Any]) -> float | None:
-    used, wall = client.get("cpu_seconds"), client.get("wall_seconds")
+    if client.get("cpu_ratio") is not None:
+        return float(client["cpu_ratio"])
+    used, wall = client.get("cpu_seconds"), client.get("wall_seconds")  # of one process, before
     return None if used is None or not wall else float(used) / float(wall)

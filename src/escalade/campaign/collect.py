@@ -89,7 +89,10 @@ def _requests(here: CellRun) -> pa.Table:
         for step in here.cell.steps
         for path in sorted(here.folder.step(step.step).glob("requests-*.parquet"))
     ]
-    return pa.concat_tables(tables)
+    requests = pa.concat_tables(tables)
+    if here.run.plan.campaign.load.workers > 1:
+        requests = requests.sort_by([("step", "ascending"), ("index", "ascending")])
+    return requests
 
 
 def _environment(here: CellRun) -> dict[str, Any]:

@@ -168,6 +168,8 @@ class Load(Section):
     """How long answers are awaited after the window; what is still out then is an error."""
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
     """Steps in ascending order of rate."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that share the requests of a step, row by row; one sends 2,000/s on a core of its own."""
     run_as: Literal["step", "job"] = "step"
     """step: the load generator runs in the held allocation. job: the ladder of a cell is a job of its own,
     which Snakemake's executor for Slurm submits; the profile has to name that (executor: slurm)."""
@@ -178,6 +180,8 @@ class Load(Section):
         for name in _PROCESSES:
             if content[name] is None:
                 del content[name]
+        if self.workers == 1:
+            del content["workers"]
         if self.run_as == "step":  # cells keep the hash that they had before this key
             del content["run_as"]
         return content

@@ -38,7 +38,7 @@ that went first has not failed."""
 def run_ladder(here: CellRun) -> None:
     """Run all steps of the cell, one right after the other.
 
-    Writes `outcome.json` and `requests-0.parquet` into each step's folder, and the state
+    Writes `outcome.json` and `requests-*.parquet` into each step's folder, and the state
     file LADDER once there is an outcome of every step.
 
     Raises
@@ -77,6 +77,7 @@ def _run(
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=here.run.plan.campaign.workload.request_timeout_seconds,
         log=here.folder.logs / f"load-{plan.step}.log",
+        workers=here.run.plan.campaign.load.workers,
     )
     outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
     if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
 from escalade.campaign.plan import STEP_OVERHEAD_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from escalade.campaign.events import Event
     from escalade.campaign.plan import Cell
     from escalade.campaign.run import CampaignRun
 
 LIVE = "progress.json"
 """Written once a second by the load engine into the cell's state folder."""
+_COUNTS = ("sent", "planned", "in_flight", "errors")
 _LAST_STAGE = "archive_cell"
 _AFTER_LADDER_SECONDS = 4.0
 
@@ -69,12 +74,16 @@ class Progress:
 
     def live(self, cell: str) -> dict[str, Any]:
         """Give the load engine's latest figures; empty when no load runs."""
-        try:
-            text = (self.run.cell_state(cell) / LIVE).read_text(encoding="utf-8")
-            content = json.loads(text)
-        except (OSError, json.JSONDecodeError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        first, *others = (_read(self.run.cell_state(cell) / name) for name in (LIVE, *self._others))
+        same = [other for other in others if other.get("step") == first.get("step")]
+        return joined([first, *same]) if same else first
+
+    @property
+    def _others(self) -> list[str]:
+        """Live files of all workers but the first."""
+        name = PurePath(LIVE)
+        workers = range(1, self.run.plan.campaign.load.workers)
+        return [f"{name.stem}-{worker}{name.suffix}" for worker in workers]
 
     def remaining_seconds(self, now: float) -> float:
         """Estimate how long the cells still take, in s."""
@@ -100,3 +109,23 @@ class Progress:
             cell.failed = cell.over = True
         if event.stage == _LAST_STAGE and event.kind == "ended":
             cell.over = True
+
+
+def joined(workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Join the live figures of a step's workers; the percentile is the largest of theirs."""
+    rates = [worker.get("rate_qps") for worker in workers]
+    slowest = [worker["p95_seconds"] for worker in workers if worker.get("p95_seconds") is not None]
+    return {
+        **workers[0],
+        **{name: sum(worker[name] for worker in workers) for name in _COUNTS},
+        "rate_qps": None if None in rates else sum(rate for rate in rates if rate is not None),
+        "p95_seconds": max(slowest, default=None),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}

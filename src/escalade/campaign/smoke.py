@@ -30,6 +30,7 @@ def reduced(campaign: Campaign) -> Campaign:
         warmup_seconds=1.0,
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
         ladder=(Step(target_qps=rate, window_seconds=seconds),),
+        workers=campaign.load.workers,
         run_as=campaign.load.run_as,
     )
     return campaign.model_copy(

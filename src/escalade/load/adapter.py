@@ -133,19 +133,20 @@ class Session:
         if not isinstance(runner, LocalRunner):
             raise InputError(
                 "--escalade-step drives one locust process: leave out --master, --worker "
-                "and --processes."
+                "and --processes. A campaign has load.workers."
             )
         self.environment = environment
         self._runner = runner
         self.step, self._progress_file = read_plan(plan)
-        self._rows = read_rows(self.step.schedule, self.step.step)
+        rows = read_rows(self.step.schedule, self.step.step)
+        self._rows = rows.part(self.step.worker, self.step.workers)
         self._spawned = Event()
         self._driver: gevent.Greenlet | None = None
         self.engine: Engine | None = None
 
     def install(self) -> None:
         """Put the step between locust and its users."""
-        random.seed(self.step.seed)  # locust draws a user's next task from it
+        random.seed(self.step.seed + self.step.worker)  # locust draws a user's next task from it
         self.environment.shape_class = None  # the schedule is the shape
         get_hub().resolver = OnceResolver()
 

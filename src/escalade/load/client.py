@@ -1,12 +1,13 @@
 """The load generator's process: `python -m escalade.load.client`.
 
-It imports locust and the open-loop layer once, which takes a second, and then forks a
-load generator for every step that it is asked for: the steps of a ladder follow each
-other without that second between them. `escalade.load.generator` is its other side.
+It imports locust and the open-loop layer once, which takes a second, and then forks the
+workers of every step that it is asked for: the steps of a ladder follow each other without
+that second between them. `escalade.load.generator` is its other side.
 
-Orders come as lines of JSON on standard input, `{"run": [arguments of locust], "log": FILE}`
-and `{"stop": true}`; for every load generator that has ended, a line `{"ended": code}` goes
-to standard output, with -N for signal N. The end of the input is the end of everything.
+Orders come as lines of JSON on standard input, `{"run": [[arguments of locust, FILE for
+its output], …]}`, a pair for each worker, and `{"stop": true}`. When all workers have
+ended, a line `{"ended": code}` goes to standard output: 0, or the code of the first that
+failed, -N for signal N. The end of the input is the end of everything.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from os import close, waitpid  # bound here, before locust has gevent replace them by functions
 from pathlib import Path  # that do their work in an event loop, which this process never runs
 from select import POLLIN, poll
@@ -27,10 +30,38 @@ from typing import Any
 
 from escalade.runtime.lifeline import die_with_parent
 
-_STOP_SECONDS = 3.0  # for a load generator that is stopped to write what it has
+_STOP_SECONDS = 3.0  # for workers that are stopped to write what they have
 _ORDERS, _ANSWERS = 0, 1
 _LOOK_SECONDS = 0.02
 _BLOCK = 65536
+
+
+@dataclass
+class _Worker:
+    """A forked load generator.
+
+    Parameters
+    ----------
+    pid
+        Of the process.
+    words
+        Descriptor that says when it is ready, and ends with it.
+    epoch
+        Descriptor that takes the epoch.
+    """
+
+    pid: int
+    words: int
+    epoch: int
+    ready: bool = False
+
+
+@dataclass
+class _Step:
+    """The workers of one step that have not ended, and how the first of the others failed."""
+
+    workers: dict[int, _Worker] = field(default_factory=dict)
+    code: int = 0
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -70,57 +101,90 @@ def _preload() -> None:
 
 
 def _serve() -> None:
-    ready, buffer = poll(), b""
-    ready.register(_ORDERS, POLLIN)
-    child: int | None = None
-    its_end = -1
+    heard, buffer, step = poll(), b"", _Step()
+    heard.register(_ORDERS, POLLIN)
     while True:
-        woken = {descriptor for descriptor, _ in ready.poll()}
-        if child is not None and its_end in woken:
-            ready.unregister(its_end)
-            close(its_end)
-            _answer(_reap(child))
-            child = None
+        woken = [descriptor for descriptor, _ in heard.poll()]
+        for words in set(woken) & set(step.workers):
+            _hear(step, words, heard)
         if _ORDERS not in woken:
             continue
         if not (text := os.read(_ORDERS, _BLOCK)):
-            if child is not None:
-                _end(child)
+            _end(step)
             return
         *lines, buffer = (buffer + text).split(b"\n")
         for line in lines:
             order: dict[str, Any] = json.loads(line)
             if "run" in order:
-                child, its_end = _fork(order["run"], Path(order["log"]))
-                ready.register(its_end, POLLIN)
-            elif child is not None:
-                os.kill(child, signal.SIGTERM)
+                step = _begin(order["run"])
+                for words in step.workers:
+                    heard.register(words, POLLIN)
+            else:
+                _stop(step)
 
 
-def _fork(argv: list[str], log: Path) -> tuple[int, int]:
-    """Start a load generator; give its pid and a descriptor that ends with it."""
-    from gevent.os import fork_gevent  # noqa: PLC0415 - gevent belongs to what is preloaded
+def _begin(workers: list[tuple[list[str], str]]) -> _Step:
+    forked = [_fork(argv, Path(log)) for argv, log in workers]
+    return _Step({worker.words: worker for worker in forked})
+
+
+def _hear(step: _Step, words: int, heard: poll) -> None:
+    """Take a worker's word that it is ready, or its end; the last of either concerns all."""
+    worker = step.workers[words]
+    if os.read(words, _BLOCK):
+        worker.ready = True
+        if all(other.ready for other in step.workers.values()):
+            _set_epoch(step)
+        return
+    heard.unregister(words)
+    for descriptor in (words, worker.epoch):
+        close(descriptor)
+    del step.workers[words]
+    code = _reap(worker.pid)
+    step.code = step.code or code
+    if code or not worker.ready:
+        _stop(step)  # what the others could still measure is half a step
+    if not step.workers:
+        os.write(_ANSWERS, json.dumps({"ended": step.code}).encode() + b"\n")
+
+
+def _set_epoch(step: _Step) -> None:
+    from escalade.load import epoch  # noqa: PLC0415 - it belongs to what is preloaded
+
+    at = epoch.packed(time.perf_counter() + epoch.LEAD_SECONDS)
+    for worker in step.workers.values():
+        os.write(worker.epoch, at)
+
+
+def _fork(argv: list[str], log: Path) -> _Worker:
+    from gevent.os import fork_gevent  # noqa: PLC0415 - the same
 
     own = os.getpid()
-    end, held = os.pipe()
+    words, says = os.pipe()
+    hears, epoch = os.pipe()
     child: int = fork_gevent()
     if child == 0:
-        close(end)
-        _generate(argv, log, own)
-    close(held)
-    return child, end
+        close(words)
+        close(epoch)
+        _generate(argv, log, own, (says, hears))
+    close(says)
+    close(hears)
+    return _Worker(child, words, epoch)
 
 
-def _generate(argv: list[str], log: Path, parent: int) -> None:
-    """Be a load generator; `held` of the fork stays open until this process is gone."""
+def _generate(argv: list[str], log: Path, parent: int, links: tuple[int, int]) -> None:
+    """Be a load generator; its end of the links stays open until this process is gone."""
     code = 1
     try:
         die_with_parent(parent)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _redirect(log)
-        sys.argv = ["locust", *argv]
         from locust.main import main as run_locust  # noqa: PLC0415 - imported already
 
+        from escalade.load.epoch import join  # noqa: PLC0415 - the same
+
+        join(*links)
+        sys.argv = ["locust", *argv]
         run_locust()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -142,25 +206,28 @@ def _redirect(log: Path) -> None:
     close(written)
 
 
-def _end(child: int) -> None:
-    """Let a load generator write what it has, then make sure that it is gone."""
-    os.kill(child, signal.SIGTERM)
+def _stop(step: _Step) -> None:
+    for worker in step.workers.values():
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGTERM)
+
+
+def _end(step: _Step) -> None:
+    """Let the workers write what they have, then make sure that they are gone."""
+    _stop(step)
     deadline = time.monotonic() + _STOP_SECONDS
-    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            break
-        time.sleep(_LOOK_SECONDS)
-    _reap(child)
+    for worker in step.workers.values():
+        while os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > deadline:
+                os.kill(worker.pid, signal.SIGKILL)
+                break
+            time.sleep(_LOOK_SECONDS)
+        _reap(worker.pid)
 
 
 def _reap(child: int) -> int:
     _, status = waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
-
-
-def _answer(code: int) -> None:
-    os.write(_ANSWERS, json.dumps({"ended": code}).encode() + b"\n")
 
 
 def _pin(cpus: set[int], parser: argparse.ArgumentParser) -> None:

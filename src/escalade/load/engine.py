@@ -28,6 +28,7 @@ from escalade.files import write_json
 from escalade.load.arrival import Arrival, RequestTimeoutError
 from escalade.load.clock import now, unix_offset
 from escalade.load.dispatch import Dispatcher
+from escalade.load.epoch import agree
 from escalade.load.faults import error_class
 from escalade.load.health import Heartbeat, Usage
 from escalade.load.plan import SCHEMA
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-WORKER = 0  # this engine is one process; its rows say so
-_EPOCH_SECONDS = 0.2  # from "all is ready" to the step's epoch
 READY_SECONDS = 10.0  # for the first users to become idle
 _SPARE_USERS = 10
 _LATENCY_GUESS_SECONDS = 1.5  # the first users last for rate x this
@@ -93,7 +92,7 @@ class Engine:
     step
         What to run, and where the results go.
     rows
-        Its part of the schedule.
+        Its part of the schedule: that of its worker.
     crews
         The user classes by name.
     progress_file
@@ -125,7 +124,8 @@ class Engine:
         self._closed = False
         self._progress = Progress(progress_file, rows.plan, len(rows))
         self._mix = iter(self._shares())
-        self._dispatcher = Dispatcher(self._hand_out, rows.plan.target_qps)
+        self._rate = rows.plan.target_qps / step.workers
+        self._dispatcher = Dispatcher(self._hand_out, self._rate)
 
     def drive(self) -> None:
         """Run the step from the first user to the written files.
@@ -140,8 +140,8 @@ class Engine:
             self._make_ready()
             with _quiet_garbage():
                 self._offset = unix_offset()
+                self.epoch = agree()
                 self._before = Usage.read()
-                self.epoch = now() + _EPOCH_SECONDS
                 helpers.append(gevent.spawn(self._announce))
                 helpers.append(gevent.spawn(self._heartbeat.run))
                 helpers.append(gevent.spawn(self._progress.run, self._figures))
@@ -164,7 +164,8 @@ class Engine:
         self._closed = True
         facts = self._facts() | {"complete": complete}
         self.records.close(unfinished)
-        table = self.records.table(self.step.repetition, WORKER, self.epoch, self._offset)
+        worker = self.step.worker
+        table = self.records.table(self.step.repetition, worker, self.epoch, self._offset)
         write_requests(self.step.requests_file, table)
         write_json(self.step.client_file, facts)
 
@@ -209,8 +210,7 @@ class Engine:
             self.records.errors[arrival.row] = error_class(error, 0)
 
     def _make_ready(self) -> None:
-        rate = self._rows.plan.target_qps
-        wanted = ceil(min(rate * _LATENCY_GUESS_SECONDS + _SPARE_USERS, _FIRST_USERS_MAX))
+        wanted = ceil(min(self._rate * _LATENCY_GUESS_SECONDS + _SPARE_USERS, _FIRST_USERS_MAX))
         total = sum(crew.weight for crew in self._crews.values())
         for crew in self._crews.values():
             self._spawn(crew, ceil(wanted * crew.weight / total))
@@ -252,8 +252,11 @@ class Engine:
     def _shares(self) -> list[Crew]:
         """Share the arrivals among the crews by weight, the same for the same seed."""
         crews = list(self._crews.values())
+        places = self._rows.index.tolist()
+        last = max(places, default=-1)  # more draws would not change the first ones
         draw = random.Random(self.step.seed)
-        return draw.choices(crews, [crew.weight for crew in crews], k=len(self._rows))
+        drawn = draw.choices(crews, [crew.weight for crew in crews], k=last + 1)
+        return [drawn[place] for place in places]
 
     def _grow(self) -> None:
         limit = _most_users()

@@ -19,7 +19,7 @@ _BLOCK = 65536
 
 
 class LoadGenerator:
-    """Runs one load generator at a time, forked from one process for all steps of a cell.
+    """Runs the load generator of one step at a time, forked from one process for all of them.
 
     The process, `escalade.load.client`, is started with the first run, and again when it
     was lost. It ends with the block that this object is the context of.
@@ -49,20 +49,21 @@ class LoadGenerator:
         self._said = b""
         self._runs = False
 
-    def run(self, argv: Sequence[str], log: Path) -> None:
-        """Start a load generator with locust's arguments; its output goes to `log`."""
+    def run(self, workers: Sequence[tuple[Sequence[str], Path]]) -> None:
+        """Start workers, each with locust's arguments and the file for its output."""
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._start()
-        log.parent.mkdir(parents=True, exist_ok=True)
+        for _, log in workers:
+            log.parent.mkdir(parents=True, exist_ok=True)
         self._runs = True
-        self._order({"run": list(argv), "log": str(log.resolve())})
+        self._order({"run": [[list(argv), str(log.resolve())] for argv, log in workers]})
 
     def wait(self, seconds: float) -> int | None:
-        """Give the exit code once the load generator has ended, -N for signal N; else None.
+        """Give 0 or the code of the first that failed, -N for signal N, once all have ended.
 
-        Where the process that forked it is lost, it is lost with it: the code is then
-        that of the process.
+        None while they run. Where the process that forked them is lost, they are lost with it:
+        the code is then that of the process.
         """
         if self._process is None or not self._runs:
             return 0
@@ -82,7 +83,7 @@ class LoadGenerator:
         return int(json.loads(line)["ended"])
 
     def stop(self) -> None:
-        """End a load generator that still runs: it writes what it has, or else is killed."""
+        """End workers that still run: they write what they have, or else are killed."""
         if self._runs:
             self._order({"stop": True})
             if self.wait(_STOP_SECONDS) is None:

@@ -90,13 +90,14 @@ class Usage:
         return cls(now(), used.ru_utime + used.ru_stime, ticks)
 
     def since(self, before: Usage) -> dict[str, Any]:
-        """Give CPU and wall seconds, cores and the ratio of stolen time since `before`."""
+        """Give CPU and wall seconds, their ratio, cores and the ratio of stolen time since `before`."""
         ratio = None
         if self.ticks and before.ticks and self.ticks[1] > before.ticks[1]:
             ratio = (self.ticks[0] - before.ticks[0]) / (self.ticks[1] - before.ticks[1])
         return {
-            "cpu_seconds": self.cpu_seconds - before.cpu_seconds,
-            "wall_seconds": self.at - before.at,
+            "cpu_seconds": (used := self.cpu_seconds - before.cpu_seconds),
+            "wall_seconds": (passed := self.at - before.at),
+            "cpu_ratio": used / passed if passed > 0 else None,
             "cores": len(os.sched_getaffinity(0)),
             "steal_ratio": ratio,
         }

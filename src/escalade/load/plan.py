@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class LoadStep:
     parameters
         Read by the workload; see its module.
     folder
-        Gets requests-0.parquet and outcome.json.
+        Gets requests-0.parquet and so on, one for each worker, and outcome.json.
     scratch
         For files that nobody needs afterwards.
     drain_timeout_seconds
@@ -44,7 +44,9 @@ class LoadStep:
     request_timeout_seconds
         How long one request may take, counted from when its user takes it.
     log
-        Gets the load generator's output.
+        Gets the output of the load generator's first worker.
+    worker, workers
+        Which of how many processes this is: it sends rows `worker`, `worker + workers`, …
     """
 
     schedule: Path
@@ -59,11 +61,25 @@ class LoadStep:
     drain_timeout_seconds: float
     request_timeout_seconds: float
     log: Path
+    worker: int = 0
+    workers: int = 1
+
+    def each(self) -> list[LoadStep]:
+        """Give the step as each of its workers has it."""
+        return [
+            replace(self, worker=number, log=_numbered(self.log, number))
+            for number in range(self.workers)
+        ]
+
+    @property
+    def plan_file(self) -> Path:
+        """Tells the worker what to do."""
+        return self.scratch / f"plan-{self.worker}.json"
 
     @property
     def requests_file(self) -> Path:
-        """The request log of the only worker."""
-        return self.folder / "requests-0.parquet"
+        """The request log of the worker."""
+        return self.folder / f"requests-{self.worker}.parquet"
 
     @property
     def outcome_file(self) -> Path:
@@ -73,16 +89,19 @@ class LoadStep:
     @property
     def started_file(self) -> Path:
         """Says when the step began, while it runs."""
-        return self.scratch / "started.json"
+        return self.scratch / f"started-{self.worker}.json"
 
     @property
     def client_file(self) -> Path:
-        """What the load generator says of the step when it ends."""
-        return self.scratch / "client.json"
+        """What the worker says of the step when it ends."""
+        return self.scratch / f"client-{self.worker}.json"
 
 
 def write_plan(path: Path, step: LoadStep, progress: Path | None) -> None:
-    """Write the file that `--escalade-step` names; `progress` is the live file, if any."""
+    """Write the file that `--escalade-step` names; `progress` is the live file, if any.
+
+    Of several workers each has a live file of its own.
+    """
     content = {
         name: str(value.resolve()) if isinstance(value, Path) else value
         for name, value in vars(step).items()
@@ -92,7 +111,7 @@ def write_plan(path: Path, step: LoadStep, progress: Path | None) -> None:
         {
             "schema": SCHEMA,
             "step": content,
-            "progress": str(progress.resolve()) if progress else None,
+            "progress": str(_numbered(progress.resolve(), step.worker)) if progress else None,
         },
     )
 
@@ -138,3 +157,8 @@ def workload_file(workload: str) -> Path:
         f"Workload {workload!r} is unknown. Give the path of a locustfile (*.py), or one of "
         f"{', '.join(bundled)}."
     )
+
+
+def _numbered(path: Path, worker: int) -> Path:
+    """Name a file of a worker: the first one's has the plain name."""
+    return path.with_name(f"{path.stem}-{worker}{path.suffix}") if worker else path

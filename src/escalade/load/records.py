@@ -145,7 +145,7 @@ class Records:
             "step": np.full(count, self.rows.plan.step),
             "repetition": np.full(count, repetition),
             "worker": np.full(count, worker),
-            "index": np.arange(count),
+            "index": self.rows.index,
             "phase": np.where(self.rows.in_window, "window", "warmup"),
             "payload_id": self.rows.payload_id,
             "planned_at": epoch + self.rows.offset_seconds + offset,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +147,8 @@ class PlannedRows:
         Whether the row belongs to the window (bool), else to the warm-up.
     payload_id, input_tokens, output_tokens
         What to send (int64, int32, int32).
+    index
+        Their places among all rows of the step (int32).
     """
 
     plan: StepPlan
@@ -155,9 +157,19 @@ class PlannedRows:
     payload_id: np.ndarray
     input_tokens: np.ndarray
     output_tokens: np.ndarray
+    index: np.ndarray
 
     def __len__(self) -> int:
         return len(self.offset_seconds)
+
+    def part(self, worker: int, workers: int) -> PlannedRows:
+        """Give every `workers`-th row, from row `worker` on: what one of several workers sends."""
+        columns = {
+            each.name: getattr(self, each.name)[worker::workers]
+            for each in fields(self)
+            if each.name != "plan"
+        }
+        return PlannedRows(self.plan, **columns)
 
 
 def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
@@ -286,6 +298,7 @@ def read_rows(path: Path, step: int) -> PlannedRows:
         payload_id=column["payload_id"],
         input_tokens=column["input_tokens"],
         output_tokens=column["output_tokens"],
+        index=column["index"],
     )
 
 

@@ -7,6 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from escalade.files import read_json, tail, write_json
+from escalade.load import workers
 from escalade.load.plan import SCHEMA, LoadStep, workload_file, write_plan
 from escalade.load.records import Records, write_requests
 from escalade.load.schedule import PlannedRows, read_rows
@@ -22,17 +23,6 @@ __all__ = ["LoadStep", "run_step"]
 _WATCH_SECONDS = 0.5
 _START_SECONDS = 60.0  # of its start-up: imports on a busy machine, first users
 _END_SECONDS = 30.0  # of writing a large request log
-_CLIENT = (
-    "cpu_seconds",
-    "wall_seconds",
-    "cores",
-    "event_loop_lag_seconds",
-    "steal_ratio",
-    "users",
-    "backlog_max",
-    "suspended_seconds",
-)
-_TIMES = ("started_at", "window_start", "window_end", "drained_at")
 
 
 def run_step(
@@ -61,7 +51,7 @@ def run_step(
         The outcome, as written to `outcome.json`: "measured"; "service_failed" with
         the cause that `watch` gave; or "client_failed", when the load generator
         died or hung, with the end of its log. Every row of the schedule has its row
-        in `requests-0.parquet` in each case. Requests that fail are data: a
+        in one of `requests-*.parquet` in each case. Requests that fail are data: a
         service that refuses all of them is "measured".
 
     Raises
@@ -73,13 +63,11 @@ def run_step(
     """
     rows = read_rows(step.schedule, step.step)
     workload = workload_file(step.workload)
-    for file in (step.requests_file, step.outcome_file, step.started_file, step.client_file):
-        file.unlink(missing_ok=True)
-    plan = step.scratch / "plan.json"
-    write_plan(plan, step, progress)
-    argv = ["--escalade-step", str(plan), "-f", str(workload), "--host", step.host.rstrip("/")]
-    argv += ["--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
-    generator.run(argv, step.log)
+    each = step.each()
+    _clear(step)
+    for worker in each:
+        write_plan(worker.plan_file, worker, progress)
+    generator.run([(_argv(worker, workload), worker.log) for worker in each])
     try:
         outcome, cause = _supervise(generator, watch, _longest(step, rows))
     finally:
@@ -89,6 +77,19 @@ def run_step(
         content["log_tail"] = tail(generator.log)
     write_json(step.outcome_file, content)
     return content
+
+
+def _clear(step: LoadStep) -> None:
+    step.outcome_file.unlink(missing_ok=True)
+    for worker in step.each():
+        for file in (worker.requests_file, worker.started_file, worker.client_file):
+            file.unlink(missing_ok=True)
+
+
+def _argv(worker: LoadStep, workload: Path) -> list[str]:
+    told = ["--escalade-step", str(worker.plan_file)]
+    where = ["-f", str(workload), "--host", worker.host.rstrip("/")]
+    return [*told, *where, "--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
 
 
 def _supervise(
@@ -110,14 +111,10 @@ def _supervise(
 
 
 def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None) -> dict[str, Any]:
-    if step.client_file.exists() and step.requests_file.exists():
-        facts = read_json(step.client_file, "Report of the load generator")
-    else:
-        facts = _facts_of_lost_client(step, rows)
-    if outcome == "measured" and not facts["complete"]:
+    told = [_facts_of(worker, rows) for worker in step.each()]
+    if outcome == "measured" and not all(facts["complete"] for facts in told):
         outcome, cause = "client_failed", "the load generator ended before the step was over"
     window = int(rows.in_window.sum())
-    client = facts.get("client", {})
     return {
         "schema": SCHEMA,
         "step": step.step,
@@ -125,24 +122,38 @@ def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None)
         "arrivals": rows.plan.arrivals,
         "outcome": outcome,
         "cause": cause,
-        "log_tail": tail(step.log) if outcome == "client_failed" else [],
-        **{name: facts[name] for name in _TIMES},
-        "drained": facts["drained"],
+        "log_tail": _last_words(step) if outcome == "client_failed" else [],
+        **workers.joined(told),
         "planned": {"warmup": len(rows) - window, "window": window},
-        "client": {name: client.get(name) for name in _CLIENT},
     }
 
 
-def _facts_of_lost_client(step: LoadStep, rows: PlannedRows) -> dict[str, Any]:
-    """Write the log of a load generator that died with its memory: all rows are lost."""
+def _last_words(step: LoadStep) -> list[str]:
+    """Give the end of the log of the first worker that left no report, else of the first."""
+    each = step.each()
+    lost = [worker for worker in each if not worker.client_file.exists()]
+    return tail((lost or each)[0].log)
+
+
+def _facts_of(worker: LoadStep, rows: PlannedRows) -> dict[str, Any]:
+    if worker.client_file.exists() and worker.requests_file.exists():
+        facts: dict[str, Any] = read_json(worker.client_file, "Report of the load generator")
+        return facts
+    return _facts_of_lost(worker, rows.part(worker.worker, worker.workers))
+
+
+def _facts_of_lost(worker: LoadStep, rows: PlannedRows) -> dict[str, Any]:
+    """Write the log of a worker that died with its memory: all its rows are lost."""
     started = None
-    if step.started_file.exists():
-        started = read_json(step.started_file, "Start of the load step")["started_at"]
+    if worker.started_file.exists():
+        started = read_json(worker.started_file, "Start of the load step")["started_at"]
     records = Records(rows)
     records.errors = ["aborted"] * len(rows)
-    table = records.table(step.repetition, 0, nan if started is None else started, 0.0)
-    write_requests(step.requests_file, table)
-    facts: dict[str, Any] = dict.fromkeys(_TIMES) | {"drained": False, "complete": False}
+    table = records.table(
+        worker.repetition, worker.worker, nan if started is None else started, 0.0
+    )
+    write_requests(worker.requests_file, table)
+    facts: dict[str, Any] = dict.fromkeys(workers.TIMES) | {"drained": False, "complete": False}
     if started is not None:
         start, end = rows.plan.bounds("window")
         facts |= {"started_at": started}

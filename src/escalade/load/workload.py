@@ -137,6 +137,6 @@ def _lines(stream: HTTPSocketResponse) -> Iterator[bytes]:
 def _unplanned() -> Arrival:
     plan = StepPlan(1, 1.0, 0.0, 1.0, "constant", _INPUT_TOKENS, _OUTPUT_TOKENS)
     nothing = np.zeros(1, dtype=int)
-    rows = PlannedRows(plan, np.zeros(1), nothing > 0, nothing, nothing, nothing)
+    rows = PlannedRows(plan, np.zeros(1), nothing > 0, nothing, nothing, nothing, nothing)
     number = next(_counter)
     return Arrival(Records(rows), 0, now(), number, _INPUT_TOKENS, _OUTPUT_TOKENS)

@@ -153,7 +153,8 @@ def test_a_killed_client_is_its_own_failure(
     assert done.outcome["log_tail"]
     assert done.requests.error.tolist() == ["aborted"] * 1200  # its memory is lost
     assert done.requests.planned_at.iloc[0] >= done.outcome["started_at"]
-    assert done.outcome["client"] == dict.fromkeys(done.outcome["client"])
+    client = done.outcome["client"]
+    assert client == dict.fromkeys(client) | {"workers": 1}
 
 
 def test_a_client_that_can_not_start_says_why(plan_step: Any, run: Any, tmp_path: Any) -> None:

@@ -6,10 +6,12 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import psutil
 import pytest
 
 from escalade.load.generator import LoadGenerator
+from escalade.load.schedule import read_rows
 from escalade.load.step import run_step
 
 if TYPE_CHECKING:
@@ -54,13 +56,65 @@ def test_steps_follow_each_other_without_its_start_between_them(
     assert two["started_at"] - one["drained_at"] < (one["started_at"] - began) / 2
 
 
-def test_a_load_generator_tells_its_own_exit_code(generator: LoadGenerator, tmp_path: Path) -> None:
-    for argv, code in ((ENDS, 0), (["--no-such-option"], 1), (ENDS, 0)):
-        log = tmp_path / f"{code}.log"
-        generator.run(argv, log)
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_the_exit_code_is_that_of_the_worker_that_failed(
+    generator: LoadGenerator, tmp_path: Path, wrong: int
+) -> None:
+    each = [(ENDS, tmp_path / "0.log"), (ENDS, tmp_path / "1.log")]
+    generator.run(each)
+    assert generator.wait(30) == 0
 
-        assert generator.wait(30) == code
-        assert "locust" in log.read_text()
+    each[wrong] = (["-f", "nowhere.py"], tmp_path / "wrong.log")
+    generator.run(each)
+    assert generator.wait(30) != 0
+
+    assert "nowhere.py" in (tmp_path / "wrong.log").read_text()
+    generator.run(each[1 - wrong : 2 - wrong])
+    assert generator.wait(30) == 0
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_the_rows_and_the_epoch(
+    generator: LoadGenerator, start_truth: Any, plan_step: Any, workers: int
+) -> None:
+    step = plan_step(start_truth().url, 40, 1.0, workers=workers)
+    outcome = run_step(step, generator, lambda: None)
+
+    assert outcome["outcome"] == "measured"
+    assert outcome["client"]["workers"] == workers
+    logs = [pd.read_parquet(worker.requests_file) for worker in step.each()]
+    for number, log in enumerate(logs):
+        assert log["index"].tolist() == list(range(number, 40, workers))
+        assert set(log.worker) == {number}
+    rows = pd.concat(logs).sort_values("index")
+    planned = read_rows(step.schedule, 1)
+    assert rows.error.isna().all()
+    assert rows.payload_id.tolist() == planned.payload_id.tolist()
+    # each has its own offset from the clock to Unix time, taken to some microseconds
+    since = rows.planned_at - outcome["started_at"]
+    assert since.to_numpy() == pytest.approx(planned.offset_seconds, abs=1e-3)
+
+
+def test_a_worker_that_is_lost_ends_the_step_for_all(
+    generator: LoadGenerator, start_truth: Any, plan_step: Any
+) -> None:
+    step = plan_step(start_truth().url, 40, 60.0, workers=2)
+
+    def kill() -> None:
+        sending = process().children() if step.started_file.exists() else []
+        if len(sending) == 2:
+            sending[1].kill()
+
+    began = time.monotonic()
+    outcome = run_step(step, generator, kill)
+
+    assert time.monotonic() - began < 30
+    assert outcome["outcome"] == "client_failed"
+    assert "killed by signal 9" in outcome["cause"]
+    assert outcome["client"]["cpu_seconds"] is None  # of one of them nobody knows
+    errors = [pd.read_parquet(worker.requests_file).error for worker in step.each()]
+    assert [len(of) for of in errors] == [1200, 1200]
+    assert sorted(of.eq("aborted").all() for of in errors) == [False, True]
 
 
 def test_a_lost_process_takes_its_load_generator_along_and_is_started_again(

@@ -32,6 +32,7 @@ def rows_at() -> Callable[..., PlannedRows]:
             payload_id=np.arange(len(at)) + 100,
             input_tokens=np.full(len(at), 8, dtype=np.int32),
             output_tokens=np.full(len(at), 4, dtype=np.int32),
+            index=np.arange(len(at), dtype=np.int32),
         )
 
     return make
