@@ -48,7 +48,7 @@ class Truth:
     def lines(self) -> pd.DataFrame:
         """Give its log, one row per request."""
         rows = pd.DataFrame([json.loads(text) for text in self.log.read_text().splitlines()])
-        return rows.assign(payload_id=rows["id"].astype(int))
+        return rows.assign(index=rows["id"].str.split("-").str[1].astype(int))
 
 
 @contextmanager
@@ -192,7 +192,7 @@ def first_token(folder: Path) -> None:
                 workload="openai_chat",
                 parameters={"keep_alive": keep_alive},
             )
-            both = log.merge(server.lines(), on="payload_id", suffixes=("", "_true"))
+            both = log.merge(server.lines(), on="index", suffixes=("", "_true"))
         true = both.first_token - both.arrival
         off = [
             " / ".join(f"{value * 1e3:.2f}" for value in (seen - true).quantile([0.5, 0.9, 0.99]))

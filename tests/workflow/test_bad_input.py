@@ -46,6 +46,7 @@ SCREEN_LINES = 24
         ),
         ({"workload": {"kind": "openai_chatt"}}, "openai_chat"),
         ({"workload": {"kind": "missing.py"}}, "missing.py"),
+        ({"workload": {"prompts": "none.jsonl"}}, "none.jsonl does not exist"),
         ({"workload": {"input_tokens": {"uniform": [9, 1]}}}, "[least, most]"),
         ({"load": {**ladder((5, 2)), "arrivals": "gamma"}}, "needs lines `gamma:`"),
         (

@@ -10,6 +10,7 @@ from escalade.campaign.models import Campaign
 from escalade.campaign.project import profile_folder, project_root
 from escalade.campaign.site import with_site
 from escalade.errors import InputError
+from escalade.load.prompts import read_prompts
 from escalade.services.loader import check_models, load_catalogue
 from escalade.services.recipes import Recipe, load_recipe
 from escalade.services.validation import read_yaml, validated
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from escalade.campaign.models import Deployment
 
-WORKLOADS = ("openai_chat", "plain_http")
+WORKLOADS = ("openai_chat", "openai_completions", "openai_embeddings", "plain_http")
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -117,6 +118,11 @@ def canonical(campaign: Campaign) -> str:
 
 def _check_workload(campaign: Campaign, source: str) -> None:
     kind = campaign.workload.kind
+    if campaign.workload.prompts is not None:
+        try:
+            read_prompts(Path(campaign.workload.prompts))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
     if kind in WORKLOADS or (kind.endswith(".py") and Path(kind).is_file()):
         return
     raise InputError(

@@ -23,6 +23,7 @@ from escalade.campaign.state import (
 from escalade.errors import EscaladeError, InfrastructureError, ServiceFailedError
 from escalade.files import tail, write_json, write_table
 from escalade.gpu.nvml import gpus
+from escalade.load.prompts import read_prompts
 from escalade.load.schedule import draw_schedule
 from escalade.monitoring import manager
 from escalade.monitoring.registry import Registry, Target
@@ -35,6 +36,8 @@ from escalade.runtime.slurm.queue import Order
 from escalade.services import loader
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from escalade.campaign.run import CellRun
     from escalade.runtime.launcher import AllocationState, Place
 
@@ -46,7 +49,7 @@ logger = logging.getLogger(__name__)
 def allocate(here: CellRun) -> None:
     """Set aside what an earlier attempt left, draw the schedule, and get the allocation."""
     here.folder.set_aside()
-    write_table(here.folder.schedule, draw_schedule(here.cell.steps, here.cell.seed))
+    write_table(here.folder.schedule, _schedule(here))
     launcher = launcher_for(here.run.plan.campaign.execution.launcher)
     run = RunFolder.open(here.run.state)
     allocation = launcher.allocate(
@@ -56,6 +59,15 @@ def allocate(here: CellRun) -> None:
     nodes = [allocation.client.node, *(place.node for place in allocation.services)]
     held = {"held_at": time.time(), "job": allocation.job, "nodes": list(dict.fromkeys(nodes))}
     write_json(here.folder.held, held)
+
+
+def _schedule(here: CellRun) -> pd.DataFrame:
+    workload, load = here.run.plan.campaign.workload, here.run.plan.campaign.load
+    frame = draw_schedule(here.cell.steps, here.cell.seed)
+    if workload.prompts is None:
+        return frame
+    prompts = read_prompts(Path(workload.prompts))
+    return prompts.assigned(frame, here.cell.seed, keep=load.arrivals == "trace")
 
 
 def start_prometheus(here: CellRun) -> None:

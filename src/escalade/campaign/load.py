@@ -89,19 +89,41 @@ class Lengths(Section):
         return self
 
 
+class SharedPrefix(Section):
+    """Beginnings that prompts share."""
+
+    tokens: Tokens
+    """Approximate length of a beginning; it comes before the prompt's own."""
+    groups: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """How many different beginnings there are; requests take them in turn."""
+
+
 class Workload(Section):
     """What one request is."""
 
     kind: str = "openai_chat"
-    """A workload of Escalade (openai_chat, plain_http) or the path of a locustfile."""
+    """openai_chat, openai_completions, openai_embeddings or plain_http, or the path of a locustfile."""
     input_tokens: Lengths = Lengths(fixed=32)
     """Approximate length of each prompt, in tokens: a number, or lines that say how it is drawn."""
     output_tokens: Lengths = Lengths(fixed=16)
     """Number of tokens that each answer is made to have, in the same way."""
+    prompts: str | None = None
+    """File with a JSON object on each line: prompt or messages, and output_tokens where an answer has its own
+    length. Without it prompts are made."""
+    shared_prefix: SharedPrefix | None = None
+    """What prompts share at their beginning, for studies of prompt caches; by default no two begin alike."""
     request_timeout_seconds: Seconds = 60.0
     """A request that takes longer counts as an error."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Further parameters that the workload documents."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        for name in ("prompts", "shared_prefix"):  # cells keep the hash that they had before
+            if content[name] is None:
+                del content[name]
+        return content
 
 
 class Step(Section):

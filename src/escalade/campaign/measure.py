@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
@@ -64,19 +65,22 @@ def _run(
     here: CellRun, plan: StepPlan, service: dict[str, Any], generator: LoadGenerator
 ) -> dict[str, Any]:
     folder = here.folder.step(plan.step)
+    workload = here.run.plan.campaign.workload
     step = LoadStep(
         schedule=here.folder.schedule,
         step=plan.step,
         repetition=here.cell.repetition,
         seed=here.cell.seed,
-        workload=here.run.plan.campaign.workload.kind,
+        workload=workload.kind,
         host=service["url"],
         parameters=_parameters(here, service),
         folder=folder,
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
-        request_timeout_seconds=here.run.plan.campaign.workload.request_timeout_seconds,
+        request_timeout_seconds=workload.request_timeout_seconds,
         log=here.folder.logs / f"load-{plan.step}.log",
+        prompts=Path(workload.prompts) if workload.prompts else None,
+        prefix=workload.shared_prefix.model_dump() if workload.shared_prefix else {},
         workers=here.run.plan.campaign.load.workers,
     )
     outcome = run_step(step, generator, _Watch(here), here.state / LIVE)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.campaign.layout import CampaignFolder
-    from escalade.campaign.load import Load, Step
+    from escalade.campaign.load import Load, Step, Workload
     from escalade.campaign.models import Campaign, Deployment
     from escalade.services.recipes import Recipe
 
@@ -170,11 +170,19 @@ def _definition(
         "seed": seed,
         "deployment": deployment.model_dump(mode="json", exclude={"name", "ready_timeout_seconds"}),
         "recipe": recipe.defining(),
-        "workload": campaign.workload.model_dump(mode="json"),
+        "workload": _workload(campaign.workload),
         "load": _load(campaign.load),
         "monitoring": campaign.monitoring.model_dump(mode="json"),
         **_resources(campaign),
     }
+
+
+def _workload(workload: Workload) -> dict[str, Any]:
+    """Give what defines a request: of given prompts their content, wherever they lie."""
+    content: dict[str, Any] = workload.model_dump(mode="json")
+    if workload.prompts is not None:
+        content["prompts"] = {"sha256": sha256_of(Path(workload.prompts))}
+    return content
 
 
 def _load(load: Load) -> dict[str, Any]:

@@ -140,6 +140,7 @@ class Session:
         self.step, self._progress_file = read_plan(plan)
         rows = read_rows(self.step.schedule, self.step.step)
         self._rows = rows.part(self.step.worker, self.step.workers)
+        self.payloads = self.step.payloads()
         self._spawned = Event()
         self._driver: gevent.Greenlet | None = None
         self.engine: Engine | None = None

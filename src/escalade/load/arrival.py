@@ -51,6 +51,12 @@ class Arrival:
     _due: bool = False
     _waiters: list[Waiter[None]] = field(default_factory=list)
 
+    @property
+    def request_id(self) -> str:
+        """Its step and its place in it, as in the request log: "3-17"."""
+        rows = self.records.rows
+        return f"{rows.plan.step}-{rows.index[self.row]}"
+
     def sending(self) -> None:
         """Wait until it is due, then note that its request leaves now."""
         self.was_held = True

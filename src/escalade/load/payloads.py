@@ -8,13 +8,77 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from escalade.load.words import WORDS
+
+if TYPE_CHECKING:
+    from escalade.load.arrival import Arrival
+    from escalade.load.prompts import Messages, PromptSet
 
 _BASE = len(WORDS)
 _HEAD_WORDS = 3  # spell up to 512**3 numbers
 _WORDS_PER_SENTENCE = 12
+_PREFIXES = _BASE**_HEAD_WORDS  # numbers beyond any payload's, for what prompts share
 _STRIDE = 0x9E3779B1  # odd, so multiplying by it only reorders the numbers below 512**k
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A beginning that prompts share, for studies of prompt caches.
+
+    Parameters
+    ----------
+    tokens
+        Its length, approximate as that of prompts; it comes before the prompt's own.
+    groups
+        How many different ones there are; requests take them in turn, by their payload.
+    """
+
+    tokens: int
+    groups: int
+
+    def text(self, seed: int, payload_id: int) -> str:
+        """Give the beginning of a prompt: the same for all payloads of its group."""
+        return prompt(seed, _PREFIXES + payload_id % self.groups, self.tokens)
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """What the requests of a step say.
+
+    Parameters
+    ----------
+    seed
+        Of the cell.
+    prompts
+        Given prompts; None makes them.
+    prefix
+        What they share at their beginning, if anything.
+    """
+
+    seed: int = 0
+    prompts: PromptSet | None = None
+    prefix: Prefix | None = None
+
+    def text(self, request: Arrival) -> str:
+        """Give the prompt of a request in one piece."""
+        if self.prompts is not None:
+            return self._shared(request) + self.prompts.text(request.payload_id)
+        made = prompt(self.seed, request.payload_id, request.input_tokens)
+        return self._shared(request) + made
+
+    def messages(self, request: Arrival) -> Messages:
+        """Give the prompt of a request as a chat begins."""
+        if self.prompts is None:
+            return [{"role": "user", "content": self.text(request)}]
+        first, *others = self.prompts.of(request.payload_id)
+        shared = f"{self._shared(request)}{first['content']}"
+        return [first | {"content": shared} if self.prefix else first, *others]
+
+    def _shared(self, request: Arrival) -> str:
+        return f"{self.prefix.text(self.seed, request.payload_id)} " if self.prefix else ""
 
 
 def prompt(seed: int, payload_id: int, input_tokens: int) -> str:

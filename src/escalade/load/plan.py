@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InputError
 from escalade.files import read_json, write_json
+from escalade.load.payloads import Payloads, Prefix
+from escalade.load.prompts import read_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +47,10 @@ class LoadStep:
         How long one request may take, counted from when its user takes it.
     log
         Gets the output of the load generator's first worker.
+    prompts
+        File of prompts; None makes them.
+    prefix
+        `tokens` and `groups` of what prompts share at their beginning; {} for nothing.
     worker, workers
         Which of how many processes this is: it sends rows `worker`, `worker + workers`, …
     """
@@ -61,6 +67,8 @@ class LoadStep:
     drain_timeout_seconds: float
     request_timeout_seconds: float
     log: Path
+    prompts: Path | None = None
+    prefix: Mapping[str, int] = field(default_factory=dict, hash=False)
     worker: int = 0
     workers: int = 1
 
@@ -70,6 +78,17 @@ class LoadStep:
             replace(self, worker=number, log=_numbered(self.log, number))
             for number in range(self.workers)
         ]
+
+    def payloads(self) -> Payloads:
+        """Give what the requests say.
+
+        Raises
+        ------
+        InputError
+            When the file of prompts can't be read.
+        """
+        given = read_prompts(self.prompts) if self.prompts else None
+        return Payloads(self.seed, given, Prefix(**self.prefix) if self.prefix else None)
 
     @property
     def plan_file(self) -> Path:
@@ -129,6 +148,7 @@ def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
         fields = dict(stored["step"])
         for name in _PATHS:
             fields[name] = Path(fields[name])
+        fields["prompts"] = Path(fields["prompts"]) if fields["prompts"] else None
         progress = stored["progress"]
         return LoadStep(**fields), Path(progress) if progress else None
     except (KeyError, TypeError, ValueError) as error:

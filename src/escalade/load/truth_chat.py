@@ -19,6 +19,7 @@ _PIECE = " tok"
 _DONE = b"data: [DONE]\n\n"
 _FOREVER = 1e9
 _BREAKS_AFTER = 2  # tokens
+_DIMENSIONS = 8
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ChatRequest:
     Parameters
     ----------
     words
-        Text of all messages.
+        Text of all messages, or of the prompt.
     max_tokens
         Tokens to generate.
     stream, include_usage, cache_prompt
@@ -40,27 +41,30 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     cache_prompt: bool
+    chat: bool
 
     @classmethod
-    def read(cls, body: bytes) -> ChatRequest:
+    def read(cls, body: bytes, *, chat: bool) -> ChatRequest:
         """Read the body of a request.
 
         Raises
         ------
         ValueError
-            When it is no JSON, or `messages` or `max_tokens` is missing or wrong.
+            When it is no JSON, or `messages`, `prompt` or `max_tokens` is missing or wrong.
         """
         try:
             asked = json.loads(body)
+            messages = asked["messages"] if chat else [{"content": asked["prompt"]}]
             return cls(
-                words=" ".join(str(message["content"]) for message in asked["messages"]),
+                words=" ".join(str(message["content"]) for message in messages),
                 max_tokens=int(asked["max_tokens"]),
                 stream=bool(asked.get("stream")),
                 include_usage=bool((asked.get("stream_options") or {}).get("include_usage")),
                 cache_prompt=bool(asked.get("cache_prompt", True)),
+                chat=chat,
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"messages or max_tokens: {error!r}") from error
+            raise ValueError(f"messages, prompt or max_tokens: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,16 @@ class ChatModel:
     async def write(self, exchange: Exchange, request: ChatRequest, usage: dict[str, Any]) -> None:
         """Stream an answer; `usage` counts along, and gets the time of the first token."""
         exchange.start_stream()
-        exchange.send(_event({"role": "assistant", "content": None}))  # no token: a trap
+        if request.chat:
+            exchange.send(
+                _event({"delta": {"role": "assistant", "content": None}})
+            )  # no token: a trap
         async for at in self.tokens(request.max_tokens):
             usage.setdefault("first_token", at)
             usage["completion_tokens"] += 1
-            exchange.send(_event({"content": _PIECE}))
+            exchange.send(
+                _event({"delta": {"content": _PIECE}} if request.chat else {"text": _PIECE})
+            )
             if usage["completion_tokens"] == _BREAKS_AFTER and await self._breaks(exchange):
                 return
         if request.include_usage:
@@ -117,10 +126,11 @@ class ChatModel:
         return self.stream in ("malformed", "truncated", "silent")
 
 
-def completion(usage: dict[str, Any]) -> bytes:
+def completion(usage: dict[str, Any], *, chat: bool) -> bytes:
     """Give the body of an answer that is not streamed."""
-    message = {"role": "assistant", "content": _PIECE * usage["completion_tokens"]}
-    choice = {"index": 0, "message": message, "finish_reason": "length"}
+    text = _PIECE * usage["completion_tokens"]
+    answer = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    choice = {"index": 0, **answer, "finish_reason": "length"}
     return json.dumps({"choices": [choice], "usage": openai_usage(usage)}).encode()
 
 
@@ -134,8 +144,26 @@ def openai_usage(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _event(delta: dict[str, Any]) -> bytes:
-    return _sse({"choices": [{"index": 0, "delta": delta}]})
+def embedding(body: bytes, usage: dict[str, Any]) -> bytes:
+    """Give a vector for the text of a request, and count its words as tokens.
+
+    Raises
+    ------
+    ValueError
+        When the request is no JSON or has no `input`.
+    """
+    try:
+        words = str(json.loads(body)["input"]).split()
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"input: {error!r}") from error
+    usage["prompt_tokens"] = len(words)
+    vector = [len(word) / 10 for word in words[:_DIMENSIONS]]
+    data = [{"object": "embedding", "index": 0, "embedding": vector}]
+    return json.dumps({"object": "list", "data": data, "usage": openai_usage(usage)}).encode()
+
+
+def _event(choice: dict[str, Any]) -> bytes:
+    return _sse({"choices": [{"index": 0, **choice}]})
 
 
 def _sse(content: dict[str, Any]) -> bytes:

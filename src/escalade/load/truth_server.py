@@ -2,8 +2,9 @@
 
 `python -m escalade.load.truth_server --port 0 --port-file F --log F.jsonl ...` serves
 
-* `POST /v1/chat/completions`: an answer of `max_tokens` tokens, the first after
-  `--ttft-seconds`, the others `--itl-seconds` apart, as a stream or whole;
+* `POST /v1/chat/completions` and `/v1/completions`: an answer of `max_tokens` tokens, the
+  first after `--ttft-seconds`, the others `--itl-seconds` apart, as a stream or whole;
+* `POST /v1/embeddings`: a small vector after `--service-seconds`;
 * `GET /health` and `GET /metrics` (Prometheus text format);
 * any other path: an answer after `--service-seconds`.
 
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from escalade.files import write_text
-from escalade.load.truth_chat import STREAMS, ChatModel, ChatRequest, completion
+from escalade.load.truth_chat import STREAMS, ChatModel, ChatRequest, completion, embedding
 from escalade.load.truth_clock import AsyncTimer
 from escalade.load.truth_http import Exchange, listen
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 DIED = 3  # exit code of a death that was asked for
-_CHAT = "/v1/chat/completions"
+_CHAT, _COMPLETION, _EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 
 
 @dataclass
@@ -114,13 +115,12 @@ class TruthServer:
             if fails:
                 status = self._options.error_status
                 exchange.answer(status, b'{"error": "as asked for"}')
-            elif exchange.path == _CHAT:
+            elif exchange.path in (_CHAT, _COMPLETION):
                 status = await self._chat(exchange, usage)
             else:
                 async with self._slot():
                     await self._timer.sleep_until(time.monotonic() + service)
-                status = 200
-                exchange.answer(status, b'{"ok": true}')
+                status = self._plain(exchange, usage)
         finally:
             self._counts.requests += 1
             self._counts.tokens += usage["completion_tokens"]
@@ -157,12 +157,22 @@ class TruthServer:
             self._counts.processing -= 1
             self._slots.release()
 
+    @staticmethod
+    def _plain(exchange: Exchange, usage: dict[str, Any]) -> int:
+        try:
+            body = b'{"ok": true}'
+            if exchange.path == _EMBEDDING:
+                body = embedding(exchange.body, usage)
+        except ValueError as error:
+            return _refuse(exchange, error)
+        exchange.answer(200, body)
+        return 200
+
     async def _chat(self, exchange: Exchange, usage: dict[str, Any]) -> int:
         try:
-            request = ChatRequest.read(exchange.body)
+            request = ChatRequest.read(exchange.body, chat=exchange.path == _CHAT)
         except ValueError as error:
-            exchange.answer(400, json.dumps({"error": str(error)}).encode())
-            return 400
+            return _refuse(exchange, error)
         usage["prompt_tokens"] = len(request.words.split())
         usage["cached_tokens"] = self._cached_tokens(request)
         async with self._slot():
@@ -172,7 +182,7 @@ class TruthServer:
                 async for at in self._model.tokens(request.max_tokens):
                     usage.setdefault("first_token", at)
                     usage["completion_tokens"] += 1
-                exchange.answer(200, completion(usage))
+                exchange.answer(200, completion(usage, chat=request.chat))
         return 200
 
     def _cached_tokens(self, request: ChatRequest) -> int:
@@ -199,6 +209,11 @@ class TruthServer:
         tokens = {"tokens": usage["completion_tokens"], "cached": usage["cached_tokens"]}
         self._log.write(json.dumps(what | times | unix | tokens) + "\n")
         self._log.flush()  # a death must not take the truth along
+
+
+def _refuse(exchange: Exchange, error: ValueError) -> int:
+    exchange.answer(400, json.dumps({"error": str(error)}).encode())
+    return 400
 
 
 async def serve(options: argparse.Namespace) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from geventhttpclient.response import HTTPParseError
 
-from escalade.load import payloads
 from escalade.load.adapter import session
 from escalade.load.arrival import Arrival
 from escalade.load.clock import now
+from escalade.load.payloads import Payloads
 from escalade.load.records import Records
 from escalade.load.schedule import PlannedRows, StepPlan
 from escalade.load.sse import MalformedStreamError, SseParser
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from geventhttpclient.response import HTTPSocketResponse
     from locust.contrib.fasthttp import ResponseContextManager
 
+    from escalade.load.prompts import Messages
+
 DONE = "[DONE]"  # how OpenAI's protocol ends a stream
 _INPUT_TOKENS, _OUTPUT_TOKENS = 32, 16  # of a request outside a step
+_MADE_UP = Payloads()
 _counter = itertools.count()
 
 
@@ -56,10 +59,22 @@ def parameters() -> Mapping[str, Any]:
 
 
 def prompt(request: Arrival) -> str:
-    """Make the prompt of a request: seeded, distinct, about `input_tokens` long."""
+    """Give the prompt of a request in one piece.
+
+    It is one of those that the campaign gives, or made: seeded, distinct, and about
+    `input_tokens` long.
+    """
+    return _payloads().text(request)
+
+
+def messages(request: Arrival) -> Messages:
+    """Make the prompt of a request as a chat begins: a list of `role` and `content`."""
+    return _payloads().messages(request)
+
+
+def _payloads() -> Payloads:
     running = session()
-    seed = running.step.seed if running else 0
-    return payloads.prompt(seed, request.payload_id, request.input_tokens)
+    return running.payloads if running else _MADE_UP
 
 
 def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:
@@ -68,7 +83,7 @@ def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:
     Parameters
     ----------
     request
-        Whose number becomes `X-Request-Id`: a server's log can be joined by it.
+        Whose step and index become `X-Request-Id`: a server's log can be joined by it.
     keep_alive
         Whether the connection serves further requests. The parameters
         `keep_alive` and `headers` of the campaign come first.
@@ -76,10 +91,44 @@ def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:
     chosen = parameters()
     keep = chosen.get("keep_alive", keep_alive)
     return {
-        "X-Request-Id": str(request.payload_id),
+        "X-Request-Id": request.request_id,
         "Connection": "keep-alive" if keep else "close",
         **chosen.get("headers", {}),
     }
+
+
+def completion_body(request: Arrival) -> dict[str, Any]:
+    """Give what chat and completion requests of OpenAI's interface have in common.
+
+    The answer has a fixed length and no randomness, comes as a stream, and is counted by
+    the server. `ignore_eos` and `cache_prompt` are known to vLLM and llama.cpp; the
+    parameter `body` takes away or adds keys, see `with_own`.
+    """
+    return {
+        "model": parameters().get("model", "default"),
+        "max_tokens": request.output_tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "seed": request.payload_id % 2**31,
+        "cache_prompt": False,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def with_own(body: dict[str, Any]) -> dict[str, Any]:
+    """Merge the campaign's parameter `body` into a request; a null value removes a key."""
+    merged = {**body, **parameters().get("body", {})}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def note_usage(request: Arrival, event: dict[str, Any]) -> None:
+    """Note the token counts of an answer or event of OpenAI's interface, where it has them."""
+    if usage := event.get("usage"):
+        details = usage.get("prompt_tokens_details") or {}
+        request.tokens(
+            usage.get("prompt_tokens"), usage.get("completion_tokens"), details.get("cached_tokens")
+        )
 
 
 def json_events(response: ResponseContextManager, request: Arrival) -> Iterator[dict[str, Any]]:
@@ -137,6 +186,7 @@ def _lines(stream: HTTPSocketResponse) -> Iterator[bytes]:
 def _unplanned() -> Arrival:
     plan = StepPlan(1, 1.0, 0.0, 1.0, "constant", _INPUT_TOKENS, _OUTPUT_TOKENS)
     nothing = np.zeros(1, dtype=int)
-    rows = PlannedRows(plan, np.zeros(1), nothing > 0, nothing, nothing, nothing, nothing)
     number = next(_counter)
+    place = np.array([number])
+    rows = PlannedRows(plan, np.zeros(1), nothing > 0, nothing, nothing, nothing, place)
     return Arrival(Records(rows), 0, now(), number, _INPUT_TOKENS, _OUTPUT_TOKENS)

@@ -61,8 +61,8 @@ class Ran:
     def joined(self, truth: Truth) -> pd.DataFrame:
         """Join the request log with the server's own by the request's number."""
         lines = truth.lines()
-        lines["payload_id"] = lines["id"].astype(int)
-        return self.requests.merge(lines, on="payload_id", suffixes=("", "_true"))
+        lines["index"] = lines["id"].str.split("-").str[1].astype(int)
+        return self.requests.merge(lines, on="index", suffixes=("", "_true"))
 
 
 @pytest.fixture

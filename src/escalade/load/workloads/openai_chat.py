@@ -22,8 +22,16 @@ from typing import Any
 
 from locust import FastHttpUser, task
 
-from escalade.load.arrival import Arrival
-from escalade.load.workload import due, headers, json_events, parameters, prompt
+from escalade.load.workload import (
+    completion_body,
+    due,
+    headers,
+    json_events,
+    messages,
+    note_usage,
+    parameters,
+    with_own,
+)
 
 PATH = "/v1/chat/completions"
 
@@ -40,7 +48,7 @@ class ChatUser(FastHttpUser):
         with self.client.post(
             parameters().get("path", PATH),
             name="chat",
-            json=_body(request),
+            json=with_own(completion_body(request) | {"messages": messages(request)}),
             headers=headers(request, keep_alive=False) | {"Accept-Encoding": "identity"},
             stream=True,
             catch_response=True,
@@ -48,34 +56,9 @@ class ChatUser(FastHttpUser):
             for event in json_events(response, request):
                 if _carries_token(event):
                     request.chunk()
-                if event.get("usage"):
-                    _note_usage(request, event["usage"])
-
-
-def _body(request: Arrival) -> dict[str, Any]:
-    chosen = parameters()
-    body = {
-        "model": chosen.get("model", "default"),
-        "messages": [{"role": "user", "content": prompt(request)}],
-        "max_tokens": request.output_tokens,
-        "ignore_eos": True,
-        "temperature": 0,
-        "seed": request.payload_id % 2**31,
-        "cache_prompt": False,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **chosen.get("body", {}),
-    }
-    return {key: value for key, value in body.items() if value is not None}
+                note_usage(request, event)
 
 
 def _carries_token(event: dict[str, Any]) -> bool:
     deltas = [choice.get("delta") or {} for choice in event.get("choices") or []]
     return any(delta.get("content") or delta.get("reasoning_content") for delta in deltas)
-
-
-def _note_usage(request: Arrival, usage: dict[str, Any]) -> None:
-    details = usage.get("prompt_tokens_details") or {}
-    request.tokens(
-        usage.get("prompt_tokens"), usage.get("completion_tokens"), details.get("cached_tokens")
-    )
