@@ -22,6 +22,7 @@ MAX_LATE_RATIO = 0.01
 MAX_RATE_DEVIATION = 0.01
 MAX_CV_DEVIATION = 0.05
 MAX_BACKLOG_SHARE = 0.01
+MAX_CLIENT_CPU = 0.70
 MAX_SUSPENDED_SECONDS = 0.0
 MIN_COVERAGE = 0.95
 MAX_NEIGHBOURS = 0.10
@@ -84,6 +85,21 @@ def client_backlog(found: Found) -> Gate:
     )
     outcome = at_most(waiting, limit)
     return Gate("client_backlog", outcome, detail, waiting, limit, "requests", invalidates=True)
+
+
+def client_cpu(found: Found) -> Gate:
+    """Check that no client process used more than 70 % of the one core that it can use."""
+    value = found.value("client_cpu_ratio")
+    detail = "the client did not report its CPU time"
+    if value is not None:
+        detail = (
+            f"the busiest client process used {100 * value:.3g} % of a core; 70 % are allowed: "
+            "raise load.workers, each with a core of its own"
+        )
+    outcome = at_most(value, MAX_CLIENT_CPU)
+    return Gate(
+        "client_cpu", outcome, detail, value, MAX_CLIENT_CPU, "ratio", invalidates=value is not None
+    )
 
 
 def client_suspended(found: Found) -> Gate:
@@ -202,6 +218,7 @@ INSTRUMENT: tuple[Callable[[Found], Gate], ...] = (
     arrival_rate,
     gap_cv,
     client_backlog,
+    client_cpu,
     client_suspended,
     started_idle,
     scrape_coverage,

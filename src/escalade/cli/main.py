@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from escalade import __version__
-from escalade.cli import campaigns, sites, submissions, tools
+from escalade.cli import campaigns, sites, submissions, tools, truth
 from escalade.errors import EscaladeError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("replay")(campaigns.replay)
 app.command("verify")(campaigns.verify)
 app.command("schema")(campaigns.schema)
 app.command("init")(sites.init)
+app.command("truth-server", context_settings=truth.SETTINGS)(truth.truth_server)
 app.command("doctor")(tools.doctor)
 app.add_typer(tools.app, name="tools")
 

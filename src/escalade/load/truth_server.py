@@ -1,6 +1,6 @@
 """A service whose true times are known: the instrument is calibrated against it.
 
-`python -m escalade.load.truth_server --port 0 --port-file F --log F.jsonl ...` serves
+`escalade truth-server --port 0 --port-file F --log F.jsonl ...` serves
 
 * `POST /v1/chat/completions` and `/v1/completions`: an answer of `max_tokens` tokens, the
   first after `--ttft-seconds`, the others `--itl-seconds` apart, as a stream or whole;
@@ -37,6 +37,7 @@ from escalade.load.truth_http import Exchange, listen
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+PROGRAM = "escalade truth-server"
 DIED = 3  # exit code of a death that was asked for
 _CHAT, _COMPLETION, _EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 
@@ -119,7 +120,8 @@ class TruthServer:
                 status = await self._chat(exchange, usage)
             else:
                 async with self._slot():
-                    await self._timer.sleep_until(time.monotonic() + service)
+                    seconds = service * self._slowness()
+                    await self._timer.sleep_until(time.monotonic() + seconds)
                 status = self._plain(exchange, usage)
         finally:
             self._counts.requests += 1
@@ -142,6 +144,12 @@ class TruthServer:
         if self._options.service == "exponential" and mean > 0:
             return self._draw.expovariate(1 / mean)
         return mean
+
+    def _slowness(self) -> float:
+        """Give by what everything takes longer: more when too many wait, as under thrashing."""
+        beyond: int = self._options.collapse_beyond
+        factor: float = self._options.collapse_factor
+        return factor if 0 < beyond < self._counts.deferred else 1.0
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -237,7 +245,9 @@ async def serve(options: argparse.Namespace) -> None:
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; every figure of 0 means never, none or no limit."""
     parser = argparse.ArgumentParser(
-        prog="python -m escalade.load.truth_server", description="A service with known times."
+        prog=PROGRAM,
+        description=__doc__.split("\n\n", 1)[1] if __doc__ else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1")
@@ -248,6 +258,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--slots", type=int, default=0, help="requests served at once")
     add("--service", choices=("constant", "exponential"), default="constant")
     add("--service-seconds", type=float, default=0.0, help="(mean) time of a plain request")
+    add("--collapse-beyond", type=int, default=0, help="waiting requests that are too many")
+    add(
+        "--collapse-factor", type=float, default=2.0, help="plain requests then take so much longer"
+    )
     add("--ttft-seconds", type=float, default=0.05, help="from the slot to the first token")
     add("--itl-seconds", type=float, default=0.01, help="between tokens")
     add("--stream", choices=STREAMS, default="whole", help="how streams end")
@@ -270,5 +284,10 @@ def _flag(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve as the command line says."""
+    asyncio.run(serve(parse(argv)))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(parse()))
+    main()

@@ -31,6 +31,7 @@ INVALIDATING = {
     "arrival_rate",
     "gap_cv",
     "client_backlog",
+    "client_cpu",
     "client_suspended",
     "started_idle",
     "scrape_coverage",
@@ -128,6 +129,16 @@ def test_a_pile_of_unsent_requests_fails_on_backlog() -> None:
 
     assert gate["outcome"] == "fail"
     assert (gate["value"], gate["limit"]) == (5.0, 1.0)
+
+
+@pytest.mark.parametrize(("ratio", "outcome"), [(0.70, "pass"), (0.71, "fail")])
+def test_a_client_that_fills_its_core_invalidates(ratio: float, outcome: str) -> None:
+    busy = {**GOOD_CLIENT, "cpu_ratio": ratio, "cpu_seconds": 1.0, "workers": 4}
+
+    gate = gates_of(cell(good_step(client=busy)))["client_cpu"]
+
+    assert (gate["outcome"], gate["value"]) == (outcome, ratio)  # of the busiest of the four
+    assert "load.workers" in gate["detail"]
 
 
 def test_a_suspended_client_invalidates() -> None:

@@ -147,6 +147,20 @@ def test_a_slot_serves_one_request_after_the_other(tmp_path: Path) -> None:
     assert taken >= 0.09  # 6 requests, 2 at once, 30 ms each
 
 
+def test_a_collapsing_service_takes_longer_only_while_too_many_wait() -> None:
+    async def use(ask: Any) -> float:
+        began = time.monotonic()
+        await asyncio.gather(*(ask(GET) for _ in range(4)))
+        return time.monotonic() - began
+
+    steady = ["--slots", "1", "--service-seconds", "0.02", "--collapse-factor", "10"]
+    taken = talk([*steady, "--collapse-beyond", "1"], use)
+
+    # the second has two waiting behind it: 0.2 s; the others take 0.02 s
+    assert taken >= 0.26
+    assert talk([*steady, "--collapse-beyond", "3"], use) < taken / 2
+
+
 def test_exponential_service_times_have_the_mean_asked_for(tmp_path: Path) -> None:
     async def use(_: Any) -> list[float]:
         options = parse(["--service", "exponential", "--service-seconds", "0.5", "--seed", "3"])
