@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.distributions import binomial_cdf
+from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
 from escalade.analysis.slo_capacity import SloCapacity, bounded, over_cells, slo_capacity
 
@@ -133,7 +134,7 @@ def ladder_capacity(
     """
     cell, deployment = str(kpis["cell"].iloc[0]), str(kpis["deployment"].iloc[0])
     found = fitted(rungs(kpis, gates), zlib.crc32(cell.encode()))
-    notes = [found.reason, *_left_out(gates)]
+    notes = [found.reason, *_named(gates)]
     found = replace(found, reason="; ".join(note for note in notes if note))
     return found.row(deployment, cell, bounded(slo_capacity(kpis, gates, slos), found.qps))
 
@@ -141,7 +142,7 @@ def ladder_capacity(
 def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
     """Take the valid steps of a cell, ascending in offered rate."""
     failing = {(gate["step"], gate["gate"]) for gate in gates if gate["outcome"] == "fail"}
-    invalid = {gate["step"] for gate in gates if gate["outcome"] == "fail" and gate["invalidates"]}
+    invalid = left_out(gates)
     found = []
     for step in sorted({int(number) for number in kpis["step"]} - {0}):
         group = kpis[kpis["step"] == step]
@@ -173,12 +174,9 @@ def _usable(row: Mapping[str, Any]) -> bool:
     return bool(row) and math.isfinite(float(row["value"]))
 
 
-def _left_out(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+def _named(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the steps that the fit leaves out, with the first gate that failed."""
-    first: dict[int, Mapping[str, Any]] = {}
-    for gate in gates:
-        if gate["outcome"] == "fail" and gate["invalidates"]:
-            first.setdefault(int(gate["step"]), gate)
+    first = left_out(gates)
     return [f"step {step} is left out: {gate['detail']}" for step, gate in sorted(first.items())]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -104,3 +104,15 @@ class Found:
         rows = self.kpis[(self.kpis["metric"] == metric) & (self.kpis["stat"] == stat)]
         pairs = zip(rows["source"], rows["value"], strict=True)
         return {str(source): float(value) for source, value in pairs if math.isfinite(value)}
+
+
+def left_out(gates: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """Give the steps that are no point of a ladder, each with the first gate that says why.
+
+    They are invalid, or their rate changes within the window.
+    """
+    first: dict[int, Mapping[str, Any]] = {}
+    for gate in gates:
+        if gate["outcome"] == "fail" and (gate["invalidates"] or gate["gate"] == "constant_rate"):
+            first.setdefault(int(gate["step"]), gate)
+    return first

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, over_repetitions
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def slo_capacity(
     """
     if not slos:
         return SloCapacity(math.nan, "no SLO")
-    invalid = {gate["step"] for gate in gates if gate["outcome"] == "fail" and gate["invalidates"]}
+    invalid = set(left_out(gates))
     found = [_capacity_of(slo, _ladder(kpis, slo, invalid)) for slo in slos]
     return min(found, key=lambda each: -math.inf if math.isnan(each.qps) else each.qps)
 

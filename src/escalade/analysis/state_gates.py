@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from escalade.analysis.gate import Found
 
 MAX_STEAL = 0.05
+CHANGING = ("bursts", "ramp", "trace")
+"""Arrivals whose rate is not one rate."""
 DEFAULT_STAT = "p90"
 NO_REQUEST = "no request was planned in the window"
 
@@ -48,6 +50,20 @@ def steal(found: Found) -> Gate:
     if value is not None:
         detail = f"the hypervisor took {100 * value:.2g} % of the CPU time; 5 % are allowed"
     return Gate("steal", at_most(value, MAX_STEAL), detail, value, MAX_STEAL, "ratio")
+
+
+def constant_rate(found: Found) -> Gate:
+    """Check that the schedule offers one rate, so that the step is a point of the ladder."""
+    kind = found.step.outcome.get("arrivals")
+    if kind is None:
+        return Gate("constant_rate", "unknown", "the outcome does not say how requests arrive")
+    detail = f"arrivals: {kind}; the rate does not change within the window"
+    if kind in CHANGING:
+        detail = (
+            f"arrivals: {kind}; the rate changes within the window: percentiles are those of this "
+            "sequence of rates, and no capacity follows from it"
+        )
+    return Gate("constant_rate", passed(kind not in CHANGING), detail)
 
 
 def over_saturation(found: Found) -> Gate:
@@ -113,6 +129,7 @@ def littles_law_gate(found: Found) -> Gate:
 STATE: tuple[Callable[[Found], Gate], ...] = (
     drained,
     steal,
+    constant_rate,
     over_saturation,
     sample_floor_gate,
     steadiness,

@@ -201,6 +201,21 @@ def test_invalid_steps_are_left_out_and_named() -> None:
     assert "step 3 is left out: the client was stopped for 9 s" in found["reason"]
 
 
+def test_a_ladder_of_ramps_has_no_capacity_and_says_why() -> None:
+    data = ladder([3.0, 6.0, 14.0], seconds=30.0)
+    for step in data.windows["steps"]:
+        step["arrivals"] = "ramp"
+    kpis = cell_kpis(data)
+    slo = Slo("fast", "latency_seconds", "p50", 100.0)
+
+    found = ladder_capacity(kpis, cell_gates(data, kpis), [slo])
+
+    assert found["capacity_qps"] is None
+    assert found["slo_capacity_qps"] is None
+    assert found["steps_used"] == []
+    assert "step 1 is left out: arrivals: ramp; the rate changes" in found["reason"]
+
+
 def row(capacity: float | None, low: float | None = None) -> dict[str, Any]:
     return {
         "deployment": "demo",

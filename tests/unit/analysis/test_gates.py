@@ -131,6 +131,27 @@ def test_a_pile_of_unsent_requests_fails_on_backlog() -> None:
     assert (gate["value"], gate["limit"]) == (5.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("arrivals", "outcome"),
+    [
+        ("poisson", "pass"),
+        ("gamma", "pass"),
+        ("ramp", "fail"),
+        ("trace", "fail"),
+        (None, "unknown"),
+    ],
+)
+def test_a_rate_that_changes_within_the_window_is_flagged(
+    arrivals: str | None, outcome: str
+) -> None:
+    data = cell(good_step())
+    data.windows["steps"][0]["arrivals"] = arrivals
+
+    gate = gates_of(data)["constant_rate"]
+
+    assert (gate["outcome"], gate["invalidates"]) == (outcome, False)
+
+
 @pytest.mark.parametrize(("ratio", "outcome"), [(0.70, "pass"), (0.71, "fail")])
 def test_a_client_that_fills_its_core_invalidates(ratio: float, outcome: str) -> None:
     busy = {**GOOD_CLIENT, "cpu_ratio": ratio, "cpu_seconds": 1.0, "workers": 4}
