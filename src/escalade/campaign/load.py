@@ -191,7 +191,7 @@ class Load(Section):
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
     """Steps in ascending order of rate."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that share the requests of a step, row by row; one sends 2,000/s on a core of its own."""
+    """Processes that share the requests of a step, row by row; one sends about 1,000/s on a core of its own."""
     run_as: Literal["step", "job"] = "step"
     """step: the load generator runs in the held allocation. job: the ladder of a cell is a job of its own,
     which Snakemake's executor for Slurm submits; the profile has to name that (executor: slurm)."""
