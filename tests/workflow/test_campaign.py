@@ -164,10 +164,15 @@ def test_a_changed_deployment_gets_its_own_folder_and_the_stale_one_is_named(
 
 @pytest.mark.slow
 def test_a_trace_is_replayed_with_its_lengths(workplace: Workplace) -> None:
-    tokens = [2 + number % 3 for number in range(81)]
-    trace = pd.DataFrame({"offset_seconds": [number / 20 for number in range(81)]})
+    tokens = [2 + number % 3 for number in range(101)]
+    trace = pd.DataFrame({"offset_seconds": [number / 20 for number in range(101)]})
     trace.assign(output_tokens=tokens).to_csv(workplace.folder / "week.csv", index=False)
-    load = {**ladder((20, 2)), "arrivals": "trace", "trace": {"file": "week.csv"}}
+    load = {
+        **ladder((20, 2), (40, 1)),
+        "workers": 2,
+        "arrivals": "trace",
+        "trace": {"file": "week.csv"},
+    }
     workplace.write(load=load, workload={"input_tokens": {"uniform": [5, 9]}})
 
     code, output = workplace.run()
@@ -177,5 +182,11 @@ def test_a_trace_is_replayed_with_its_lengths(workplace: Workplace) -> None:
     planned = pd.read_parquet(folder / "schedule.parquet")
     logged = pd.read_parquet(folder / "requests.parquet")
     assert planned.input_tokens.between(5, 9).all()
-    assert planned.output_tokens.tolist() == tokens[:50]
-    assert logged.sort_values("index").output_tokens.tolist() == tokens[:50]  # as the server counts
+    for step, count in ((1, 50), (2, 60)):  # half a second of warm-up before each window
+        asked = planned[planned.step == step].output_tokens
+        assert asked.tolist() == tokens[:count]
+        counted = logged[logged.step == step].sort_values("index").output_tokens
+        assert counted.tolist() == tokens[:count]  # by the server
+    first, second = workplace.steps()
+    pause = second["started_at"] - first["drained_at"]
+    assert 1.0 <= pause < 4  # a scrape of the idle service lies between them

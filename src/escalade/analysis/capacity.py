@@ -176,8 +176,14 @@ def _usable(row: Mapping[str, Any]) -> bool:
 
 def _named(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the steps that the fit leaves out, with the first gate that failed."""
-    first = left_out(gates)
-    return [f"step {step} is left out: {gate['detail']}" for step, gate in sorted(first.items())]
+    alike: dict[str, list[str]] = {}
+    for step, gate in sorted(left_out(gates).items()):
+        alike.setdefault(str(gate["detail"]), []).append(str(step))
+    return [
+        f"step{'s' * many} {', '.join(steps)} {'are' if many else 'is'} left out: {detail}"
+        for detail, steps in alike.items()
+        for many in [len(steps) > 1]
+    ]
 
 
 def fitted(ladder: Sequence[Rung], seed: int) -> Capacity:

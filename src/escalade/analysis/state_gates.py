@@ -60,8 +60,8 @@ def constant_rate(found: Found) -> Gate:
     detail = f"arrivals: {kind}; the rate does not change within the window"
     if kind in CHANGING:
         detail = (
-            f"arrivals: {kind}; the rate changes within the window: percentiles are those of this "
-            "sequence of rates, and no capacity follows from it"
+            f"the rate changes within the window (arrivals: {kind}): the percentiles are of that "
+            "sequence of rates, and no capacity follows"
         )
     return Gate("constant_rate", passed(kind not in CHANGING), detail)
 

@@ -188,6 +188,9 @@ class Load(Section):
     """Sent at the step's rate before each window, and never part of it."""
     drain_timeout_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] = 30.0
     """How long answers are awaited after the window; what is still out then is an error."""
+    cooldown_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] | None = None
+    """Pause from a step's drain to the next one's first arrival, at least. One scrape interval by default: a sample
+    of the idle service then stands between any two steps, and client and server can be compared step by step."""
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
     """Steps in ascending order of rate."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -199,7 +202,7 @@ class Load(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
-        for name in _PROCESSES:
+        for name in (*_PROCESSES, "cooldown_seconds"):
             if content[name] is None:
                 del content[name]
         if self.workers == 1:

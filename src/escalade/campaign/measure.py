@@ -14,6 +14,7 @@ from escalade.campaign.state import LADDER, read_allocation, read_service
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.generator import LoadGenerator
+from escalade.load.plan import LEAD_SECONDS
 from escalade.load.records import SCHEMA, write_requests
 from escalade.load.step import LoadStep, run_step
 from escalade.monitoring import manager
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 WENT_WELL = ("measured", "client_failed")
 """Outcomes after which the service is still there for the next step."""
+_SCRAPE_SECONDS = 0.05
+"""Of a scrape itself, and of timers: what a cool-down of one scrape interval is longer."""
 _SETTLE_SECONDS = 2.0
 """From the end of a job's first step until all of it is seen to have ended: the load generator
 that went first has not failed."""
@@ -54,11 +57,23 @@ def run_ladder(here: CellRun) -> None:
             stage = f"run_load_{plan.step}"
             events.append(here.run.events, here.cell.name, stage, "started")
             cause = _cause_not_to_run(service, outcomes)
+            if cause is None and outcomes:
+                _cool_down(here, outcomes[-1])
             outcome = _run(here, plan, service, generator) if cause is None else None
             outcomes.append(outcome or _skip(here, plan, str(cause)))
             events.append(here.run.events, here.cell.name, stage, "ended")
     told = [{name: step[name] for name in ("step", "outcome", "cause")} for step in outcomes]
     write_json(here.state / LADDER, {"schema": 1, "steps": told})
+
+
+def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
+    """Wait so long that the next step's epoch comes one cool-down after the drain of this one."""
+    campaign = here.run.plan.campaign
+    asked = campaign.load.cooldown_seconds
+    interval = campaign.monitoring.scrape_interval_seconds + _SCRAPE_SECONDS
+    seconds = (interval if asked is None else asked) - LEAD_SECONDS
+    since = time.time() - (before["drained_at"] or 0.0)  # by the client's clock
+    time.sleep(max(0.0, seconds - max(0.0, since)))
 
 
 def _run(

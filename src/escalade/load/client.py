@@ -28,6 +28,7 @@ from pathlib import Path  # that do their work in an event loop, which this proc
 from select import POLLIN, poll
 from typing import Any
 
+from escalade.load.plan import LEAD_SECONDS
 from escalade.runtime.lifeline import die_with_parent
 
 _STOP_SECONDS = 3.0  # for workers that are stopped to write what they have
@@ -149,9 +150,9 @@ def _hear(step: _Step, words: int, heard: poll) -> None:
 
 
 def _set_epoch(step: _Step) -> None:
-    from escalade.load import epoch  # noqa: PLC0415 - it belongs to what is preloaded
+    from escalade.load.epoch import packed  # noqa: PLC0415 - it belongs to what is preloaded
 
-    at = epoch.packed(time.perf_counter() + epoch.LEAD_SECONDS)
+    at = packed(time.perf_counter() + LEAD_SECONDS)
     for worker in step.workers.values():
         os.write(worker.epoch, at)
 

@@ -9,9 +9,8 @@ from gevent.select import select
 
 from escalade.errors import InfrastructureError
 from escalade.load.clock import now
+from escalade.load.plan import LEAD_SECONDS
 
-LEAD_SECONDS = 0.2
-"""From "all are ready" to the epoch."""
 READY = b"r"
 _TIME = struct.Struct("d")
 _links: list[tuple[int, int]] = []

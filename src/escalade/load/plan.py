@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA = 1
+LEAD_SECONDS = 0.2
+"""From "all workers are ready" to the epoch of a step."""
 _WORKLOADS = Path(__file__).parent / "workloads"
 _PATHS = ("schedule", "folder", "scratch", "log")
 

@@ -75,6 +75,7 @@ class StepFacts:
 
     number: int
     target_qps: float
+    arrivals: str
     outcome: str
     state: str
     verdict: str | None
@@ -287,6 +288,7 @@ def _step_facts(cell: str, outcome: Mapping[str, Any], data: ReportData) -> Step
     return StepFacts(
         number=number,
         target_qps=known(outcome.get("target_qps")),
+        arrivals=clean(outcome.get("arrivals") or ""),
         outcome=ended,
         state=_state(cell, number, ended, data),
         verdict=_verdict(cell, number, data),

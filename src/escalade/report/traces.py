@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from escalade.analysis.state_gates import CHANGING
 from escalade.report.words import clean
 
 if TYPE_CHECKING:
@@ -88,8 +90,11 @@ def _load_panel(cell: CellFacts) -> Panel:
         mine = cell.requests[cell.requests["step"] == step.number]
         stop = step.times["window_end"] if math.isfinite(step.times["window_end"]) else end
         zero = cell.started_at
-        planned += [(start - zero, step.target_qps), (stop - zero, step.target_qps)]
-        planned.append((stop - zero, math.nan))
+        if step.arrivals in CHANGING:
+            planned += _corners(_rates(mine["planned_at"], start, stop, width, zero))
+        else:
+            planned += [(start - zero, step.target_qps), (stop - zero, step.target_qps)]
+            planned.append((stop - zero, math.nan))
         sent += _rates(mine["sent_at"], start, end, width, zero)
         done += _rates(mine["ended_at"], start, end, width, zero)
     traces = (
@@ -98,6 +103,14 @@ def _load_panel(cell: CellFacts) -> Panel:
         Trace("completed", done, "green", stepped=True),
     )
     return Panel(title, "requests/s", traces)
+
+
+def _corners(bins: Points) -> Points:
+    """Give the corners of a line that is level within each bin."""
+    corners: Points = []
+    for (begin, rate), (end, _) in pairwise(bins[:-1]):
+        corners += [(begin, rate), (end, rate)]
+    return corners + bins[-1:]
 
 
 def bin_seconds(cell: CellFacts) -> float:
@@ -168,6 +181,8 @@ def _sampled(
     if cell.series.empty:
         return Panel(title, unit, missing="no samples were stored")
     mine = cell.series[cell.series["metric"] == metric]
+    # the margins of two steps overlap: a sample there is stored with both
+    mine = mine.drop_duplicates(["labels", "timestamp"])
     values = reduce(mine) if len(mine) else pd.Series(dtype=float)
     values = values[np.isfinite(values)]
     if values.empty:

@@ -213,7 +213,7 @@ def test_a_ladder_of_ramps_has_no_capacity_and_says_why() -> None:
     assert found["capacity_qps"] is None
     assert found["slo_capacity_qps"] is None
     assert found["steps_used"] == []
-    assert "step 1 is left out: arrivals: ramp; the rate changes" in found["reason"]
+    assert "steps 1, 2, 3 are left out: the rate changes within the window" in found["reason"]
 
 
 def row(capacity: float | None, low: float | None = None) -> dict[str, Any]:

@@ -167,3 +167,28 @@ def test_a_mean_over_a_window_without_samples_is_unknown() -> None:
 
     assert trace.mean(0.0, 2.0) == 1.0  # half-open: the sample at 2.0 is outside
     assert math.isnan(trace.mean(5.0, 9.0))
+
+
+def test_a_sample_that_is_stored_with_two_steps_counts_once() -> None:
+    once = samples("queue", {100.0: 1.0, 101.0: 2.0, 102.0: 3.0})
+    twice = pd.concat([once.assign(step=1), once.iloc[1:].assign(step=2)])
+
+    (trace,) = panel(cell_with(twice), "Queue length").traces
+
+    assert [value for _, value in trace.points] == [1.0, 2.0, 3.0]
+
+
+def test_the_plan_of_a_ramp_is_drawn_as_its_schedule_has_it() -> None:
+    early = [{"planned_at": 100.5 + k / 10, "sent_at": 101.0, "ended_at": 102.0} for k in range(8)]
+    late = [{"planned_at": 114.0, "sent_at": 114.0, "ended_at": 115.0}]
+    cell = cell_with(pd.DataFrame(), requests(*early, *late))
+    ramp = replace(cell, steps=(replace(cell.steps[0], arrivals="ramp"),))
+
+    def planned(of: CellFacts) -> list[float]:
+        line = next(t for t in panel(of, "Arrivals and completions").traces if t.label == "planned")
+        return [value for _, value in line.points if not math.isnan(value)]
+
+    assert set(planned(cell)) == {2.0}  # the rate of the step
+    rates = planned(ramp)
+    assert rates[0] == max(rates) > 2.0
+    assert min(rates) == 0.0
