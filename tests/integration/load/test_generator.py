@@ -61,7 +61,7 @@ def test_the_exit_code_is_that_of_the_worker_that_failed(
     generator: LoadGenerator, tmp_path: Path, wrong: int
 ) -> None:
     each = [(ENDS, tmp_path / "0.log"), (ENDS, tmp_path / "1.log")]
-    generator.run(each)
+    generator.run(each[:1])
     assert generator.wait(30) == 0
 
     each[wrong] = (["-f", "nowhere.py"], tmp_path / "wrong.log")

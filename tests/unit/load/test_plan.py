@@ -43,5 +43,5 @@ def test_bundled_workloads_and_locustfiles_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["openai", "/nowhere/mine.py", "", "__init__"])
 def test_an_unknown_workload_is_answered_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match="openai_chat, plain_http"):
+    with pytest.raises(InputError, match="openai_chat, openai_completions, "):
         workload_file(name)
