@@ -49,6 +49,11 @@ class LoadGenerator:
         self._said = b""
         self._runs = False
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that forks, or of what started it elsewhere; None when there is none."""
+        return None if self._process is None else self._process.pid
+
     def run(self, workers: Sequence[tuple[Sequence[str], Path]]) -> None:
         """Start workers, each with locust's arguments and the file for its output."""
         if self._process is None or self._process.poll() is not None:

@@ -118,30 +118,35 @@ def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
     return plan
 
 
-def ran(step: LoadStep, watch: Callable[[], str | None] = lambda: None) -> Ran:
-    """Run a step and read what it wrote."""
-    began = time.monotonic()
-    with LoadGenerator(None, step.log) as generator:
-        outcome = run_step(step, generator, watch, step.scratch / "progress.json")
-    wall = time.monotonic() - began
-    return Ran(outcome, read_table(step.requests_file, "request log", SCHEMA.names), step, wall)
+@pytest.fixture(scope="session")
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadGenerator]:
+    """Start one process for all tests that only want steps to be run."""
+    with LoadGenerator(None, tmp_path_factory.mktemp("load") / "load.log") as generator:
+        yield generator
 
 
 @pytest.fixture
-def run() -> Callable[..., Ran]:
+def run(forker: LoadGenerator) -> Callable[..., Ran]:
     """Run a step with a watch; give outcome and request log."""
+
+    def ran(step: LoadStep, watch: Callable[[], str | None] = lambda: None) -> Ran:
+        began = time.monotonic()
+        outcome = run_step(step, forker, watch, step.scratch / "progress.json")
+        wall = time.monotonic() - began
+        return Ran(outcome, read_table(step.requests_file, "request log", SCHEMA.names), step, wall)
+
     return ran
 
 
 @pytest.fixture
-def client_of() -> Callable[[LoadStep], psutil.Process | None]:
+def client_of(forker: LoadGenerator) -> Callable[[LoadStep], psutil.Process | None]:
     """Find the load generator that runs a step, if it does."""
 
     def find(step: LoadStep) -> psutil.Process | None:
-        for child in psutil.Process().children():
-            with contextlib.suppress(psutil.Error):
-                if "escalade.load.client" in child.cmdline() and step.log.exists():
-                    return next(iter(child.children()), None)
+        if forker.pid is None or not step.log.exists():
+            return None
+        with contextlib.suppress(psutil.Error):
+            return next(iter(psutil.Process(forker.pid).children()), None)
         return None
 
     return find

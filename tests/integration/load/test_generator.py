@@ -29,15 +29,9 @@ def generator(tmp_path: Path) -> Iterator[LoadGenerator]:
         yield started
 
 
-def process() -> psutil.Process:
+def process(generator: LoadGenerator) -> psutil.Process:
     """Give the process that forks."""
-    found = [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and "escalade.load.client" in child.cmdline()
-    ]
-    assert len(found) == 1
-    return found[0]
+    return psutil.Process(generator.pid)
 
 
 def test_steps_follow_each_other_without_its_start_between_them(
@@ -48,11 +42,11 @@ def test_steps_follow_each_other_without_its_start_between_them(
 
     began = time.time()
     one = run_step(first, generator, lambda: None)
-    forker = process()
+    forker = process(generator)
     two = run_step(second, generator, lambda: None)
 
     assert (one["outcome"], two["outcome"]) == ("measured", "measured")
-    assert process() == forker
+    assert process(generator) == forker
     assert two["started_at"] - one["drained_at"] < (one["started_at"] - began) / 2
 
 
@@ -101,7 +95,7 @@ def test_a_worker_that_is_lost_ends_the_step_for_all(
     step = plan_step(start_truth().url, 40, 60.0, workers=2)
 
     def kill() -> None:
-        sending = process().children() if step.started_file.exists() else []
+        sending = process(generator).children() if step.started_file.exists() else []
         if len(sending) == 2:
             sending[1].kill()
 
@@ -125,8 +119,8 @@ def test_a_lost_process_takes_its_load_generator_along_and_is_started_again(
 
     def kill() -> None:
         if step.started_file.exists() and not sending:
-            sending.extend(process().children())
-            process().kill()
+            sending.extend(process(generator).children())
+            process(generator).kill()
 
     outcome = run_step(step, generator, kill)
 
@@ -158,7 +152,7 @@ def test_the_end_of_the_driver_s_words_ends_everything(
     def leave() -> str | None:
         if not step.started_file.exists():
             return None
-        processes.extend([process(), *process().children()])
+        processes.extend([process(generator), *process(generator).children()])
         generator.close()
         return "enough"
 
