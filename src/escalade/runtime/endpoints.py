@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import random
 import socket
 import struct
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,26 +17,47 @@ from escalade.errors import InfrastructureError, InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_GIVEN_BY_DEFAULT = 32768
+_OWN_PORTS, _TRIES = 8192, 20
 _SIOCGIFADDR = 0x8915
 _LOOK_SECONDS = 0.05
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Ask the kernel for a TCP port that nobody uses on `host` at this moment.
+    """Find a TCP port that nobody uses on `host` at this moment.
+
+    It lies below those that the kernel gives to whoever asks for any: srun listens on
+    several of these, and may be given one between this call and its use (tried).
 
     Raises
     ------
     InfrastructureError
         When `host` is not an address of this machine, or no port is left.
     """
+    first = _first_given_port()
+    tries = random.sample(range(first - _OWN_PORTS, first), _TRIES)
+    for port in (*tries, 0):
+        try:
+            with socket.create_server((host, port)) as server:
+                return int(server.getsockname()[1])
+        except OSError as error:
+            failure = error
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                break
+    raise InfrastructureError(
+        f"No free port on {host}: {failure.strerror or failure}. "
+        "Expected an address of this machine; `ip addr` lists them."
+    ) from failure
+
+
+def _first_given_port() -> int:
+    """Give the first of the ports that the kernel gives away by itself (ip(7))."""
     try:
-        with socket.create_server((host, 0)) as server:
-            return int(server.getsockname()[1])
-    except OSError as error:
-        raise InfrastructureError(
-            f"No free port on {host}: {error.strerror or error}. "
-            "Expected an address of this machine; `ip addr` lists them."
-        ) from error
+        told = int(_GIVEN_PORTS.read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        told = _GIVEN_BY_DEFAULT
+    return told if told > _OWN_PORTS + 1024 else _GIVEN_BY_DEFAULT
 
 
 def node_address(interface: str | None = None) -> str:

@@ -66,6 +66,14 @@ def test_a_free_port_can_be_bound() -> None:
         pass
 
 
+def test_a_free_port_is_none_that_the_kernel_gives_away_by_itself() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+        assert given.getsockname()[1] >= first
+    assert all(1024 < free_port() < first for _ in range(20))
+
+
 def test_a_port_on_a_foreign_address_is_refused() -> None:
     with pytest.raises(InfrastructureError, match="No free port on 203"):
         free_port("203.0.113.1")
