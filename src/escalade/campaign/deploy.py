@@ -62,12 +62,13 @@ def allocate(here: CellRun) -> None:
 
 
 def _schedule(here: CellRun) -> pd.DataFrame:
-    workload, load = here.run.plan.campaign.workload, here.run.plan.campaign.load
+    workload = here.run.plan.campaign.workload
     frame = draw_schedule(here.cell.steps, here.cell.seed)
     if workload.prompts is None:
         return frame
     prompts = read_prompts(Path(workload.prompts))
-    return prompts.assigned(frame, here.cell.seed, keep=load.arrivals == "trace")
+    told = any(step.parameters.get("payloads") for step in here.cell.steps)  # by a trace
+    return prompts.assigned(frame, here.cell.seed, keep=told)
 
 
 def start_prometheus(here: CellRun) -> None:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 WENT_WELL = ("measured", "client_failed")
 """Outcomes after which the service is still there for the next step."""
-_SCRAPE_SECONDS = 0.05
-"""Of a scrape itself, and of timers: what a cool-down of one scrape interval is longer."""
 _SETTLE_SECONDS = 2.0
 """From the end of a job's first step until all of it is seen to have ended: the load generator
 that went first has not failed."""
@@ -68,12 +66,9 @@ def run_ladder(here: CellRun) -> None:
 
 def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
     """Wait so long that the next step's epoch comes one cool-down after the drain of this one."""
-    campaign = here.run.plan.campaign
-    asked = campaign.load.cooldown_seconds
-    interval = campaign.monitoring.scrape_interval_seconds + _SCRAPE_SECONDS
-    seconds = (interval if asked is None else asked) - LEAD_SECONDS
-    since = time.time() - (before["drained_at"] or 0.0)  # by the client's clock
-    time.sleep(max(0.0, seconds - max(0.0, since)))
+    drained = before["drained_at"]  # by the client's clock; a lost client did not tell
+    since = 0.0 if drained is None else max(0.0, time.time() - drained)
+    time.sleep(max(0.0, here.cell.cooldown_seconds - LEAD_SECONDS - since))
 
 
 def _run(

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from escalade.errors import InputError
 from escalade.files import sha256_of
-from escalade.load.schedule import StepPlan, of_trace
+from escalade.load.schedule import PHASES, StepPlan, of_trace
+from escalade.load.trace import read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.campaign.layout import CampaignFolder
-    from escalade.campaign.load import Load, Step, Workload
     from escalade.campaign.models import Campaign, Deployment
     from escalade.services.recipes import Recipe
 
@@ -29,8 +30,10 @@ PROTOCOL_VERSION = 1
 
 CELL_OVERHEAD_SECONDS = 18.0
 """Start of Prometheus, exporters, service and client, queries, archive [measured on 2 cores]."""
-STEP_OVERHEAD_SECONDS = 1.3
-"""From a step's drain to the next one's first arrival, with a cool-down of 1 s [measured]."""
+STEP_OVERHEAD_SECONDS = 0.5
+"""From a step's drain to the next one's first arrival, without a cool-down [measured on 2 cores]."""
+SCRAPE_SECONDS = 0.05
+"""Of a scrape itself, and of timers: what a cool-down of one scrape interval is longer."""
 CAMPAIGN_OVERHEAD_SECONDS = 12.0
 """Workflow start, KPIs, report [measured on 2 cores]."""
 BYTES_PER_REQUEST = 220
@@ -52,6 +55,7 @@ class Cell:
     steps: tuple[StepPlan, ...]
     drain_timeout_seconds: float
     ready_timeout_seconds: float
+    cooldown_seconds: float
 
     @property
     def window_seconds(self) -> float:
@@ -61,17 +65,18 @@ class Cell:
     @property
     def requests(self) -> int:
         """Number of requests of the schedule, warm-up included."""
-        return sum(
-            round(step.target_qps * step.warmup_seconds)
-            + round(step.target_qps * step.window_seconds)
-            for step in self.steps
-        )
+        return sum(step.count(phase) for step in self.steps for phase in PHASES)
+
+    @property
+    def pause_seconds(self) -> float:
+        """Time from a step's drain to the next one's first arrival, in s."""
+        return max(STEP_OVERHEAD_SECONDS, self.cooldown_seconds)
 
     @property
     def expected_seconds(self) -> float:
         """Duration when only the last step has a queue to drain, in s."""
         load = sum(step.warmup_seconds + step.window_seconds for step in self.steps)
-        steps = STEP_OVERHEAD_SECONDS * len(self.steps)
+        steps = self.pause_seconds * len(self.steps)
         return CELL_OVERHEAD_SECONDS + load + steps + self.drain_timeout_seconds / 2
 
     @property
@@ -96,8 +101,20 @@ class Plan:
     cells: tuple[Cell, ...]
 
     def cell(self, name: str) -> Cell:
-        """Give the cell of that name."""
-        return next(cell for cell in self.cells if cell.name == name)
+        """Give the cell of that name.
+
+        Raises
+        ------
+        InputError
+            When it is not planned: what defines it was edited in the middle of a run.
+        """
+        for cell in self.cells:
+            if cell.name == name:
+                return cell
+        raise InputError(
+            f"Cell {name} is not planned any more: the campaign, or a recipe, trace or file of "
+            "prompts that it names, has changed since the run began. Start the campaign again."
+        )
 
     @property
     def expected_seconds(self) -> float:
@@ -126,8 +143,16 @@ def plan_campaign(campaign: Campaign, recipes: Mapping[str, Recipe]) -> Plan:
     them alike. Deployments of one repetition get the same arrivals and prompts.
     """
     steps = _steps(campaign)
+    common = _common(campaign, steps)
     cells = [
-        _cell(campaign, deployment, recipes[deployment.recipe], repetition, steps)
+        _cell(
+            campaign,
+            deployment,
+            recipes[deployment.recipe],
+            repetition,
+            steps=steps,
+            common=common,
+        )
         for repetition in range(1, campaign.repetitions + 1)
         for deployment in campaign.deployments
     ]
@@ -139,10 +164,16 @@ def _cell(
     deployment: Deployment,
     recipe: Recipe,
     repetition: int,
+    *,
     steps: tuple[StepPlan, ...],
+    common: dict[str, Any],
 ) -> Cell:
     seed = _derived_seed(campaign.seed, repetition)
-    definition = _definition(campaign, deployment, recipe, seed)
+    definition = common | {
+        "seed": seed,
+        "deployment": deployment.model_dump(mode="json", exclude={"name", "ready_timeout_seconds"}),
+        "recipe": recipe.defining(),
+    }
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
     return Cell(
         name=f"{deployment.name}_rep-{repetition}_{digest[:8]}",
@@ -154,7 +185,15 @@ def _cell(
         steps=steps,
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
         ready_timeout_seconds=deployment.ready_timeout_seconds or recipe.probe.timeout_seconds,
+        cooldown_seconds=_cooldown(campaign),
     )
+
+
+def _cooldown(campaign: Campaign) -> float:
+    """Give the pause asked for, or one in which a scrape of the idle service is sure to fall."""
+    if campaign.load.cooldown_seconds is not None:
+        return campaign.load.cooldown_seconds
+    return campaign.monitoring.scrape_interval_seconds + SCRAPE_SECONDS
 
 
 def _derived_seed(seed: int, repetition: int) -> int:
@@ -162,35 +201,24 @@ def _derived_seed(seed: int, repetition: int) -> int:
     return int.from_bytes(digest[:6], "big")
 
 
-def _definition(
-    campaign: Campaign, deployment: Deployment, recipe: Recipe, seed: int
-) -> dict[str, Any]:
+def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
+    """Give what all cells of the campaign are defined by.
+
+    Of a trace and of given prompts that is the content, wherever they lie.
+    """
+    workload = campaign.workload.model_dump(mode="json")
+    if campaign.workload.prompts is not None:
+        workload["prompts"] = {"sha256": sha256_of(Path(campaign.workload.prompts))}
+    load = campaign.load.model_dump(mode="json")
+    if campaign.load.trace is not None:
+        load["trace"] = {"sha256": steps[0].parameters["sha256"]}
     return {
         "protocol": PROTOCOL_VERSION,
-        "seed": seed,
-        "deployment": deployment.model_dump(mode="json", exclude={"name", "ready_timeout_seconds"}),
-        "recipe": recipe.defining(),
-        "workload": _workload(campaign.workload),
-        "load": _load(campaign.load),
+        "workload": workload,
+        "load": load,
         "monitoring": campaign.monitoring.model_dump(mode="json"),
         **_resources(campaign),
     }
-
-
-def _workload(workload: Workload) -> dict[str, Any]:
-    """Give what defines a request: of given prompts their content, wherever they lie."""
-    content: dict[str, Any] = workload.model_dump(mode="json")
-    if workload.prompts is not None:
-        content["prompts"] = {"sha256": sha256_of(Path(workload.prompts))}
-    return content
-
-
-def _load(load: Load) -> dict[str, Any]:
-    """Give what defines the load: of a trace its content, wherever it lies."""
-    content: dict[str, Any] = load.model_dump(mode="json")
-    if load.trace is not None:
-        content["trace"] = {"sha256": sha256_of(Path(load.trace.file))}
-    return content
 
 
 def _resources(campaign: Campaign) -> dict[str, Any]:
@@ -208,28 +236,24 @@ def _resources(campaign: Campaign) -> dict[str, Any]:
 
 
 def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
-    return tuple(
-        _step(campaign, step, number) for number, step in enumerate(campaign.load.ladder, 1)
-    )
-
-
-def _step(campaign: Campaign, step: Step, number: int) -> StepPlan:
     load = campaign.load
-    warmup = load.warmup_seconds if step.warmup_seconds is None else step.warmup_seconds
-    parameters = load.arrival_parameters
-    if load.trace is not None:
-        path = Path(load.trace.file)
-        parameters = of_trace(path, step.target_qps, warmup, step.window_seconds)
-    return StepPlan(
-        step=number,
-        target_qps=step.target_qps,
-        warmup_seconds=warmup,
-        window_seconds=step.window_seconds,
-        arrivals=load.arrivals,
-        input_tokens=campaign.workload.input_tokens.drawn,
-        output_tokens=campaign.workload.output_tokens.drawn,
-        parameters=parameters,
-    )
+    trace = None if load.trace is None else read_trace(Path(load.trace.file))
+    planned = []
+    for number, step in enumerate(load.ladder, start=1):
+        warmup = load.warmup_seconds if step.warmup_seconds is None else step.warmup_seconds
+        bounds = step.target_qps, warmup, step.window_seconds
+        plan = StepPlan(
+            step=number,
+            target_qps=step.target_qps,
+            warmup_seconds=warmup,
+            window_seconds=step.window_seconds,
+            arrivals=load.arrivals,
+            input_tokens=campaign.workload.input_tokens.drawn,
+            output_tokens=campaign.workload.output_tokens.drawn,
+            parameters=of_trace(trace, *bounds) if trace else load.arrival_parameters,
+        )
+        planned.append(plan)
+    return tuple(planned)
 
 
 def describe(cells: Sequence[Cell]) -> str:

@@ -8,7 +8,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
-from escalade.campaign.plan import STEP_OVERHEAD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +45,8 @@ class CellProgress:
             elapsed = min(now - self.began_at, self.cell.expected_seconds / 4)
             return self.cell.expected_seconds - elapsed
         ahead = [step for step in self.cell.steps if step.step > self.step]
-        later = sum(s.warmup_seconds + s.window_seconds + STEP_OVERHEAD_SECONDS for s in ahead)
+        pause = self.cell.pause_seconds
+        later = sum(s.warmup_seconds + s.window_seconds + pause for s in ahead)
         return later + self.cell.drain_timeout_seconds / 2 + _AFTER_LADDER_SECONDS
 
 

@@ -154,7 +154,8 @@ def _set_epoch(step: _Step) -> None:
 
     at = packed(time.perf_counter() + LEAD_SECONDS)
     for worker in step.workers.values():
-        os.write(worker.epoch, at)
+        with suppress(BrokenPipeError):  # its end is heard next
+            os.write(worker.epoch, at)
 
 
 def _fork(argv: list[str], log: Path) -> _Worker:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.errors import InputError
-from escalade.files import sha256_of
 from escalade.load.arrivals import Arrivals, Poisson, Ramp, process_of
 from escalade.load.lengths import check_lengths, draw_lengths
 from escalade.load.trace import read_trace
@@ -213,7 +212,7 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
 
 
 def of_trace(
-    path: Path, qps: float, warmup_seconds: float, window_seconds: float
+    trace: Trace, qps: float, warmup_seconds: float, window_seconds: float
 ) -> dict[str, Any]:
     """Give the parameters of a step that replays a trace at a mean rate of `qps`.
 
@@ -222,20 +221,24 @@ def of_trace(
     Raises
     ------
     InputError
-        When the trace can't be read, or is over before the step is.
+        When the trace is over before the step is.
     """
-    trace = read_trace(path)
     at = trace.at(qps)
     end = warmup_seconds + window_seconds
     if at[-1] < end:
         raise InputError(
-            f"Trace: {path} lasts {at[-1]:.4g} s at {qps:g} requests/s; the step needs {end:g} s. "
+            f"Trace: {trace.path} lasts {at[-1]:.4g} s at {qps:g} requests/s; the step needs {end:g} s. "
             f"Shorten the step, or lower its target_qps (it was recorded at {trace.rate:.4g} "
             "requests/s)."
         )
     warmup = int(np.searchsorted(at, warmup_seconds))
     counts = {"warmup": warmup, "window": int(np.searchsorted(at, end)) - warmup}
-    return {"file": str(path), "sha256": sha256_of(path), "counts": counts}
+    return {
+        "file": str(trace.path),
+        "sha256": trace.sha256,
+        "counts": counts,
+        "payloads": "payload_id" in trace.columns,
+    }
 
 
 def plans_of(frame: pd.DataFrame) -> list[StepPlan]:
@@ -338,7 +341,7 @@ def _draw_phase(plan: StepPlan, phase: str, seed: int) -> np.ndarray:
 def _trace_of(plan: StepPlan) -> Trace:
     path = Path(plan.parameters["file"])
     trace = read_trace(path)
-    if sha256_of(path) != plan.parameters["sha256"]:
+    if trace.sha256 != plan.parameters["sha256"]:
         raise InputError(f"Trace: {path} has changed since the campaign was planned. Start again.")
     return trace
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from escalade.errors import InputError
+from escalade.files import sha256_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,10 +30,14 @@ class Trace:
         When each came (float64, ascending, the first at 0 or later).
     columns
         What else is known of each, by the names in OPTIONAL (int64).
+    path, sha256
+        The file, and its hash.
     """
 
     offset_seconds: np.ndarray
     columns: dict[str, np.ndarray]
+    path: Path
+    sha256: str
 
     @property
     def rate(self) -> float:
@@ -84,7 +89,7 @@ def read_trace(path: Path) -> Trace:
                     "expected a whole number."
                 )
             columns[name] = values.astype(np.int64)
-    return Trace(offsets, columns)
+    return Trace(offsets, columns, path, sha256_of(path))
 
 
 def _read(path: Path) -> pd.DataFrame:

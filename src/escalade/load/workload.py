@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from geventhttpclient.response import HTTPSocketResponse
-    from locust.contrib.fasthttp import ResponseContextManager
+    from locust.contrib.fasthttp import FastHttpSession, ResponseContextManager
 
     from escalade.load.prompts import Messages
 
@@ -97,14 +97,29 @@ def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:
     }
 
 
-def completion_body(request: Arrival) -> dict[str, Any]:
-    """Give what chat and completion requests of OpenAI's interface have in common.
+def streamed(
+    client: FastHttpSession, request: Arrival, *, name: str, path: str, ask: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Send a completion request of OpenAI's interface; yield its events as they come.
 
     The answer has a fixed length and no randomness, comes as a stream, and is counted by
-    the server. `ignore_eos` and `cache_prompt` are known to vLLM and llama.cpp; the
-    parameter `body` takes away or adds keys, see `with_own`.
+    the server, whose counts are noted. `ignore_eos` and `cache_prompt` are known to vLLM
+    and llama.cpp.
+
+    Parameters
+    ----------
+    client
+        Of the user.
+    request
+        What is due.
+    name
+        In locust's live statistics.
+    path
+        Of the endpoint, unless the campaign's parameters name another.
+    ask
+        What the endpoint is asked with: messages or a prompt.
     """
-    return {
+    body = {
         "model": parameters().get("model", "default"),
         "max_tokens": request.output_tokens,
         "ignore_eos": True,
@@ -114,6 +129,17 @@ def completion_body(request: Arrival) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    with client.post(
+        parameters().get("path", path),
+        name=name,
+        json=with_own(body | ask),
+        headers=headers(request, keep_alive=False) | {"Accept-Encoding": "identity"},
+        stream=True,
+        catch_response=True,
+    ) as response:
+        for event in json_events(response, request):
+            yield event
+            note_usage(request, event)
 
 
 def with_own(body: dict[str, Any]) -> dict[str, Any]:

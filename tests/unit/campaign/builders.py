@@ -48,6 +48,7 @@ def cells(count: int) -> tuple[Cell, ...]:
             steps=(step,),
             drain_timeout_seconds=10.0,
             ready_timeout_seconds=8.0,
+            cooldown_seconds=0.0,
         )
         for number in range(1, count + 1)
     )

@@ -26,7 +26,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def plan(path: Path, qps: float, warmup: float, window: float) -> StepPlan:
-    parameters = of_trace(path, qps, warmup, window)
+    parameters = of_trace(read_trace(path), qps, warmup, window)
     return StepPlan(1, qps, warmup, window, "trace", 32, 16, parameters)
 
 
@@ -74,7 +74,7 @@ def test_what_a_trace_does_not_say_comes_from_the_workload(tmp_path: Path) -> No
 
 def test_a_trace_that_is_over_too_soon_says_how_long_it_is(recorded: Path) -> None:
     with pytest.raises(InputError, match=r"lasts 2 s at 2 requests/s; the step needs 3 s") as told:
-        of_trace(recorded, 2.0, 1.0, 2.0)
+        of_trace(read_trace(recorded), 2.0, 1.0, 2.0)
 
     assert "recorded at 1 requests/s" in str(told.value)
 
@@ -121,3 +121,12 @@ def test_any_rate_keeps_the_shape_of_the_trace(recorded: Path) -> None:
     slow, fast = read_trace(recorded).at(0.3), read_trace(recorded).at(30.0)
 
     assert np.allclose(slow, 100 * fast)
+
+
+def test_a_trace_says_whether_it_knows_which_payload_is_which(
+    recorded: Path, tmp_path: Path
+) -> None:
+    told = plan(recorded, 1.0, 0.0, 2.0).parameters
+    silent = plan(written(tmp_path, "offset_seconds\n0\n1\n2\n3\n"), 1.0, 0.0, 2.0).parameters
+
+    assert (told["payloads"], silent["payloads"]) == (True, False)

@@ -22,16 +22,7 @@ from typing import Any
 
 from locust import FastHttpUser, task
 
-from escalade.load.workload import (
-    completion_body,
-    due,
-    headers,
-    json_events,
-    messages,
-    note_usage,
-    parameters,
-    with_own,
-)
+from escalade.load.workload import due, messages, streamed
 
 PATH = "/v1/chat/completions"
 
@@ -45,18 +36,10 @@ class ChatUser(FastHttpUser):
     def chat(self) -> None:
         """Ask, read the stream, note tokens and counts."""
         request = due()
-        with self.client.post(
-            parameters().get("path", PATH),
-            name="chat",
-            json=with_own(completion_body(request) | {"messages": messages(request)}),
-            headers=headers(request, keep_alive=False) | {"Accept-Encoding": "identity"},
-            stream=True,
-            catch_response=True,
-        ) as response:
-            for event in json_events(response, request):
-                if _carries_token(event):
-                    request.chunk()
-                note_usage(request, event)
+        ask = {"messages": messages(request)}
+        for event in streamed(self.client, request, name="chat", path=PATH, ask=ask):
+            if _carries_token(event):
+                request.chunk()
 
 
 def _carries_token(event: dict[str, Any]) -> bool:

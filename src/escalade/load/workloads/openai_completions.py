@@ -20,16 +20,7 @@ headers
 
 from locust import FastHttpUser, task
 
-from escalade.load.workload import (
-    completion_body,
-    due,
-    headers,
-    json_events,
-    note_usage,
-    parameters,
-    prompt,
-    with_own,
-)
+from escalade.load.workload import due, prompt, streamed
 
 PATH = "/v1/completions"
 
@@ -43,15 +34,7 @@ class CompletionUser(FastHttpUser):
     def complete(self) -> None:
         """Ask, read the stream, note tokens and counts."""
         request = due()
-        with self.client.post(
-            parameters().get("path", PATH),
-            name="completion",
-            json=with_own(completion_body(request) | {"prompt": prompt(request)}),
-            headers=headers(request, keep_alive=False) | {"Accept-Encoding": "identity"},
-            stream=True,
-            catch_response=True,
-        ) as response:
-            for event in json_events(response, request):
-                if any(choice.get("text") for choice in event.get("choices") or []):
-                    request.chunk()
-                note_usage(request, event)
+        ask = {"prompt": prompt(request)}
+        for event in streamed(self.client, request, name="completion", path=PATH, ask=ask):
+            if any(choice.get("text") for choice in event.get("choices") or []):
+                request.chunk()
