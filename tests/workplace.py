@@ -206,6 +206,7 @@ def ladder(*rungs: tuple[float, float], drain_timeout_seconds: float = 5) -> dic
     """Give a ladder of (rate, seconds) with half a second of warm-up."""
     return {
         "arrivals": "constant",
+        "calibration_seconds": 0,
         "warmup_seconds": 0.5,
         "drain_timeout_seconds": drain_timeout_seconds,
         "ladder": [{"target_qps": rate, "window_seconds": seconds} for rate, seconds in rungs],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TWO = [deployment("quick"), deployment("slow", ttft_seconds=0.1)]
-STEPS = ladder((70, 2))
+STEPS = {**ladder((70, 2)), "calibration_seconds": 0.5}
 """More than four slots of 112 ms can do (36/s), and less than four of 29 ms can (138/s)."""
 
 
@@ -59,6 +59,22 @@ def test_every_planned_request_is_one_row(measured: Workplace) -> None:
         assert sorted(map(tuple, planned[keys].to_numpy())) == sorted(
             map(tuple, logged[keys].to_numpy())
         )
+
+
+def test_the_client_of_every_cell_was_calibrated_on_the_service_s_place(
+    measured: Workplace,
+) -> None:
+    for cell in measured.cells():
+        folder = measured.results / "cells" / cell
+        found = read_json(folder / "calibration.json", "calibration")
+        assert found["target_qps"] == 1.5 * 70
+        assert found["requests"] == 52  # half a second of them
+        assert found["failed"] == 0
+        assert 0 < found["added_seconds"]["p50"]["value"] < 0.02  # a 30 ms answer is not in it
+        served = (folder / "calibration" / "null-server.jsonl").read_text().splitlines()
+        assert len(served) == 52 + 52  # half a second of warm-up
+    kpis = pd.read_parquet(measured.results / "kpis.parquet")
+    assert (kpis.metric == "client_ceiling_qps").sum() == len(measured.cells())
 
 
 def test_deployments_of_one_repetition_get_the_same_arrivals(measured: Workplace) -> None:

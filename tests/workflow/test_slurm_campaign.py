@@ -23,11 +23,17 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_a_cell_runs_across_nodes_and_leaves_no_job(place: Workplace, cluster: Cluster) -> None:
-    place.write(load=ladder((20, 2)), execution=on_slurm())
+    load = {**ladder((20, 2)), "calibration_seconds": 1}
+    place.write(load=load, execution=on_slurm())
 
     code, output = place.run()
 
     assert code == 0, output
+    calibration = read_json(
+        place.results / "cells" / place.cells()[0] / "calibration.json", "calibration"
+    )
+    assert calibration["requests"] == 30  # from the client's node to the service's
+    assert calibration["failed"] == 0
     environment = read_json(
         place.results / "cells" / place.cells()[0] / "environment.json", "environment"
     )

@@ -14,6 +14,7 @@ LOG = "requests.parquet"
 OUTCOME = "windows.json"
 SERIES = "series.parquet"
 ENVIRONMENT = "environment.json"
+CALIBRATION = "calibration.json"
 
 PERCENTILES = ("p50", "p90", "p95", "p99")
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -95,7 +96,7 @@ CONCURRENCY = (
 CLIENT = (
     Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", ORDER),
     Metric("late_ratio", VALUE, "ratio", "lower", "share of the cohort sent later than max(5 ms, 5 % of the judged latency)", LOG, "Client", WILSON),
-    Metric("client_resolution_seconds", VALUE, "s", "lower", "larger one of the medians of dispatch lag and event-loop lag", f"{LOG}, {OUTCOME}", "Client"),
+    Metric("client_resolution_seconds", VALUE, "s", "lower", "largest of the medians of dispatch lag, event-loop lag and, where the client was calibrated, `client_added_seconds`", f"{LOG}, {OUTCOME}", "Client"),
     Metric("client_cpu_ratio", VALUE, "ratio", "lower", "CPU time of the busiest client process / wall time: share of the one core that it can use", OUTCOME, "Client"),
     Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client"),
     Metric("client_backlog", ("max",), "requests", "lower", "arrivals that were due and found no free user, over the whole step", OUTCOME, "Client"),
@@ -132,6 +133,11 @@ START = (
     Metric("model_memory_declared_bytes", VALUE, "bytes", "none", "memory that the catalogue of models declares; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
     Metric("model_memory_measured_bytes", VALUE, "bytes", "lower", "memory that was measured for the model; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
 )
+CALIBRATED = (
+    Metric("calibration_qps", VALUE, "1/s", "none", "arrival rate of the calibration step: 1.5 × the top rate of the ladder", CALIBRATION, "Calibration of the client", per_cell=True),
+    Metric("client_ceiling_qps", VALUE, "1/s", "higher", "sent rate × 0.7 / CPU share of the busiest client process: at low rates too low, since part of the CPU time is fixed; at most the sent rate where the client fell behind", CALIBRATION, "Calibration of the client", per_cell=True),
+    Metric("client_added_seconds", ("p50", "p99"), "s", "lower", "latency from the planned send − the null server's own time, per good answer", CALIBRATION, "Calibration of the client", ORDER, per_cell=True),
+)
 # fmt: on
 
 METRICS: tuple[Metric, ...] = (
@@ -146,6 +152,7 @@ METRICS: tuple[Metric, ...] = (
     *MONITORING,
     *GPU,
     *START,
+    *CALIBRATED,
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 

@@ -27,6 +27,8 @@ class CellData:
         series.parquet: raw samples of every step, not resampled.
     environment
         Content of environment.json.
+    calibration
+        Content of calibration.json; None for a cell whose client was not calibrated.
     """
 
     cell: Mapping[str, Any]
@@ -34,6 +36,7 @@ class CellData:
     requests: pd.DataFrame
     series: pd.DataFrame
     environment: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +62,13 @@ class CellData:
     def scrape_interval_seconds(self) -> float:
         """Time between two scrapes of a target."""
         return float(self.windows.get("scrape_interval_seconds") or 1.0)
+
+    @property
+    def added_seconds(self) -> float | None:
+        """Time that client and network add to an answer, at the median; None when unknown."""
+        return (
+            None if self.calibration is None else self.calibration["added_seconds"]["p50"]["value"]
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.calibration import calibration_gate
 from escalade.analysis.gate import Found, Gate, passed
 from escalade.analysis.instrument_gates import INSTRUMENT
 from escalade.analysis.state_gates import STATE
@@ -53,6 +54,8 @@ def cell_gates(
             mine = kpis[(kpis["cell"] == data.name) & (kpis["step"] == number)]
             found = Found(measured[number], mine)
             gates += [check(found) for check in (*INSTRUMENT, *STATE)]
+            if data.calibration is not None:
+                gates.append(calibration_gate(data.calibration))
         rows += [gate.row(data.name, number) for gate in gates]
     return rows
 

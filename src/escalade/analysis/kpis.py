@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS
 from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain
 from escalade.analysis.request_kpis import request_readings
@@ -60,7 +61,10 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
         When the request log or the samples lack a column.
     """
     measured = {step.number: step for step in measured_steps(data, slos)}
-    rows = [reading.row(_where(data, 0, math.nan)) for reading in _start_readings(data.environment)]
+    whole = _start_readings(data.environment)
+    if data.calibration is not None:
+        whole += calibration_readings(data.calibration)
+    rows = [reading.row(_where(data, 0, math.nan)) for reading in whole]
     for outcome in data.steps:
         number = int(outcome["step"])
         readings = _step_readings(data, outcome, measured.get(number))

@@ -169,7 +169,11 @@ class MeasuredStep:
         lags = self.cohort.dispatch_lag
         own = [quantile(np.sort(lags), 0.5)] if len(lags) else []
         loop = (self.client.get("event_loop_lag_seconds") or {}).get("p50")
-        known = [value for value in (*own, loop) if value is not None and math.isfinite(value)]
+        known = [
+            value
+            for value in (*own, loop, self.data.added_seconds)
+            if value is not None and math.isfinite(value)
+        ]
         return max(known, default=math.nan)
 
 

@@ -54,6 +54,16 @@ class CellFolder:
         return self.path / "held.json"
 
     @property
+    def calibration(self) -> Path:
+        """What the client can do by itself; cells that were not calibrated have none."""
+        return self.path / "calibration.json"
+
+    @property
+    def calibrating(self) -> Path:
+        """Folder of what the calibration stands on: its schedule, request log, null server's log."""
+        return self.path / "calibration"
+
+    @property
     def cell(self) -> Path:
         """The cell's outcome; it exists when the cell is over."""
         return self.path / "cell.json"

@@ -27,6 +27,7 @@ _PLAIN = ("poisson", "constant")
 _PROCESSES = ("gamma", "bursts", "ramp", "trace")
 """Arrivals with parameters, which stand under a key of the same name."""
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
+CALIBRATION_SECONDS = 3.0
 
 
 class Normal(Section):
@@ -191,6 +192,11 @@ class Load(Section):
     cooldown_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] | None = None
     """Pause from a step's drain to the next one's first arrival, at least. One scrape interval by default: a sample
     of the idle service then stands between any two steps, and client and server can be compared step by step."""
+    calibration_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = (
+        CALIBRATION_SECONDS
+    )
+    """Before each cell's ladder the client is tried against a null server for so long, at 1.5 times the top rate:
+    what is late then is the client's own. 0 leaves it out."""
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
     """Steps in ascending order of rate."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -207,6 +213,8 @@ class Load(Section):
                 del content[name]
         if self.workers == 1:
             del content["workers"]
+        if self.calibration_seconds == CALIBRATION_SECONDS:
+            del content["calibration_seconds"]
         if self.run_as == "step":  # cells keep the hash that they had before this key
             del content["run_as"]
         return content

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
+from escalade.campaign.calibration import calibrate
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import LADDER, read_allocation, read_service
 from escalade.errors import InfrastructureError, InputError
@@ -51,6 +52,10 @@ def run_ladder(here: CellRun) -> None:
     service = read_service(here.state)
     outcomes: list[dict[str, Any]] = []
     with _generator(here) as generator:
+        if service["outcome"] == "ready":
+            events.append(here.run.events, here.cell.name, "calibrate", "started")
+            calibrate(here, generator, _load_step(here, here.cell.steps[0], service))
+            events.append(here.run.events, here.cell.name, "calibrate", "ended")
         for plan in here.cell.steps:
             stage = f"run_load_{plan.step}"
             events.append(here.run.events, here.cell.name, stage, "started")
@@ -74,9 +79,20 @@ def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
 def _run(
     here: CellRun, plan: StepPlan, service: dict[str, Any], generator: LoadGenerator
 ) -> dict[str, Any]:
-    folder = here.folder.step(plan.step)
+    step = _load_step(here, plan, service)
+    outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
+    if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:
+        time.sleep(_SETTLE_SECONDS)
+        _Watch(here)()
+    if outcome["outcome"] == "service_failed":
+        outcome["log_tail"] = tail(here.folder.logs / "service.log")
+        write_json(step.outcome_file, outcome)
+    return outcome
+
+
+def _load_step(here: CellRun, plan: StepPlan, service: dict[str, Any]) -> LoadStep:
     workload = here.run.plan.campaign.workload
-    step = LoadStep(
+    return LoadStep(
         schedule=here.folder.schedule,
         step=plan.step,
         repetition=here.cell.repetition,
@@ -84,7 +100,7 @@ def _run(
         workload=workload.kind,
         host=service["url"],
         parameters=_parameters(here, service),
-        folder=folder,
+        folder=here.folder.step(plan.step),
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=workload.request_timeout_seconds,
@@ -93,14 +109,6 @@ def _run(
         prefix=workload.shared_prefix.model_dump() if workload.shared_prefix else {},
         workers=here.run.plan.campaign.load.workers,
     )
-    outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
-    if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:
-        time.sleep(_SETTLE_SECONDS)
-        _Watch(here)()
-    if outcome["outcome"] == "service_failed":
-        outcome["log_tail"] = tail(here.folder.logs / "service.log")
-        write_json(folder / "outcome.json", outcome)
-    return outcome
 
 
 def _generator(here: CellRun) -> LoadGenerator:

@@ -32,6 +32,8 @@ CELL_OVERHEAD_SECONDS = 18.0
 """Start of Prometheus, exporters, service and client, queries, archive [measured on 2 cores]."""
 STEP_OVERHEAD_SECONDS = 0.5
 """From a step's drain to the next one's first arrival, without a cool-down [measured on 2 cores]."""
+CALIBRATION_OVERHEAD_SECONDS = 2.0
+"""Start and end of the null server, warm-up and end of its step [measured on 2 cores]."""
 SCRAPE_SECONDS = 0.05
 """Of a scrape itself, and of timers: what a cool-down of one scrape interval is longer."""
 CAMPAIGN_OVERHEAD_SECONDS = 12.0
@@ -56,6 +58,7 @@ class Cell:
     drain_timeout_seconds: float
     ready_timeout_seconds: float
     cooldown_seconds: float
+    calibration_seconds: float
 
     @property
     def window_seconds(self) -> float:
@@ -77,7 +80,8 @@ class Cell:
         """Duration when only the last step has a queue to drain, in s."""
         load = sum(step.warmup_seconds + step.window_seconds for step in self.steps)
         steps = self.pause_seconds * len(self.steps)
-        return CELL_OVERHEAD_SECONDS + load + steps + self.drain_timeout_seconds / 2
+        alone = self.calibration_seconds and self.calibration_seconds + CALIBRATION_OVERHEAD_SECONDS
+        return CELL_OVERHEAD_SECONDS + alone + load + steps + self.drain_timeout_seconds / 2
 
     @property
     def longest_seconds(self) -> float:
@@ -186,6 +190,7 @@ def _cell(
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
         ready_timeout_seconds=deployment.ready_timeout_seconds or recipe.probe.timeout_seconds,
         cooldown_seconds=_cooldown(campaign),
+        calibration_seconds=campaign.load.calibration_seconds,
     )
 
 
@@ -210,6 +215,7 @@ def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
     if campaign.workload.prompts is not None:
         workload["prompts"] = {"sha256": sha256_of(Path(campaign.workload.prompts))}
     load = campaign.load.model_dump(mode="json")
+    load.pop("calibration_seconds", None)  # it is over before anything counts
     if campaign.load.trace is not None:
         load["trace"] = {"sha256": steps[0].parameters["sha256"]}
     return {

@@ -55,6 +55,9 @@ def read_cell(folder: CellFolder) -> CellData:
         requests=read_table(folder.requests, "request log", SCHEMA.names),
         series=read_table(folder.series, "samples of a cell", SERIES_COLUMNS),
         environment=read_json(folder.environment, "environment of a cell"),
+        calibration=read_json(folder.calibration, "calibration of a cell's client")
+        if folder.calibration.exists()
+        else None,
     )
 
 

@@ -32,6 +32,7 @@ WORDS = {
     "deploy_exporters": "deploys exporters",
     "load_models": "starts the service and loads its models",
     "run_ladder": "starts the load",
+    "calibrate": "calibrates the client against a null server",
     "query_windows": "queries the windows",
     "archive_cell": "is archived",
     "resolve_campaign": "configuration resolved",

@@ -28,7 +28,10 @@ _SAID = re.compile(r"^\S+ .*?, (?:95 % \[[^]]*\]|without interval), limit [^;]*(
 TITLES = {
     "arrival_rate_qps": "Arrival rate",
     "cached_token_ratio": "Cached input tokens",
+    "calibration_qps": "Rate of the calibration",
+    "client_added_seconds": "Time that the client adds",
     "client_backlog": "Client backlog",
+    "client_ceiling_qps": "Ceiling of the client",
     "client_cpu_ratio": "Client CPU",
     "client_resolution_seconds": "Client resolution",
     "client_server_agreement_ratio": "Client and server agree",

@@ -49,6 +49,7 @@ def cells(count: int) -> tuple[Cell, ...]:
             drain_timeout_seconds=10.0,
             ready_timeout_seconds=8.0,
             cooldown_seconds=0.0,
+            calibration_seconds=0.0,
         )
         for number in range(1, count + 1)
     )
