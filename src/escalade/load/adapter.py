@@ -46,6 +46,7 @@ from escalade.errors import EscaladeError, InputError
 from escalade.load.clock import now
 from escalade.load.engine import Crew, Engine
 from escalade.load.faults import forget_tracebacks
+from escalade.load.http_user import LeanSession
 from escalade.load.plan import read_plan
 from escalade.load.schedule import read_rows
 
@@ -274,6 +275,8 @@ def _last_call(client: Any) -> tuple[Any, str]:
         return client, "send"
     if isinstance(client, FastHttpSession):
         return client.client.clientpool, "get_client"
+    if isinstance(client, LeanSession):
+        return client, "leave"
     return client, "request"
 
 

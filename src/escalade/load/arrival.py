@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from gevent.hub import Waiter, get_hub
@@ -11,8 +12,6 @@ from escalade.load.clock import now
 from escalade.load.faults import error_class
 
 if TYPE_CHECKING:
-    import gevent
-
     from escalade.load.records import Records
 
 
@@ -34,8 +33,8 @@ class Arrival:
         When it was to be sent, in `clock.now()`.
     payload_id, input_tokens, output_tokens
         What to send.
-    timeout
-        Ends it; set while it is in flight.
+    deadline
+        When it ends as timed out, in `clock.now()`; set when a user takes it.
     was_held
         Whether its request passed `sending` before it left.
     """
@@ -46,10 +45,10 @@ class Arrival:
     payload_id: int
     input_tokens: int
     output_tokens: int
-    timeout: gevent.Timeout | None = None
+    deadline: float = inf
     was_held: bool = False
     _due: bool = False
-    _waiters: list[Waiter[None]] = field(default_factory=list)
+    _waiters: list[Waiter[None]] | None = None
 
     @property
     def request_id(self) -> str:
@@ -62,14 +61,17 @@ class Arrival:
         self.was_held = True
         if not self._due:
             waiter: Waiter[None] = Waiter()
-            self._waiters.append(waiter)
+            if self._waiters is None:
+                self._waiters = [waiter]
+            else:
+                self._waiters.append(waiter)
             waiter.get()
         self.records.send(self.row, now())
 
     def release(self) -> None:
         """Let its request leave: its planned time has come."""
         self._due = True
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             get_hub().loop.run_callback(waiter.switch, None)
 
     def chunk(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from escalade.load.arrival import Arrival
 
 LEAD_SECONDS = 0.002  # from the hand-out to the planned send
+_AHEAD_SECONDS = 0.001  # a hand-out so soon is made at once, which saves a wake-up
 _MAKING_SECONDS = 0.0006  # a hand-out so shortly before another request's send comes after it
 _AWAKE_SECONDS = 0.001  # before a planned send the core is kept from idling
 _AWAKE_SHARE = 0.1  # of the mean gap, at most
@@ -45,6 +46,7 @@ class Dispatcher:
         self._hand_out = hand_out
         self._awake = min(_AWAKE_SECONDS, _AWAKE_SHARE / target_qps)
         self._blind = False
+        self._ahead = 0.0
 
     def follow(self, arrivals: Iterator[Arrival], end: float) -> None:
         """Hand out and release every arrival, then wait until `now()` is `end`."""
@@ -54,8 +56,8 @@ class Dispatcher:
             while coming or handed:
                 at = coming.planned - self.lead if coming else inf
                 if coming and (not handed or at < handed[0].planned - _MAKING_SECONDS):
-                    if at > now():
-                        _collect_garbage(at - now())
+                    if (pause := at - now()) > self._ahead:
+                        _collect_garbage(pause)
                         timer.sleep_until(at)
                     self._hand_out(coming)
                     handed.append(coming)
@@ -71,6 +73,7 @@ class Dispatcher:
             return
         self._blind = self._blind or not arrival.was_held
         self.lead = 0.0 if self._blind else LEAD_SECONDS
+        self._ahead = self.lead and _AHEAD_SECONDS
 
 
 def _collect_garbage(pause: float) -> None:

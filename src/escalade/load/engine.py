@@ -25,8 +25,9 @@ from gevent.hub import get_hub
 
 from escalade.errors import InfrastructureError
 from escalade.files import write_json
-from escalade.load.arrival import Arrival, RequestTimeoutError
+from escalade.load.arrival import Arrival
 from escalade.load.clock import now, unix_offset
+from escalade.load.deadlines import Deadlines
 from escalade.load.dispatch import Dispatcher
 from escalade.load.epoch import agree
 from escalade.load.faults import error_class
@@ -115,6 +116,7 @@ class Engine:
         self._starting: set[gevent.Greenlet] = set()
         self._failed_starts = 0
         self._in_flight: dict[gevent.Greenlet, Arrival] = {}
+        self._deadlines = Deadlines(self._in_flight, step.request_timeout_seconds)
         self._finished = 0
         self._offset = unix_offset()
         self._heartbeat = Heartbeat()
@@ -135,7 +137,7 @@ class Engine:
         InfrastructureError
             When no user becomes ready, or a file can't be written.
         """
-        helpers = [gevent.spawn(self._grow)]
+        helpers = [gevent.spawn(self._grow), gevent.spawn(self._deadlines.run)]
         try:
             self._make_ready()
             with _quiet_garbage():
@@ -184,13 +186,8 @@ class Engine:
             self._admit(user, crew)
         self._started(user)
         arrival = crew.pool.take()
-        seconds = self.step.request_timeout_seconds
-        arrival.timeout = gevent.Timeout(
-            seconds + max(0.0, arrival.planned - now()),
-            RequestTimeoutError(f"no end of the answer within {seconds} s"),
-        )
+        self._deadlines.set(arrival)
         self._in_flight[user] = arrival
-        arrival.timeout.start()
 
     def current(self) -> Arrival | None:
         """Give the arrival of the calling greenlet, or of the user that spawned it."""
@@ -301,8 +298,6 @@ class Engine:
         arrival = self._in_flight.pop(user, None)
         if arrival is None:
             return
-        if arrival.timeout is not None:
-            arrival.timeout.close()
         if self._closed:
             return
         self._dispatcher.learn(arrival)

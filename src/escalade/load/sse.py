@@ -8,9 +8,10 @@ CR LF, LF or CR, `data` lines of one event are joined by LF, a blank line ends i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_FIELD, _EVENT_END = b"data: ", b"\n\n"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -18,8 +19,7 @@ class MalformedStreamError(ValueError):
     """The bytes of a response are not what its protocol promises."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
+class ServerSentEvent(NamedTuple):
     """One event: its `data` lines joined by newlines, and its type."""
 
     data: str
@@ -52,12 +52,17 @@ class SseParser:
         MalformedStreamError
             When a line is no UTF-8 or longer than the limit.
         """
+        if not (self._rest or self._data or self._event or self._after_cr):
+            events = _plain_events(chunk)
+            if events:
+                self._at_start = False
+                return events
         if not chunk:
             return []
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
         text = self._rest + chunk
-        events: list[ServerSentEvent] = []
+        events = []
         start = 0
         for end in _LINE_END.finditer(text):
             self._take_line(text[start : end.start()], events)
@@ -94,6 +99,18 @@ class SseParser:
             self._data.append(value)
         elif name == "event":
             self._event = value
+
+
+def _plain_events(chunk: bytes) -> list[ServerSentEvent]:
+    """Cut events of one `data` line each, whole and with LF, as servers send them; [] if not so."""
+    if not chunk.endswith(_EVENT_END) or b"\r" in chunk:
+        return []
+    events = []
+    for line in chunk[:-2].split(_EVENT_END):
+        if not line.startswith(_FIELD) or b"\n" in line:
+            return []
+        events.append(ServerSentEvent(_decode(line[6:])))
+    return events
 
 
 def _decode(line: bytes) -> str:

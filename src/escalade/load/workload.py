@@ -17,6 +17,7 @@ import numpy as np
 from geventhttpclient.response import HTTPParseError
 
 from escalade.load.adapter import session
+from escalade.load.answer import Answer
 from escalade.load.arrival import Arrival
 from escalade.load.clock import now
 from escalade.load.payloads import Payloads
@@ -25,11 +26,12 @@ from escalade.load.schedule import PlannedRows, StepPlan
 from escalade.load.sse import MalformedStreamError, SseParser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from geventhttpclient.response import HTTPSocketResponse
     from locust.contrib.fasthttp import FastHttpSession, ResponseContextManager
 
+    from escalade.load.http_user import LeanSession
     from escalade.load.prompts import Messages
 
 DONE = "[DONE]"  # how OpenAI's protocol ends a stream
@@ -98,7 +100,12 @@ def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:
 
 
 def streamed(
-    client: FastHttpSession, request: Arrival, *, name: str, path: str, ask: dict[str, Any]
+    client: LeanSession | FastHttpSession,
+    request: Arrival,
+    *,
+    name: str,
+    path: str,
+    ask: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """Send a completion request of OpenAI's interface; yield its events as they come.
 
@@ -157,7 +164,9 @@ def note_usage(request: Arrival, event: dict[str, Any]) -> None:
         )
 
 
-def json_events(response: ResponseContextManager, request: Arrival) -> Iterator[dict[str, Any]]:
+def json_events(
+    response: Answer | ResponseContextManager, request: Arrival
+) -> Iterator[dict[str, Any]]:
     """Yield the JSON of each server-sent event as it arrives, up to `[DONE]`.
 
     A response that failed yields nothing. A stream that breaks off, never ends, or
@@ -173,25 +182,26 @@ def json_events(response: ResponseContextManager, request: Arrival) -> Iterator[
     if not response.ok or response.status_code == 0:
         return
     try:
-        yield from _json_events(response.stream, request)
+        pieces = response.pieces() if isinstance(response, Answer) else _lines(response.stream)
+        yield from _json_events(pieces, request)
     except (OSError, HTTPParseError, ValueError) as error:
         response.failure(error)
     finally:
         response.release()
 
 
-def _json_events(stream: HTTPSocketResponse, request: Arrival) -> Iterator[dict[str, Any]]:
+def _json_events(pieces: Iterable[bytes], request: Arrival) -> Iterator[dict[str, Any]]:
     parser = SseParser()
     done = False
-    for line in _lines(stream):
-        request.received(len(line))
-        for event in parser.feed(line):
-            if event.data == DONE:
+    for piece in pieces:
+        request.received(len(piece))
+        for data, _ in parser.feed(piece):
+            if data == DONE:
                 done = True
-            elif isinstance(content := json.loads(event.data), dict):
+            elif isinstance(content := json.loads(data), dict):
                 yield content
             else:
-                raise MalformedStreamError(f"an event is no JSON object: {event.data[:40]}")
+                raise MalformedStreamError(f"an event is no JSON object: {data[:40]}")
     parser.close()
     if not done:
         raise MalformedStreamError(f"the stream ended without {DONE}")

@@ -21,6 +21,7 @@ import gevent, inspect
 from geventhttpclient.response import HTTPSocketResponse
 from geventhttpclient.useragent import CompatResponse
 from escalade.load.adapter import _last_call
+from escalade.load.http_user import LeanHttpUser
 
 order, found = [], {}
 
@@ -40,6 +41,10 @@ class Reader(FastHttpUser):
 
 
 class Plain(HttpUser):
+    host = "http://127.0.0.1:1"
+
+
+class Lean(LeanHttpUser):
     host = "http://127.0.0.1:1"
 
 
@@ -70,7 +75,7 @@ found["greenlet"] = isinstance(user.greenlet, gevent.Greenlet)
 found["waiting user stops at once"] = user.stop() and user.greenlet.dead
 
 calls = []
-for kind in (Reader, Plain):
+for kind in (Reader, Plain, Lean):
     client = kind(environment).client
     owner, name = _last_call(client)
     call = getattr(owner, name)
@@ -115,7 +120,7 @@ def test_a_user_in_the_waiting_state_can_be_stopped(found: dict[str, object]) ->
 
 
 def test_every_request_goes_through_the_client_and_the_event(found: dict[str, object]) -> None:
-    assert found["calls"] == ["get_client"] * 2 + ["send"] * 2
+    assert found["calls"] == ["get_client"] * 2 + ["send"] * 2 + ["leave"] * 2
     assert {"exception", "response", "response_length", "response_time"} <= set(found["meta"])  # type: ignore[call-overload]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import TYPE_CHECKING
@@ -136,6 +137,29 @@ def test_a_request_beyond_its_timeout_ends_as_one(load_step: LoadStep, rows_at: 
 
     assert table.error.tolist() == ["timeout", "timeout"]
     assert (table.ended_at - table.sent_at >= load_step.request_timeout_seconds - 0.01).all()
+
+
+def test_a_task_that_goes_on_after_its_timeout_keeps_no_other_from_ending(
+    load_step: LoadStep, rows_at: Make
+) -> None:
+    patient = replace(load_step, drain_timeout_seconds=3.0, request_timeout_seconds=0.2)
+
+    def task(engine: Engine) -> None:
+        arrival = engine.current()
+        assert arrival is not None
+        arrival.sending()
+        with suppress(TimeoutError):
+            gevent.sleep(5)
+        if arrival.row == 0:
+            gevent.sleep(1)
+        else:
+            arrival.answered(now(), 0, TimeoutError())
+
+    table = Bench(patient, rows_at([0.0, 0.1]), task).run()
+    first, second = table.itertuples()
+    assert second.error == "timeout"
+    assert 0.19 < second.ended_at - second.planned_at < 0.7  # not after the first one's second
+    assert first.ended_at - first.planned_at > 1.1
 
 
 def test_a_task_that_breaks_off_or_sends_nothing_is_an_error(

@@ -20,17 +20,16 @@ headers
 
 from typing import Any
 
-from locust import FastHttpUser, task
+from locust import task
 
+from escalade.load.http_user import LeanHttpUser
 from escalade.load.workload import due, messages, streamed
 
 PATH = "/v1/chat/completions"
 
 
-class ChatUser(FastHttpUser):
+class ChatUser(LeanHttpUser):
     """Sends one streaming chat request per arrival."""
-
-    connection_timeout = network_timeout = 3600.0  # the step's own timeout is shorter
 
     @task
     def chat(self) -> None:

@@ -18,17 +18,16 @@ headers
     Added to each request, as for an API key ({}).
 """
 
-from locust import FastHttpUser, task
+from locust import task
 
+from escalade.load.http_user import LeanHttpUser
 from escalade.load.workload import due, prompt, streamed
 
 PATH = "/v1/completions"
 
 
-class CompletionUser(FastHttpUser):
+class CompletionUser(LeanHttpUser):
     """Sends one streaming completion request per arrival."""
-
-    connection_timeout = network_timeout = 3600.0  # the step's own timeout is shorter
 
     @task
     def complete(self) -> None:

@@ -19,18 +19,17 @@ headers
 
 from typing import Any
 
-from locust import FastHttpUser, task
-from locust.contrib.fasthttp import ResponseContextManager
+from locust import task
 
+from escalade.load.answer import Answer
+from escalade.load.http_user import LeanHttpUser
 from escalade.load.workload import due, headers, note_usage, parameters, prompt, with_own
 
 PATH = "/v1/embeddings"
 
 
-class EmbeddingUser(FastHttpUser):
+class EmbeddingUser(LeanHttpUser):
     """Sends one embedding request per arrival."""
-
-    connection_timeout = network_timeout = 3600.0  # the step's own timeout is shorter
 
     @task
     def embed(self) -> None:
@@ -52,7 +51,7 @@ class EmbeddingUser(FastHttpUser):
                     note_usage(request, answer)
 
 
-def _vector_of(response: ResponseContextManager) -> dict[str, Any] | None:
+def _vector_of(response: Answer) -> dict[str, Any] | None:
     """Give the answer when it is what was asked for."""
     try:
         answer: dict[str, Any] = response.json()

@@ -18,16 +18,15 @@ headers
 
 import json
 
-from locust import FastHttpUser, task
+from locust import task
 
 from escalade.load.arrival import Arrival
+from escalade.load.http_user import LeanHttpUser
 from escalade.load.workload import due, headers, parameters, prompt
 
 
-class PlainUser(FastHttpUser):
+class PlainUser(LeanHttpUser):
     """Sends one request per arrival."""
-
-    connection_timeout = network_timeout = 3600.0  # the step's own timeout is shorter
 
     @task
     def send(self) -> None:
