@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -54,6 +55,10 @@ COLOURS = {
 
 FONT = 12.0
 SMALL = 11.0
+_TEXT_HEIGHT = 0.07
+"""Of a line of text, as a share of a panel, with its space."""
+_HEIGHTS = (0.06, 0.18, 0.3, 0.42, 0.54, 0.66, 0.78, 0.9)
+"""Where text may stand in a panel, the best place first."""
 
 _STYLE: Any = {
     "axes.axisbelow": True,
@@ -163,6 +168,42 @@ def fixed_axis(axis: Axis, places: Sequence[float], labels: Sequence[str]) -> No
     axis.set_major_locator(FixedLocator(list(places)))
     axis.set_major_formatter(FuncFormatter(lambda _, place: labels[place or 0]))
     axis.set_minor_locator(NullLocator())
+
+
+def free_height(axes: Axes, start: float, end: float) -> float:
+    """Give the height, as a share of the panel's, at which a line of text between two x crosses no line.
+
+    It is the lowest such height of a few, else the one that is furthest from the lines.
+    """
+    taken = _heights(axes, start, end)
+    distance = {
+        height: min((abs(height - other) for other in taken), default=1.0) for height in _HEIGHTS
+    }
+    return next(
+        (height for height in _HEIGHTS if distance[height] > _TEXT_HEIGHT),
+        max(_HEIGHTS, key=distance.__getitem__),
+    )
+
+
+def _heights(axes: Axes, start: float, end: float) -> list[float]:
+    """Give the heights, as shares of the panel's, at which lines run between two x."""
+    found: list[float] = []
+    for line in axes.get_lines():
+        x, y = (np.asarray(values, dtype=float) for values in line.get_data())
+        by_x, by_y = line.get_transform().contains_branch_seperately(axes.transData)
+        if not by_y or not len(x):
+            continue  # a mark on the x axis, from the bottom to the top
+        if not by_x:
+            x = np.array([start, end])  # a level line across the panel
+        if x.min() < x.max():
+            inside = np.linspace(max(start, x.min()), min(end, x.max()), 9)
+            y = np.interp(inside, x, y) if inside[0] <= inside[-1] else y[:0]
+        else:
+            y = np.linspace(y.min(), y.max(), 9) if start <= x[0] <= end else y[:0]
+        points = np.column_stack([np.full(len(y), start), y])
+        shares = axes.transAxes.inverted().transform(axes.transData.transform(points))
+        found += shares[:, 1].tolist()
+    return found
 
 
 def label_lines(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:

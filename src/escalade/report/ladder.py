@@ -39,6 +39,8 @@ _LINEAR_SPAN = 12.0
 """Values further apart than this are drawn on a logarithmic axis."""
 _OFF_SCALE = 3.0
 """A limit this many times above everything measured is named, not drawn."""
+_LABEL_WIDTH = 0.3
+"""Of the words "over-saturated", as a share of the panel's width."""
 _SAME = words.Scale(1.0, "")
 
 
@@ -49,8 +51,6 @@ class Scene:
     data: ReportData
     deployment: str
     lines: Sequence[Line]
-    free_height: float = 0.06
-    """Where lines seldom run at high rates, as a share of the panel's height."""
 
     @property
     def points(self) -> list[Point]:
@@ -107,9 +107,7 @@ def throughput_charts(data: ReportData) -> list[Chart]:
             strong=False,
         )
         if done.drawn or good.drawn:
-            charts.append(
-                _throughput_chart(Scene(data, name, [done, good], free_height=0.3), place)
-            )
+            charts.append(_throughput_chart(Scene(data, name, [done, good]), place))
         tokens = line_of(data, cells, "output_tokens_per_second", label="", colour="purple")
         if tokens.drawn:
             charts.append(_tokens_chart(Scene(data, name, [tokens]), place))
@@ -158,7 +156,7 @@ def _draw_latency(
     _against_rate(axes, scene)
     for stat, limit in limits:
         _limit_line(axes, scale.apply(limit), f"SLO: {stat} ≤ {words.single(limit, 's')}")
-    _draw_lines(axes, scene.lines, scale)
+    _draw_lines(axes, scene, scale)
 
 
 def _throughput_chart(scene: Scene, place: int) -> Chart:
@@ -174,7 +172,7 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
         _against_rate(axes, scene)
         axes.plot([0, ideal], [0, ideal], color=grey, linestyle=(0, (4, 3)), lw=1.2)
         _capacity_height(axes, scene)
-        _draw_lines(axes, scene.lines, _SAME, also=[(ideal, ideal, "ideal")])
+        _draw_lines(axes, scene, _SAME, also=[(ideal, ideal, "ideal")])
 
     svg = drawing.picture(key, heading, description(scene.lines, "requests/s"), SIZE, draw)
     caption = (
@@ -193,7 +191,7 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
         drawing.number_axis(axes.yaxis)
         axes.set_ylabel("tokens/s")
         _against_rate(axes, scene)
-        _draw_lines(axes, scene.lines, _SAME)
+        _draw_lines(axes, scene, _SAME)
 
     svg = drawing.picture(key, heading, description(scene.lines, "tokens/s"), SIZE, draw)
     caption = "Tokens of all answers, counted when they came."
@@ -258,13 +256,19 @@ def _saturated(axes: Axes, scene: Scene) -> None:
     for start, end in regions:
         grey = COLOURS["muted"]
         axes.axvspan(start, end, facecolor="none", edgecolor=grey, hatch="///", lw=0, alpha=0.6)
+
+
+def _name_saturated(axes: Axes, scene: Scene) -> None:
+    """Write over the widest over-saturated part what it is, where no line runs."""
+    regions = saturated_regions(scene.points, scene.right)
     if not regions:
         return
     start, end = max(regions, key=lambda region: region[1] - region[0])
-    wide = (end - start) / scene.right > 0.3
+    wide = (end - start) / scene.right > _LABEL_WIDTH
+    middle, half = (start + end) / 2, _LABEL_WIDTH / 2 * scene.right
     axes.text(
-        (start + end) / 2,
-        scene.free_height if wide else 0.5,
+        middle,
+        drawing.free_height(axes, middle - half, middle + half) if wide else 0.5,
         "over-saturated",
         transform=axes.get_xaxis_transform(),
         rotation=0 if wide else 90,
@@ -331,12 +335,12 @@ def _limit_line(axes: Axes, height: float, label: str) -> None:
 
 def _draw_lines(
     axes: Axes,
-    lines: Sequence[Line],
+    scene: Scene,
     scale: words.Scale,
     also: Sequence[tuple[float, float, str]] = (),
 ) -> None:
     ends = list(also)
-    for line in lines:
+    for line in scene.lines:
         middle = [(rate, scale.apply(value)) for rate, value in line.middle()]
         if middle:
             width = 2.4 if line.strong else 1.4
@@ -346,6 +350,7 @@ def _draw_lines(
         if line.label and middle:
             ends.append((*middle[-1], line.label))
     drawing.label_lines(axes, ends)
+    _name_saturated(axes, scene)
 
 
 def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> None:

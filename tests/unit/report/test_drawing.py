@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from escalade.report import drawing
 from escalade.report.data import SATURATED, VALID, Estimate
 from escalade.report.distribution import tail
 from escalade.report.ladder import saturated_regions
 from escalade.report.lines import Point
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HOSTILE = '</text><script>alert(1)</script> $\\frac{x$ "quoted" & #0010b7'
 
@@ -90,3 +87,30 @@ def test_only_over_saturated_steps_are_hatched_and_neighbours_join() -> None:
     regions = saturated_regions([point(*each) for each in states], 6.5)
 
     assert regions == [(0.0, 1.5), (3.0, 6.5)]
+
+
+def test_words_in_a_panel_stand_where_no_line_runs() -> None:
+    axes = Figure().add_subplot()
+    axes.set_xlim(0, 10)
+    axes.set_ylim(0, 100)
+
+    assert drawing.free_height(axes, 6, 9) == 0.06  # the best place of an empty panel
+
+    axes.plot([0, 10], [6, 6])
+    axes.axhline(18)
+    assert drawing.free_height(axes, 6, 9) == 0.3
+
+    axes.plot([7, 7], [25, 45])  # an interval, from 0.25 to 0.45 of the height
+    axes.axvline(7)  # marks the x axis, and is no obstacle
+    axes.plot([0, 5], [54, 54])  # ends before the words begin
+    assert drawing.free_height(axes, 6, 9) == 0.54
+
+
+def test_words_in_a_full_panel_stand_furthest_from_all_lines() -> None:
+    axes = Figure().add_subplot()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    for height in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.73, 0.83, 0.95):
+        axes.plot([0, 1], [height, height])
+
+    assert drawing.free_height(axes, 0.2, 0.8) == 0.66  # 0.06 from the nearest
