@@ -1,130 +1,21 @@
-"""What is sent and when, as a user writes it: workload, arrivals, and the ladder of rates."""
+"""When requests are sent, as a user writes it: arrivals, and the ladder of rates."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    GetJsonSchemaHandler,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from escalade.campaign.workload import Seconds
 from escalade.load.arrivals import Arrivals, process_of
-from escalade.load.lengths import check_lengths
 from escalade.services.validation import Section
 
-if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
-
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 _PLAIN = ("poisson", "constant")
 """Arrivals without parameters."""
 _PROCESSES = ("gamma", "bursts", "ramp", "trace")
 """Arrivals with parameters, which stand under a key of the same name."""
-Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 CALIBRATION_SECONDS = 3.0
-
-
-class Normal(Section):
-    """A normal distribution, rounded; what lies beyond its ends is set to them."""
-
-    mean: Annotated[float, Field(ge=1, le=1_000_000)]
-    """Mean."""
-    sd: Annotated[float, Field(ge=0, le=1_000_000)]
-    """Standard deviation."""
-    min: Tokens = 1
-    """Smallest length."""
-    max: Tokens = 1_000_000
-    """Largest length."""
-
-
-class Lengths(Section):
-    """How many tokens: one of `fixed`, `uniform`, `normal` and `values`; a plain number means `fixed`."""
-
-    fixed: Tokens | None = None
-    """The same for all requests."""
-    uniform: tuple[Tokens, Tokens] | None = None
-    """[least, most], both included."""
-    normal: Normal | None = None
-    """Around a mean."""
-    values: Annotated[tuple[Tokens, ...], Field(min_length=1)] | None = None
-    """Drawn from these, as often as they stand there or by `weights`."""
-    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    """With `values`: how often each is to come, relative to the others."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Say that a plain number will do."""
-        return {"anyOf": [{"type": "integer", "minimum": 1}, handler(core)]}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, content: Any) -> Any:
-        return content if isinstance(content, (dict, Lengths)) else {"fixed": content}
-
-    @model_serializer(mode="plain")
-    def _as_written(self) -> int | dict[str, Any]:
-        return self.drawn
-
-    @property
-    def drawn(self) -> int | dict[str, Any]:
-        """The distribution as `escalade.load.lengths` takes it."""
-        if self.fixed is not None:
-            return self.fixed
-        given = {"uniform": self.uniform, "values": self.values, "weights": self.weights}
-        content: dict[str, Any] = {name: list(of) for name, of in given.items() if of is not None}
-        return content | ({"normal": self.normal.model_dump()} if self.normal else {})
-
-    @model_validator(mode="after")
-    def _one(self) -> Lengths:
-        if self.fixed is not None and (self.uniform or self.normal or self.values or self.weights):
-            raise ValueError("fixed goes with nothing else")
-        check_lengths(self.drawn)
-        return self
-
-
-class SharedPrefix(Section):
-    """Beginnings that prompts share."""
-
-    tokens: Tokens
-    """Approximate length of a beginning; it comes before the prompt's own."""
-    groups: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """How many different beginnings there are; requests take them in turn."""
-
-
-class Workload(Section):
-    """What one request is."""
-
-    kind: str = "openai_chat"
-    """openai_chat, openai_completions, openai_embeddings or plain_http, or the path of a locustfile."""
-    input_tokens: Lengths = Lengths(fixed=32)
-    """Approximate length of each prompt, in tokens: a number, or lines that say how it is drawn."""
-    output_tokens: Lengths = Lengths(fixed=16)
-    """Number of tokens that each answer is made to have, in the same way."""
-    prompts: str | None = None
-    """File with a JSON object on each line: prompt or messages, and output_tokens where an answer has its own
-    length. Without it prompts are made."""
-    shared_prefix: SharedPrefix | None = None
-    """What prompts share at their beginning, for studies of prompt caches; by default no two begin alike."""
-    request_timeout_seconds: Seconds = 60.0
-    """A request that takes longer counts as an error."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """Further parameters that the workload documents."""
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = write(self)
-        for name in ("prompts", "shared_prefix"):  # cells keep the hash that they had before
-            if content[name] is None:
-                del content[name]
-        return content
 
 
 class Step(Section):

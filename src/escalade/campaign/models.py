@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from escalade.campaign.load import Load, Seconds, Workload
+from escalade.campaign.load import Load
 from escalade.campaign.slurm import Slurm
+from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Section
 
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
