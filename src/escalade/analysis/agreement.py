@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.analysis.steps import MeasuredStep
-    from escalade.analysis.windows import FloatArray, RequestLog
+    from escalade.analysis.windows import FloatArray, IntArray, RequestLog
 
 TOLERANCE = 0.01
 METHOD = "bounds: what can't be attributed counts fully or not at all"
@@ -69,7 +69,7 @@ def agreement_of(step: MeasuredStep) -> Agreement:
     counts = _counts(step.log, quantity)
     if np.isnan(counts[step.log.success]).any():
         return _none(f"the server gave no {quantity} with some answers", declared=True)
-    return _compared(step.log, counts, server, (begin, end), quantity)
+    return _compared(step, counts, server, (begin, end), quantity)
 
 
 def _none(why: str, *, declared: bool) -> Agreement:
@@ -85,13 +85,21 @@ def _counts(log: RequestLog, quantity: str) -> FloatArray:
     return counts.get(quantity, np.full(len(log), np.nan))
 
 
+def _seen(log: RequestLog, chunks: IntArray, quantity: str) -> float:
+    """Give what clients had of the requests that they abandoned, as far as they can tell."""
+    if quantity == "requests":
+        return float(log.abandoned.sum())
+    return float(chunks[log.abandoned].sum()) if quantity == "output_tokens" else 0.0
+
+
 def _compared(
-    log: RequestLog, counts: FloatArray, server: float, span: tuple[float, float], quantity: str
+    step: MeasuredStep, counts: FloatArray, server: float, span: tuple[float, float], quantity: str
 ) -> Agreement:
-    begin, end = span
-    good = log.success
+    log, (begin, end) = step.log, span
+    good, seen = log.success, _seen(log, step.chunks.counts, quantity)
     cut = good & ((log.sent < begin) | (log.ended > end))
     lost = int((~good & ~np.isnan(log.sent)).sum())
+    left = int(log.abandoned.sum())
     largest = float(counts[good].max()) if good.any() else math.nan
     total = float(counts[good].sum())
     if server <= 0 or not total:
@@ -99,12 +107,17 @@ def _compared(
             f"client counted {total:.0f} {quantity}, the server {server:.0f}", declared=True
         )
     low, high = total - float(counts[cut].sum()), total + lost * largest
-    parts = [f"client {total:.0f}, server {server:.0f} {quantity} over the whole step"]
-    if lost:
-        parts.append(f"{lost} failed requests may have been counted by the server")
+    parts = [f"client {total + seen:.0f}, server {server:.0f} {quantity} over the whole step"]
+    if lost > left:
+        parts.append(f"{lost - left} failed requests may have been counted by the server")
+    if left:
+        parts.append(
+            f"{left} abandoned requests, with {seen:.0f} {quantity} up to then, may have been "
+            "counted by the server in part, whole, or not at all"
+        )
     if cut.any():
         parts.append(f"{int(cut.sum())} requests were under way at the first or last sample")
-    found = Estimate(total / server, low / server, high / server, METHOD, int(good.sum()))
+    found = Estimate((total + seen) / server, low / server, high / server, METHOD, int(good.sum()))
     return Agreement(found, declared=True, detail="; ".join(parts))
 
 

@@ -151,13 +151,17 @@ def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
         )
         if step in invalid or not _usable(offered) or not _usable(throughput):
             continue
+        left = _row(group, "abandoned_ratio")
+        answered = 1 - (float(left["value"]) if _usable(left) else 0.0)
+        if answered <= 0:  # nobody waited for an answer: there is no throughput to speak of
+            continue
         failures = float(errors["value"]) > 1 - FOLLOWS if _usable(errors) else False
         piles_up = (step, "over_saturation") in failing or failures
         found.append(
             Rung(
                 step,
                 float(offered["value"]),
-                float(throughput["value"]),
+                float(throughput["value"]) / answered,
                 int(throughput["n"]),
                 piles_up,
             )

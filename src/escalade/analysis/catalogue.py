@@ -50,6 +50,8 @@ class Metric:
         Method of its 95 % interval.
     per_cell
         Whether it belongs to the whole cell (step 0) instead of a step.
+    where_used
+        Whether only cells have it whose workload asks for what it counts.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Metric:
     section: str
     interval: str = NO_INTERVAL
     per_cell: bool = False
+    where_used: bool = False
 
 
 # fmt: off
@@ -70,12 +73,13 @@ LOAD = (
     Metric("arrival_rate_qps", VALUE, "1/s", "none", "(N − 1) / (last sent − first sent), over the cohort", LOG, "Load"),
     Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends", LOG, "Load"),
     Metric("planned_gap_cv", VALUE, "ratio", "none", "the same of the planned sends", LOG, "Load"),
-    Metric("offered_load_erlangs", VALUE, "erlangs", "none", "arrival_rate_qps × mean service time (sent to last byte, good answers)", LOG, "Load"),
+    Metric("offered_load_erlangs", VALUE, "erlangs", "none", "arrival_rate_qps × mean service time (sent to last byte, good answers; to the end of what was abandoned)", LOG, "Load"),
 )
 THROUGHPUT = (
     Metric("throughput_qps", VALUE, "1/s", "higher", "good answers that ended in the window, whenever planned / its length", LOG, "Throughput", "Poisson (Garwood)"),
     Metric("goodput_qps", VALUE, "1/s", "higher", "requests of the cohort answered well and within the SLO's limit / length of the window; one row per SLO on latency_seconds or ttft_seconds", LOG, "Throughput", "Wilson × offered_qps"),
-    Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort", LOG, "Throughput", WILSON),
+    Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort, both without abandoned ones", LOG, "Throughput", WILSON),
+    Metric("abandoned_ratio", VALUE, "ratio", "none", "requests of the cohort whose client left before the end, as planned / cohort; only with workload.abandon", LOG, "Throughput", where_used=True),
 )
 LATENCY = (
     Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", ORDER),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from escalade.analysis.steps import MeasuredStep
 
 PLACE = {metric.name: place for place, metric in enumerate(METRICS)}
-PER_STEP = tuple(metric.name for metric in METRICS if not metric.per_cell)
+PER_STEP = tuple(metric.name for metric in METRICS if not (metric.per_cell or metric.where_used))
 SERVICE_UNKNOWN = "the service was not described: it never became ready"
 
 SUMMARY = {

@@ -18,7 +18,7 @@ from escalade.analysis.intervals import (
     ratio,
 )
 from escalade.analysis.readings import Reading, label_of, missing, plain
-from escalade.analysis.windows import completions, occupancy, tokens_per_block
+from escalade.analysis.windows import completions, has, occupancy, tokens_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,11 @@ SILENT_CLIENT = "the client did not report it"
 def request_readings(step: MeasuredStep) -> list[Reading]:
     """Compute every KPI of the log; an empty cohort leaves most of them missing."""
     if not len(step.log):
-        own = [name for name in BY_NAME if BY_NAME[name].source.startswith(LOG)]
+        own = [
+            name
+            for name, metric in BY_NAME.items()
+            if metric.source.startswith(LOG) and not metric.where_used
+        ]
         unlogged = [name for name in own if name != "client_server_agreement_ratio"]
         return [
             plain("target_qps", step.target_qps, ""),
@@ -89,7 +93,8 @@ def gap_cv(times: FloatArray) -> float | None:
 
 
 def _erlangs(step: MeasuredStep, rate: float | None) -> Estimate:
-    good = step.cohort.only(step.cohort.success & ~np.isnan(step.cohort.sent))
+    answered = step.cohort.success | step.cohort.abandoned
+    good = step.cohort.only(answered & ~np.isnan(step.cohort.sent))
     if rate is None or not len(good):
         return Estimate.missing("it needs an arrival rate and a good answer")
     found = Estimate(value=rate * float((good.ended - good.sent).mean()), n=len(good))
@@ -106,12 +111,21 @@ def _throughput(step: MeasuredStep) -> list[Reading]:
     throughput = Estimate(
         done / seconds, low / seconds, high / seconds, "Poisson", done, float(done)
     )
-    errors = ratio(~step.cohort.success) if len(step.cohort) else Estimate.missing(NO_REQUEST)
+    errors = ratio(~step.judged.success) if len(step.judged) else Estimate.missing(NO_REQUEST)
     return [
         Reading("throughput_qps", "value", throughput),
         *_goodput(step),
         Reading("error_ratio", "value", errors),
+        *_abandoned(step),
     ]
+
+
+def _abandoned(step: MeasuredStep) -> list[Reading]:
+    if not has(step.data.requests, "leaving"):
+        return []
+    left = step.cohort.abandoned
+    share = float(left.mean()) if len(left) else None
+    return [plain("abandoned_ratio", share, NO_REQUEST, n=len(left))]
 
 
 def _goodput(step: MeasuredStep) -> list[Reading]:
@@ -125,10 +139,10 @@ def _goodput(step: MeasuredStep) -> list[Reading]:
 
 
 def _good(step: MeasuredStep, slo: Slo) -> Estimate:
-    if not len(step.cohort):
+    if not len(step.judged):
         return Estimate.missing(NO_REQUEST)
-    values = step.cohort.latency if slo.metric == "latency_seconds" else step.cohort.ttft
-    share, offered = ratio(values <= slo.limit), len(step.cohort) / step.window.seconds
+    values = step.judged.latency if slo.metric == "latency_seconds" else step.judged.ttft
+    share, offered = ratio(values <= slo.limit), len(step.judged) / step.window.seconds
     return replace(
         share,
         value=share.value * offered,
@@ -139,9 +153,9 @@ def _good(step: MeasuredStep, slo: Slo) -> Estimate:
 
 
 def _times(step: MeasuredStep) -> list[Reading]:
-    if not len(step.cohort):
+    if not len(step.judged):
         return missing(TIMES, NO_REQUEST)
-    latency = step.cohort.latency
+    latency = step.judged.latency
     return [
         *_spread("latency_seconds", latency, step),
         Reading("latency_seconds", "max", _largest(latency, step.failures)),
@@ -181,13 +195,13 @@ def _largest(values: FloatArray, failures: str) -> Estimate:
 
 
 def _first_chunk(step: MeasuredStep) -> list[Reading]:
-    if np.isnan(step.cohort.first[step.cohort.success]).all() and step.cohort.success.any():
+    if np.isnan(step.judged.first[step.judged.success]).all() and step.judged.success.any():
         return missing(["ttft_seconds"], "no answer came in chunks")
-    return _spread("ttft_seconds", step.cohort.ttft, step)
+    return _spread("ttft_seconds", step.judged.ttft, step)
 
 
 def _gaps(step: MeasuredStep) -> list[Reading]:
-    inside = step.window.holds(step.log.planned)
+    inside = step.window.holds(step.log.planned) & step.log.judged
     gaps, owner = step.chunks.gaps()
     good = (step.log.success & inside)[owner]
     gaps, owner = gaps[good], owner[good]
@@ -208,7 +222,7 @@ def _gaps(step: MeasuredStep) -> list[Reading]:
 
 
 def _per_token(step: MeasuredStep) -> list[Reading]:
-    log = step.cohort
+    log = step.judged
     good = log.success & ~np.isnan(log.first) & (log.output_tokens >= 2)
     if not good.any():
         return missing(["tpot_seconds"], "no good answer had chunks and two output tokens or more")

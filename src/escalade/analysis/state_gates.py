@@ -85,7 +85,7 @@ def sample_floor_gate(found: Found) -> Gate:
     """Check that there are enough requests for the strictest percentile that is judged."""
     judged = {slo.stat for slo in found.step.slos if slo.stat in SHARES} or {DEFAULT_STAT}
     stat = max(judged, key=lambda name: sample_floor(SHARES[name]))
-    limit, n = sample_floor(SHARES[stat]), len(found.step.cohort)
+    limit, n = sample_floor(SHARES[stat]), len(found.step.judged)
     enough = [name for name, share in SHARES.items() if sample_floor(share) <= n]
     detail = (
         f"{n} requests suffice for {', '.join(enough) or 'no percentile'}; {stat} needs {limit}"
@@ -95,7 +95,7 @@ def sample_floor_gate(found: Found) -> Gate:
 
 def steadiness(found: Found) -> Gate:
     """Check that latency did not move from the first half of the window to the second."""
-    moved = drift(found.step.cohort, found.step.window)
+    moved = drift(found.step.judged, found.step.window)
     limit = 1 + DRIFT_LIMIT
     if not moved.known:
         detail = "too few answers to compare the halves of the window"

@@ -104,6 +104,11 @@ class MeasuredStep:
         return cohort(self.log, self.window)
 
     @cached_property
+    def judged(self) -> RequestLog:
+        """Those of them that count for latency, errors and goodput: not what clients were to leave."""
+        return self.cohort.only(self.cohort.judged)
+
+    @cached_property
     def chunks(self) -> Chunks:
         """Chunks of every request of the log."""
         lists = self.data.requests["chunk_offsets"].to_numpy(dtype=object)
@@ -134,7 +139,7 @@ class MeasuredStep:
     @property
     def failures(self) -> str:
         """How many requests of the cohort failed, in words."""
-        return f"{100 * self.cohort.failures / len(self.cohort):.3g} % of requests failed"
+        return f"{100 * self.judged.failures / len(self.judged):.3g} % of requests failed"
 
     @cached_property
     def late_after_seconds(self) -> float:
@@ -156,7 +161,7 @@ class MeasuredStep:
 
     def _measured_value(self, metric: str, stat: str) -> float:
         values: FloatArray = (
-            self.cohort.latency if metric == "latency_seconds" else self.cohort.ttft
+            self.judged.latency if metric == "latency_seconds" else self.judged.ttft
         )
         values = values[np.isfinite(values)]
         if not len(values):

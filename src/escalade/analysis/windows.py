@@ -26,6 +26,7 @@ IntArray = npt.NDArray[np.int64]
 
 TIMES = ("planned_at", "sent_at", "first_chunk_at", "last_chunk_at", "ended_at")
 TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
+ABANDONED = "abandoned"
 LISTS = (np.ndarray, list, tuple)
 COLUMNS = ("step", "index", *TIMES, "chunk_offsets", "error", *TOKENS)
 
@@ -105,6 +106,10 @@ class RequestLog:
         Unix seconds; NaN where it never happened.
     success
         Whether the request was answered without error.
+    abandoned
+        Whether its client left before the end, as planned.
+    leaving
+        Whether its client was to leave, be it that the answer ended or failed before.
     input_tokens, output_tokens, cached_tokens
         From the server's usage; NaN where it gave none.
     rows
@@ -117,6 +122,8 @@ class RequestLog:
     last: FloatArray
     ended: FloatArray
     success: BoolArray
+    abandoned: BoolArray
+    leaving: BoolArray
     input_tokens: FloatArray
     output_tokens: FloatArray
     cached_tokens: FloatArray
@@ -146,9 +153,18 @@ class RequestLog:
         return np.where(np.isnan(self.sent), np.inf, self.sent - self.planned)
 
     @property
+    def judged(self) -> BoolArray:
+        """Whether each request counts for latency, errors and goodput.
+
+        Those whose client was to leave don't, unless they failed: of those that were to
+        leave at some time only quick ones come to an end, and these must not stand for all.
+        """
+        return ~(self.leaving & (self.success | self.abandoned))
+
+    @property
     def failures(self) -> int:
-        """Number of requests without a good answer."""
-        return int(len(self) - self.success.sum())
+        """Number of requests without a good answer, but for those that were abandoned."""
+        return int((~self.success & ~self.abandoned).sum())
 
 
 def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
@@ -170,6 +186,7 @@ def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
     index, planned = requests["index"].to_numpy()[rows], requests["planned_at"].to_numpy()[rows]
     rows = rows[np.lexsort((index, planned))]
     mine = requests[[*TIMES, *TOKENS, "error"]].iloc[rows]
+    abandoned = (mine["error"] == ABANDONED).to_numpy(dtype=bool, na_value=False)
     times = {name: _floats(mine[name]) for name in (*TIMES, *TOKENS)}
     return RequestLog(
         planned=times["planned_at"],
@@ -178,11 +195,25 @@ def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
         last=times["last_chunk_at"],
         ended=times["ended_at"],
         success=mine["error"].isna().to_numpy() & ~np.isnan(times["ended_at"]),
+        abandoned=abandoned,
+        leaving=abandoned | _true(requests, "leaving", rows),
         input_tokens=times["input_tokens"],
         output_tokens=times["output_tokens"],
         cached_tokens=times["cached_tokens"],
         rows=rows,
     )
+
+
+def has(requests: pd.DataFrame, column: str) -> bool:
+    """Say whether a request log tells of what only some workloads have."""
+    return column in requests and bool(requests[column].notna().any())
+
+
+def _true(requests: pd.DataFrame, column: str, rows: IntArray) -> BoolArray:
+    """Give a column of truths that may have nulls, or not be there; unknown is false."""
+    if column not in requests:
+        return np.zeros(len(rows), dtype=bool)
+    return (requests[column].iloc[rows] == True).to_numpy(dtype=bool, na_value=False)  # noqa: E712 - of objects
 
 
 def _floats(column: pd.Series[Any]) -> FloatArray:

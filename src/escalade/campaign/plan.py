@@ -257,6 +257,7 @@ def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
             input_tokens=campaign.workload.input_tokens.drawn,
             output_tokens=campaign.workload.output_tokens.drawn,
             parameters=of_trace(trace, *bounds) if trace else load.arrival_parameters,
+            abandon=campaign.workload.abandon.drawn if campaign.workload.abandon else {},
         )
         planned.append(plan)
     return tuple(planned)

@@ -17,7 +17,7 @@ from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
-from escalade.load.records import SCHEMA
+from escalade.load.records import REQUIRED
 from escalade.monitoring.collector import SERIES_COLUMNS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def read_cell(folder: CellFolder) -> CellData:
     return CellData(
         cell=read_json(folder.cell, "outcome of a cell"),
         windows=read_json(folder.windows, "windows of a cell"),
-        requests=read_table(folder.requests, "request log", SCHEMA.names),
+        requests=read_table(folder.requests, "request log", REQUIRED),
         series=read_table(folder.series, "samples of a cell", SERIES_COLUMNS),
         environment=read_json(folder.environment, "environment of a cell"),
         calibration=read_json(folder.calibration, "calibration of a cell's client")

@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from escalade.load.abandonment import check_abandonment
 from escalade.load.lengths import check_lengths
 from escalade.services.validation import Section
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+STREAMS = ("openai_chat", "openai_completions")
+"""Workloads whose answers come in pieces."""
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -92,6 +95,27 @@ class SharedPrefix(Section):
     """How many different beginnings there are; requests take them in turn."""
 
 
+class Abandon(Section):
+    """Clients that leave in the middle of an answer; what that costs the service and the others."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the requests, drawn with the arrivals: exactly so many of each warm-up and window."""
+    after_tokens: Tokens | None = None
+    """The client closes the connection after so many pieces of the answer that carry text."""
+    after_seconds: Seconds | None = None
+    """The client closes the connection so long after the planned send, unless it has the whole answer by then."""
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """The section as `escalade.load.abandonment` takes it."""
+        return self.model_dump(exclude_none=True)
+
+    @model_validator(mode="after")
+    def _one(self) -> Abandon:
+        check_abandonment(self.drawn)
+        return self
+
+
 class Workload(Section):
     """What one request is."""
 
@@ -106,6 +130,8 @@ class Workload(Section):
     length. Without it prompts are made."""
     shared_prefix: SharedPrefix | None = None
     """What prompts share at their beginning, for studies of prompt caches; by default no two begin alike."""
+    abandon: Abandon | None = None
+    """Share of requests whose clients leave before the end; by default all wait for it."""
     request_timeout_seconds: Seconds = 60.0
     """A request that takes longer counts as an error."""
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -114,7 +140,21 @@ class Workload(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
-        for name in ("prompts", "shared_prefix"):  # cells keep the hash that they had before
+        for name in (
+            "prompts",
+            "shared_prefix",
+            "abandon",
+        ):  # cells keep the hash that they had before
             if content[name] is None:
                 del content[name]
         return content
+
+    @model_validator(mode="after")
+    def _leaves_a_stream(self) -> Workload:
+        streams = self.kind in STREAMS or self.kind.endswith(".py")
+        if self.abandon and self.abandon.after_tokens and not streams:
+            raise ValueError(
+                f"abandon.after_tokens needs answers that come as a stream, and those of {self.kind} "
+                "don't; write after_seconds"
+            )
+        return self

@@ -93,6 +93,8 @@ class RequestHook(EventHook):
         arrival = self._arrival()
         if arrival is not None:
             _record(arrival, at, meta)
+            if arrival.was_abandoned:
+                meta["exception"] = None  # no failure in locust's statistics either
             meta["response_time"] = (at - arrival.planned) * 1000
         self._wrapped.fire(reverse=reverse, **meta)
         forget_tracebacks(meta.get("exception"))

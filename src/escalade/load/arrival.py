@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from gevent.hub import Waiter, get_hub
 
+from escalade.load.abandonment import AbandonedError
 from escalade.load.clock import now
-from escalade.load.faults import error_class
+from escalade.load.faults import ABANDONED, error_class
 
 if TYPE_CHECKING:
     from escalade.load.records import Records
@@ -33,6 +34,8 @@ class Arrival:
         When it was to be sent, in `clock.now()`.
     payload_id, input_tokens, output_tokens
         What to send.
+    leaves_after
+        Chunks after which its client goes away; 0: never.
     deadline
         When it ends as timed out, in `clock.now()`; set when a user takes it.
     was_held
@@ -45,6 +48,7 @@ class Arrival:
     payload_id: int
     input_tokens: int
     output_tokens: int
+    leaves_after: int = 0
     deadline: float = inf
     was_held: bool = False
     _due: bool = False
@@ -55,6 +59,11 @@ class Arrival:
         """Its step and its place in it, as in the request log: "3-17"."""
         rows = self.records.rows
         return f"{rows.plan.step}-{rows.index[self.row]}"
+
+    @property
+    def was_abandoned(self) -> bool:
+        """Whether its client has left, as planned."""
+        return self.records.errors[self.row] == ABANDONED
 
     def sending(self) -> None:
         """Wait until it is due, then note that its request leaves now."""
@@ -77,6 +86,17 @@ class Arrival:
     def chunk(self) -> None:
         """Note that a piece of the answer that carries a token came now."""
         self.records.chunk(self.row, now())
+
+    def stay(self) -> None:
+        """Go on reading the answer.
+
+        Raises
+        ------
+        AbandonedError
+            When the client has read as much as it was going to.
+        """
+        if 0 < self.leaves_after <= self.records.chunk_count(self.row):
+            raise AbandonedError(f"the client left after {self.leaves_after} tokens")
 
     def received(self, count: int) -> None:
         """Note bytes of the answer's body."""

@@ -16,7 +16,7 @@ import random
 import resource
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import ceil, inf, nan
+from math import ceil, inf, isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -25,12 +25,13 @@ from gevent.hub import get_hub
 
 from escalade.errors import InfrastructureError
 from escalade.files import write_json
+from escalade.load.abandonment import AFTER_SECONDS, AbandonedError
 from escalade.load.arrival import Arrival
 from escalade.load.clock import now, unix_offset
 from escalade.load.deadlines import Deadlines
 from escalade.load.dispatch import Dispatcher
 from escalade.load.epoch import agree
-from escalade.load.faults import error_class
+from escalade.load.faults import ABANDONED, error_class
 from escalade.load.health import Heartbeat, Usage
 from escalade.load.plan import SCHEMA
 from escalade.load.pool import UserPool
@@ -111,6 +112,8 @@ class Engine:
         self.records = Records(rows)
         self.epoch = nan
         self._rows = rows
+        self._leave_at = rows.extra.get(AFTER_SECONDS)
+        self._leaving: dict[gevent.Greenlet, gevent.Timeout] = {}
         self._crews = crews
         self._users: dict[gevent.Greenlet, Crew] = {}
         self._starting: set[gevent.Greenlet] = set()
@@ -187,7 +190,16 @@ class Engine:
         self._started(user)
         arrival = crew.pool.take()
         self._deadlines.set(arrival)
+        self._let_leave(user, arrival)
         self._in_flight[user] = arrival
+
+    def _let_leave(self, user: gevent.Greenlet, arrival: Arrival) -> None:
+        """Have the client go away at its time, if it is one that does."""
+        if self._leave_at is None or not isfinite(seconds := self._leave_at[arrival.row]):
+            return
+        left = AbandonedError(f"the client left after {seconds:g} s")
+        self._leaving[user] = gevent.Timeout(max(0.0, arrival.planned - now()) + seconds, left)
+        self._leaving[user].start()
 
     def current(self) -> Arrival | None:
         """Give the arrival of the calling greenlet, or of the user that spawned it."""
@@ -242,6 +254,7 @@ class Engine:
             self._rows.payload_id.tolist(),
             self._rows.input_tokens.tolist(),
             self._rows.output_tokens.tolist(),
+            self._rows.leaves_after.tolist(),
         )
         for row, planned in enumerate(zip(*columns, strict=True)):
             yield Arrival(self.records, row, *planned)
@@ -298,6 +311,8 @@ class Engine:
         arrival = self._in_flight.pop(user, None)
         if arrival is None:
             return
+        if (leaving := self._leaving.pop(user, None)) is not None:
+            leaving.close()
         if self._closed:
             return
         self._dispatcher.learn(arrival)
@@ -305,7 +320,7 @@ class Engine:
         self._finished += 1
         self._progress.finished(
             self.records.ended[arrival.row] - arrival.planned,
-            failed=self.records.errors[arrival.row] is not None,
+            failed=self.records.errors[arrival.row] not in (None, ABANDONED),
         )
         if self._finished == len(self._rows):
             self._all_finished.set()

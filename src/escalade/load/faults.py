@@ -16,11 +16,14 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from requests import exceptions as requests_errors
 from urllib3 import exceptions as urllib3_errors
 
+from escalade.load.abandonment import AbandonedError
 from escalade.load.sse import MalformedStreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ABANDONED = "abandoned"
+"""What a request is whose client left as planned: no error, and no success."""
 _CONNECT_NUMBERS = {
     errno.EADDRNOTAVAIL,
     errno.ECONNREFUSED,
@@ -30,6 +33,7 @@ _CONNECT_NUMBERS = {
     errno.ETIMEDOUT,
 }
 _CLASSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    (ABANDONED, (AbandonedError,)),
     (
         "connect",
         (

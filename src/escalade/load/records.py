@@ -32,6 +32,7 @@ ERRORS = (
     "http_5xx",
     "malformed",
     "aborted",  # the load generator gave it up, or lost it
+    "abandoned",  # its client left before the end, as planned: neither error nor success
 )
 SCHEMA = pa.schema(
     [
@@ -53,8 +54,12 @@ SCHEMA = pa.schema(
         ("output_tokens", pa.int32()),
         ("cached_tokens", pa.int32()),
         ("bytes_in", pa.int64()),
+        ("leaving", pa.bool_()),
     ]
 )
+LATER = ("leaving",)
+"""Columns that request logs of earlier versions don't have; null where a workload has no use for them."""
+REQUIRED = tuple(name for name in SCHEMA.names if name not in LATER)
 _NULLABLE = ("input_tokens", "output_tokens", "cached_tokens")
 _UNKNOWN = -1  # a token count that the server did not give
 
@@ -96,6 +101,10 @@ class Records:
             self.chunks[row] = array("d", [at])
         else:
             chunks.append(at)
+
+    def chunk_count(self, row: int) -> int:
+        """Give the number of chunks noted so far."""
+        return len(self.chunks[row] or ())
 
     def tokens(
         self, row: int, received: int | None, generated: int | None, cached: int | None
@@ -163,6 +172,7 @@ class Records:
         for name in _NULLABLE:
             counts = np.asarray(getattr(self, name))
             columns[name] = pa.array(counts, pa.int32(), mask=counts == _UNKNOWN)
+        columns["leaving"] = _or_nulls(self.rows.leaving, count)
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in SCHEMA]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
@@ -183,9 +193,20 @@ def write_requests(path: Path, table: pa.Table) -> None:
     The pandas metadata make a reader's token counts nullable integers; without
     them a count of a failed request would turn all of them into floats.
     """
-    typed = table.cast(SCHEMA).replace_schema_metadata({b"pandas": _pandas_metadata()})
+    for name in LATER:
+        if name not in table.column_names:
+            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table)))
+    typed = (
+        table.select(SCHEMA.names)
+        .cast(SCHEMA)
+        .replace_schema_metadata({b"pandas": _pandas_metadata()})
+    )
     with replacing(path) as temporary:
         pq.write_table(typed, temporary, compression="zstd")
+
+
+def _or_nulls(values: np.ndarray | None, count: int) -> pa.Array:
+    return pa.nulls(count) if values is None else pa.array(values)
 
 
 def _pandas_metadata() -> bytes:

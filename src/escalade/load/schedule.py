@@ -16,6 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.errors import InputError
+from escalade.load.abandonment import (
+    AFTER_TOKENS,
+    STAYS,
+    check_abandonment,
+    draw_abandonment,
+    leaving,
+)
 from escalade.load.arrivals import Arrivals, Poisson, Ramp, process_of
 from escalade.load.lengths import check_lengths, draw_lengths
 from escalade.load.trace import read_trace
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from escalade.load.trace import Trace
 
 PHASES = ("warmup", "window")
+_LENGTHS, _ABANDONMENT = 2, 4  # streams of random numbers beside those of the phases
 STEPS_KEY = "steps"  # of the frame's attrs, which Parquet keeps beside the columns
 _COLUMNS = {
     "step": "int16",
@@ -39,6 +47,10 @@ _COLUMNS = {
     "input_tokens": "int32",
     "output_tokens": "int32",
 }
+_OPTIONAL = {"abandon_tokens": "int32", "abandon_seconds": "float64"}
+"""Columns that only schedules have that need them: the others keep the hash that they had."""
+_OTHERWISE = {**STAYS}
+"""What a row holds where another step needs the column."""
 _PANDAS_ATTRS = b"PANDAS_ATTRS"
 
 
@@ -62,6 +74,8 @@ class StepPlan:
         `escalade.load.lengths`.
     parameters
         Of the arrival process; `of_trace` gives those of a trace.
+    abandon
+        Which requests their clients leave; see `escalade.load.abandonment`. {} for none.
 
     Raises
     ------
@@ -77,6 +91,7 @@ class StepPlan:
     input_tokens: Lengths
     output_tokens: Lengths
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    abandon: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         wrong = [
@@ -96,6 +111,8 @@ class StepPlan:
                 process_of(self.arrivals, self.parameters)
             check_lengths(self.input_tokens)
             check_lengths(self.output_tokens)
+            if self.abandon:
+                check_abandonment(self.abandon)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"Step {self.step} of the ladder: {error}; it is {self}.") from None
         if self.count("window") == 0:
@@ -127,8 +144,9 @@ class StepPlan:
     def stored(self) -> dict[str, Any]:
         """Give the step as the schedule keeps it."""
         content = asdict(self)
-        if not self.parameters:  # schedules keep the hash that they had before there were any
-            del content["parameters"]
+        for name in ("parameters", "abandon"):
+            if not content[name]:  # schedules keep the hash that they had before there were any
+                del content[name]
         return content
 
 
@@ -148,6 +166,8 @@ class PlannedRows:
         What to send (int64, int32, int32).
     index
         Their places among all rows of the step (int32).
+    extra
+        Columns that not every schedule has, by name.
     """
 
     plan: StepPlan
@@ -157,18 +177,31 @@ class PlannedRows:
     input_tokens: np.ndarray
     output_tokens: np.ndarray
     index: np.ndarray
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offset_seconds)
 
+    @property
+    def leaves_after(self) -> np.ndarray:
+        """Chunks after which each row's client goes away; 0: never."""
+        return self.extra.get(AFTER_TOKENS, np.zeros(len(self), dtype=np.int32))
+
+    @property
+    def leaving(self) -> np.ndarray | None:
+        """Whether each row's client is to leave before the end; None where none ever does."""
+        return leaving(self.extra)
+
     def part(self, worker: int, workers: int) -> PlannedRows:
         """Give every `workers`-th row, from row `worker` on: what one of several workers sends."""
+        mine = slice(worker, None, workers)
         columns = {
-            each.name: getattr(self, each.name)[worker::workers]
+            each.name: getattr(self, each.name)[mine]
             for each in fields(self)
-            if each.name != "plan"
+            if each.name not in ("plan", "extra")
         }
-        return PlannedRows(self.plan, **columns)
+        extra = {name: values[mine] for name, values in self.extra.items()}
+        return PlannedRows(self.plan, **columns, extra=extra)
 
 
 def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
@@ -188,8 +221,9 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
         One row per request: `step` (int16), `index` (int32, 0-based within the
         step), `phase` ("warmup" or "window"), `offset_seconds` (float64, after the
         step's epoch, ascending), `payload_id` (int64, distinct over the frame unless a
-        trace repeats one), `input_tokens`, `output_tokens` (int32). `attrs["steps"]` holds the plans,
-        since no row says how long a phase is; Parquet keeps them.
+        trace repeats one), `input_tokens`, `output_tokens` (int32); and what not all steps
+        need, see `escalade.load.abandonment`. `attrs["steps"]` holds the plans, since no row
+        says how long a phase is; Parquet keeps them.
 
     Raises
     ------
@@ -206,7 +240,8 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
     frame = pd.concat([_draw_step(plan, seed) for plan in steps], ignore_index=True)
     if "payload_id" not in frame:
         frame["payload_id"] = np.arange(len(frame))
-    frame = frame[list(_COLUMNS)].astype(_COLUMNS)
+    kinds = _COLUMNS | {name: kind for name, kind in _OPTIONAL.items() if name in frame}
+    frame = frame[list(kinds)].fillna(_OTHERWISE).astype(kinds)
     frame.attrs[STEPS_KEY] = [plan.stored() for plan in steps]
     return frame
 
@@ -255,7 +290,8 @@ def plans_of(frame: pd.DataFrame) -> list[StepPlan]:
 def schedule_sha256(frame: pd.DataFrame) -> str:
     """Hash the steps and rows of a schedule, whatever library wrote its file."""
     digest = hashlib.sha256(json.dumps(frame.attrs[STEPS_KEY], sort_keys=True).encode())
-    for name, kind in _COLUMNS.items():
+    more = {name: kind for name, kind in _OPTIONAL.items() if name in frame}
+    for name, kind in (_COLUMNS | more).items():
         column = frame[name].to_numpy()
         cells = column == "window" if kind == "str" else column.astype(np.dtype(kind))
         digest.update(name.encode() + cells.astype(cells.dtype.newbyteorder("<")).tobytes())
@@ -275,7 +311,8 @@ def read_rows(path: Path, step: int) -> PlannedRows:
 
     try:
         with pq.ParquetFile(path) as file:  # read_table would import pandas, half a second a step
-            table = file.read(columns=list(_COLUMNS))
+            there = [name for name in _OPTIONAL if name in file.schema_arrow.names]
+            table = file.read(columns=[*_COLUMNS, *there])
     except FileNotFoundError:
         raise InputError(f"Schedule: {path} does not exist.") from None
     except (OSError, pa.ArrowException) as error:
@@ -290,7 +327,7 @@ def read_rows(path: Path, step: int) -> PlannedRows:
         raise InputError(f"Schedule: {path} has no step {step}; it has {sorted(plans)}.")
     phase = np.array(table.column("phase").to_pylist())
     # through DLPack, since to_numpy imports pandas as well
-    numbers = [name for name in _COLUMNS if name != "phase"]
+    numbers = [name for name in table.column_names if name != "phase"]
     whole = {name: np.from_dlpack(table.column(name).combine_chunks()) for name in numbers}
     mine = whole["step"] == step
     column = {name: values[mine] for name, values in whole.items()}
@@ -302,6 +339,7 @@ def read_rows(path: Path, step: int) -> PlannedRows:
         input_tokens=column["input_tokens"],
         output_tokens=column["output_tokens"],
         index=column["index"],
+        extra={name: column[name] for name in there},
     )
 
 
@@ -319,9 +357,12 @@ def _draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
         if trace is None
         else trace.at(plan.target_qps)[:total],
     }
-    for place, name in enumerate(("input_tokens", "output_tokens"), start=len(PHASES)):
+    for place, name in enumerate(("input_tokens", "output_tokens"), start=_LENGTHS):
         rng = np.random.default_rng([seed, plan.step, place])
         columns[name] = draw_lengths(getattr(plan, name), total, rng)
+    if plan.abandon:
+        rng = np.random.default_rng([seed, plan.step, _ABANDONMENT])
+        columns |= draw_abandonment(plan.abandon, counts, rng)
     if trace is not None:
         columns |= {name: values[:total] for name, values in trace.columns.items()}
     return pd.DataFrame(columns)

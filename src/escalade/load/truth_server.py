@@ -214,6 +214,7 @@ class TruthServer:
         }
         request_id = exchange.headers.get("x-request-id")
         what = {"id": request_id, "path": exchange.path, "status": status}
+        what["left"] = status == 0  # the client went away before the end
         tokens = {"tokens": usage["completion_tokens"], "cached": usage["cached_tokens"]}
         self._log.write(json.dumps(what | times | unix | tokens) + "\n")
         self._log.flush()  # a death must not take the truth along

@@ -169,7 +169,8 @@ def json_events(
 ) -> Iterator[dict[str, Any]]:
     """Yield the JSON of each server-sent event as it arrives, up to `[DONE]`.
 
-    A response that failed yields nothing. A stream that breaks off, never ends, or
+    A response that failed yields nothing. A stream whose client leaves, as planned, is closed
+    after the last chunk that it waits for. A stream that breaks off, never ends, or
     is no such stream marks the response as failed; no exception leaves this.
 
     Parameters
@@ -200,6 +201,7 @@ def _json_events(pieces: Iterable[bytes], request: Arrival) -> Iterator[dict[str
                 done = True
             elif isinstance(content := json.loads(data), dict):
                 yield content
+                request.stay()
             else:
                 raise MalformedStreamError(f"an event is no JSON object: {data[:40]}")
     parser.close()

@@ -26,6 +26,7 @@ _CONTROL = re.compile(
 _SAID = re.compile(r"^\S+ .*?, (?:95 % \[[^]]*\]|without interval), limit [^;]*(?:; )?")
 
 TITLES = {
+    "abandoned_ratio": "Abandoned",
     "arrival_rate_qps": "Arrival rate",
     "cached_token_ratio": "Cached input tokens",
     "calibration_qps": "Rate of the calibration",

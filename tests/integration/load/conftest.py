@@ -99,6 +99,7 @@ def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
         count += 1
         folder = tmp_path / f"step-{count}"
         fields = {"warmup_seconds": 0.0, "arrivals": "poisson", "output_tokens": 8}
+        fields |= {"abandon": {}}
         fields |= {name: changes.pop(name) for name in list(changes) if name in fields}
         rung = StepPlan(step=1, target_qps=qps, window_seconds=seconds, input_tokens=16, **fields)  # type: ignore[arg-type]
         write_table(folder / "schedule.parquet", draw_schedule([rung], seed=count))
@@ -134,6 +135,20 @@ def run(forker: LoadGenerator) -> Callable[..., Ran]:
         outcome = run_step(step, forker, watch, step.scratch / "progress.json")
         wall = time.monotonic() - began
         return Ran(outcome, read_table(step.requests_file, "request log", SCHEMA.names), step, wall)
+
+    return ran
+
+
+@pytest.fixture
+def run_workers(run: Callable[..., Ran]) -> Callable[..., pd.DataFrame]:
+    """Run a step; give the request logs of all its workers, joined and in order."""
+
+    def ran(step: LoadStep) -> pd.DataFrame:
+        assert run(step).outcome["outcome"] == "measured"
+        logs = [
+            read_table(worker.requests_file, "request log", SCHEMA.names) for worker in step.each()
+        ]
+        return pd.concat(logs).sort_values("index", ignore_index=True)
 
     return ran
 

@@ -56,7 +56,7 @@ def test_every_metric_of_the_catalogue_has_its_rows() -> None:
         (metric.name, stat)
         for metric in METRICS
         for stat in metric.stats
-        if not metric.name.startswith("gpu_")
+        if not metric.name.startswith("gpu_") and not metric.where_used
     }
     assert found == expected | {("gpu_utilization_ratio", "mean")}
 

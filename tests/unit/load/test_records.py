@@ -155,4 +155,5 @@ def test_all_error_classes_are_those_of_the_contract() -> None:
         "http_5xx",
         "malformed",
         "aborted",
+        "abandoned",
     }
