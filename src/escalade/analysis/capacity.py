@@ -1,7 +1,8 @@
 """How much a deployment carries: the rate at which throughput stops following.
 
 Throughput against offered rate is fitted by min(r, C). A ladder that never
-saturates gives a lower bound and no number.
+saturates gives a lower bound and no number. One that collapses is fitted by the
+universal scalability law, between the best stable step and the first that gave way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from escalade.analysis.distributions import binomial_cdf
 from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
+from escalade.analysis.scalability import scalability
 from escalade.analysis.slo_capacity import SloCapacity, bounded, over_cells, slo_capacity
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ FOLLOWS = 0.97
 
 TWO_SEGMENTS = "two segments min(r, C)"
 LOWER_BOUND = "lower bound"
-BEST_STEP = "best step before the collapse"
+SCALABILITY = "universal scalability law, above the best stable step"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Capacity:
         Whether the ladder reached beyond saturation.
     steps
         Steps that were used.
+    collapse
+        Whether throughput fell under overload, below 97 % of the best step.
     """
 
     qps: float
@@ -91,6 +95,7 @@ class Capacity:
     reason: str
     saturated: bool
     steps: tuple[int, ...]
+    collapse: bool = False
 
     def row(self, deployment: str, cell: str | None, slo: SloCapacity) -> dict[str, Any]:
         """Make a row of verdicts.json."""
@@ -103,7 +108,11 @@ class Capacity:
             "method": self.method,
             "reason": self.reason,
             "saturated": self.saturated,
+            "collapse": self.collapse,
             "slo_capacity_qps": _known(slo.qps),
+            "slo_ci_low": _known(slo.low),
+            "slo_ci_high": _known(slo.high),
+            "slo_method": slo.method,
             "slo_reason": slo.reason,
             "steps_used": list(self.steps),
         }
@@ -136,7 +145,8 @@ def ladder_capacity(
     found = fitted(rungs(kpis, gates), zlib.crc32(cell.encode()))
     notes = [found.reason, *_named(gates)]
     found = replace(found, reason="; ".join(note for note in notes if note))
-    return found.row(deployment, cell, bounded(slo_capacity(kpis, gates, slos), found.qps))
+    slo = bounded(slo_capacity(kpis, gates, slos), found.qps, found.high)
+    return found.row(deployment, cell, slo)
 
 
 def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
@@ -207,26 +217,28 @@ def fitted(ladder: Sequence[Rung], seed: int) -> Capacity:
         return Capacity(
             math.nan, best.throughput, math.nan, LOWER_BOUND, reason, saturated=False, steps=steps
         )
-    worst = min(
+    lower = sorted(
         (rung for rung in ladder if rung.offered >= best.offered), key=lambda rung: rung.throughput
     )
-    if worst.throughput < FOLLOWS * best.throughput and _beyond_chance(worst, best):
-        return _collapsed(best, worst, steps)
-    return _two_segments(ladder, seed, _collapse_note(worst, best))
+    if _collapses(lower[0], best, len(lower)):
+        return _collapsed(ladder, best, lower[0])
+    return _two_segments(ladder, seed, _collapse_note(lower[0], best))
 
 
-def _beyond_chance(worst: Rung, best: Rung) -> bool:
-    """Compare two counts given their sum: the lower rate is lower beyond chance (2.5 %)."""
-    if best.throughput <= 0:
+def _collapses(worst: Rung, best: Rung, among: int) -> bool:
+    """Tell whether throughput fell below 97 % of the best step, beyond chance.
+
+    Two counts are compared given their sum, at 2.5 % shared among all pairs of `among` steps,
+    since the pair that differs most was chosen.
+    """
+    if best.throughput <= 0 or worst.throughput >= FOLLOWS * best.throughput:
         return False
-    times = [
-        rung.completed / rung.throughput if rung.throughput > 0 else math.nan
-        for rung in (worst, best)
-    ]
-    if math.isnan(times[0]):
+    if worst.throughput <= 0:
         return True
+    times = [rung.completed / rung.throughput for rung in (worst, best)]
     share = times[0] / (times[0] + times[1])
-    return binomial_cdf(worst.completed, worst.completed + best.completed, share) < TAIL
+    chance = binomial_cdf(worst.completed, worst.completed + best.completed, share)
+    return chance < TAIL / math.comb(among, 2)
 
 
 def _collapse_note(worst: Rung, best: Rung) -> str:
@@ -238,27 +250,37 @@ def _collapse_note(worst: Rung, best: Rung) -> str:
     )
 
 
-def _collapsed(best: Rung, worst: Rung, steps: tuple[int, ...]) -> Capacity:
+def _collapsed(ladder: Sequence[Rung], best: Rung, worst: Rung) -> Capacity:
+    """Bracket the capacity of a service that collapses: its overload throughput is not it."""
+    offered, throughput, seconds = _columns(ladder)
+    stable = [rung for rung in ladder if not rung.saturated]
+    low = max((rung.throughput for rung in stable), default=0.0)
+    above = [rung.offered for rung in ladder if rung.saturated and rung.offered > low]
+    high = min(above, default=worst.offered)
+    peak = min(max(scalability(offered, throughput, seconds).peak, low), high)
     reason = (
         f"collapse: throughput fell from {best.throughput:.3g} at {best.offered:.3g} offered requests/s to "
-        f"{worst.throughput:.3g} at {worst.offered:.3g}; the capacity lies between the best throughput and that rate"
+        f"{worst.throughput:.3g} at {worst.offered:.3g}; "
     )
+    if not stable:
+        reason += (
+            "no valid step was stable, so that no rate is known that it holds: add lower steps"
+        )
+        peak = low = math.nan
+    else:
+        reason += (
+            f"the capacity lies between the best stable step, {low:.3g}, and the lowest rate above "
+            f"it that the service did not hold, {high:.3g}"
+        )
+    steps = tuple(sorted(rung.step for rung in ladder))
     return Capacity(
-        best.throughput,
-        best.throughput,
-        worst.offered,
-        BEST_STEP,
-        reason,
-        saturated=True,
-        steps=steps,
+        peak, low, high, SCALABILITY, reason, saturated=True, steps=steps, collapse=True
     )
 
 
 def _two_segments(ladder: Sequence[Rung], seed: int, note: str) -> Capacity:
-    offered = np.array([rung.offered for rung in ladder])
-    throughput = np.array([rung.throughput for rung in ladder])
+    offered, throughput, seconds = _columns(ladder)
     counts = np.array([rung.completed for rung in ladder], dtype=np.int64)
-    seconds = np.divide(counts, throughput, out=np.ones(len(ladder)), where=throughput > 0)
     point = float(two_segments(offered, throughput[None, :], seconds)[0])
     drawn = np.random.default_rng(seed).poisson(counts, size=(RESAMPLES, len(ladder))) / seconds
     resampled = np.where(offered > point, drawn, throughput)
@@ -276,6 +298,15 @@ def _two_segments(ladder: Sequence[Rung], seed: int, note: str) -> Capacity:
         saturated=True,
         steps=tuple(sorted(rung.step for rung in ladder)),
     )
+
+
+def _columns(ladder: Sequence[Rung]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Give offered rate, throughput and length of the window of each step."""
+    offered = np.array([rung.offered for rung in ladder])
+    throughput = np.array([rung.throughput for rung in ladder])
+    counts = np.array([rung.completed for rung in ladder])
+    seconds = np.divide(counts, throughput, out=np.ones(len(ladder)), where=throughput > 0)
+    return offered, throughput, seconds
 
 
 def two_segments(offered: FloatArray, throughput: FloatArray, weights: FloatArray) -> FloatArray:
@@ -317,16 +348,28 @@ def deployment_capacity(rows: Sequence[Mapping[str, Any]], slos: Sequence[Slo]) 
     known = [float(row["capacity_qps"]) for row in rows if row["capacity_qps"] is not None]
     steps = tuple(sorted({step for row in rows for step in row["steps_used"]}))
     slo = over_cells([row["slo_capacity_qps"] for row in rows], slos)
+    collapsed = sum(bool(row["collapse"]) for row in rows)
+    note = f"; it collapsed in {collapsed} of them" if collapsed else ""
     if len(known) == len(rows) and len(known) >= MIN_REPETITIONS and min(known) > 0:
         found = over_repetitions(known)
-        reason = f"{found.value:.3g} requests/s over {len(known)} repetitions"
+        reason = f"{found.value:.3g} requests/s over {len(known)} repetitions{note}"
         whole = Capacity(
-            found.value, found.low, found.high, found.method, reason, saturated=True, steps=steps
+            *(found.value, found.low, found.high, found.method, reason),
+            saturated=True,
+            steps=steps,
+            collapse=collapsed > 0,
         )
         return whole.row(deployment, None, slo)
     bounds = [float(row["ci_low"]) for row in rows if row["ci_low"] is not None]
-    reason = f"{len(known)} of {len(rows)} repetitions have a capacity; the interval needs all, and {MIN_REPETITIONS} at least"
-    low = min(bounds) if len(bounds) == len(rows) else math.nan
-    return Capacity(math.nan, low, math.nan, LOWER_BOUND, reason, saturated=False, steps=steps).row(
-        deployment, None, slo
+    reason = (
+        f"{len(known)} of {len(rows)} repetitions have a capacity{note}; the interval needs all, "
+        f"and {MIN_REPETITIONS} at least"
     )
+    low = min(bounds) if len(bounds) == len(rows) else math.nan
+    whole = Capacity(
+        *(math.nan, low, math.nan, LOWER_BOUND, reason),
+        saturated=False,
+        steps=steps,
+        collapse=collapsed > 0,
+    )
+    return whole.row(deployment, None, slo)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gate import left_out
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import Slo
 
+CROSSINGS = "where the statistic's interval crosses the limit"
+
 
 @dataclass(frozen=True)
 class SloCapacity:
@@ -27,19 +29,28 @@ class SloCapacity:
         Requests per second; NaN when there is none.
     reason
         How it was found, or why there is none.
+    low, high
+        Bounds of its 95 % interval; NaN where nothing bounds that side.
+    method
+        Of the interval; empty without one.
     """
 
     qps: float
     reason: str
+    low: float = math.nan
+    high: float = math.nan
+    method: str = ""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A step with the judged statistic: rate, value (NaN unknown), and whether it holds."""
+    """A step with the judged statistic: rate, value (NaN unknown), its interval, and whether it holds."""
 
     qps: float
     value: float
     holds: bool | None
+    low: float
+    high: float
 
 
 def slo_capacity(
@@ -49,24 +60,47 @@ def slo_capacity(
 
     Each one by the point estimates of the steps, from the bottom of the ladder
     up to the first step that misses it; between the last that holds and that
-    one the statistic is interpolated, its logarithm linear in the rate.
+    one the statistic is interpolated, its logarithm linear in the rate. The
+    interval is where the ends of the statistic's own intervals cross the limit,
+    in the same way.
     """
     if not slos:
         return SloCapacity(math.nan, "no SLO")
     invalid = set(left_out(gates))
     found = [_capacity_of(slo, _ladder(kpis, slo, invalid)) for slo in slos]
-    return min(found, key=lambda each: -math.inf if math.isnan(each.qps) else each.qps)
+    least = min(found, key=lambda each: -math.inf if math.isnan(each.qps) else each.qps)
+    if math.isnan(least.qps):
+        return least
+    lows, highs = [each.low for each in found], [each.high for each in found]
+    known = [high for high in highs if not math.isnan(high)]
+    low = math.nan if any(math.isnan(low) for low in lows) else min(lows)
+    return replace(least, low=low, high=min(known, default=math.nan))
 
 
-def bounded(found: SloCapacity, capacity_qps: float) -> SloCapacity:
+def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) -> SloCapacity:
     """Keep the rate at or below the capacity: beyond it no latency is stationary.
 
     Interpolating towards an over-saturated step can lead above the capacity.
+
+    Parameters
+    ----------
+    found
+        As interpolated.
+    capacity_qps, highest
+        Capacity and the upper bound of its interval; NaN where they are not known.
     """
-    if math.isnan(found.qps) or math.isnan(capacity_qps) or found.qps <= capacity_qps:
+    if math.isnan(found.qps):
         return found
-    return SloCapacity(
-        capacity_qps, f"{found.reason}; not above the capacity of {capacity_qps:.3g} requests/s"
+    if not found.high <= highest and not math.isnan(highest):
+        found = replace(found, high=highest)
+    if math.isnan(capacity_qps) or found.qps <= capacity_qps:
+        return found
+    return replace(
+        found,
+        qps=capacity_qps,
+        low=min(found.low, capacity_qps),
+        high=max(found.high, capacity_qps),
+        reason=f"{found.reason}; not above the capacity of {capacity_qps:.3g} requests/s",
     )
 
 
@@ -82,7 +116,8 @@ def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
             holds = value <= slo.limit
         elif low > slo.limit or "requests failed" in str(row["quality"]):
             holds = False
-        rungs.append(Rung(float(row["target_qps"]), value, holds))
+        high = float(row["ci_high"])
+        rungs.append(Rung(float(row["target_qps"]), value, holds, low, high))
     return sorted(rungs, key=lambda rung: rung.qps)
 
 
@@ -92,16 +127,44 @@ def _capacity_of(slo: Slo, ladder: Sequence[Rung]) -> SloCapacity:
     if not known:
         return SloCapacity(math.nan, f"{what}: no valid step has this statistic")
     missed = next((place for place, rung in enumerate(known) if not rung.holds), None)
+    low = _crossing([(rung.qps, rung.high) for rung in known], slo.limit)
     if missed is None:
         top = known[-1].qps
-        return SloCapacity(
-            top, f"{what} holds up to {top:g} requests/s, the highest step: at least that"
-        )
+        held = f"{what} holds up to {top:g} requests/s, the highest step: at least that"
+        return SloCapacity(top, held, low, method=CROSSINGS)
     if missed == 0:
         return SloCapacity(
             math.nan, f"{what} is missed at {known[0].qps:g} requests/s, the lowest step"
         )
-    return _between(what, known[missed - 1], known[missed], slo.limit)
+    found = _between(what, known[missed - 1], known[missed], slo.limit)
+    high = _crossing([(rung.qps, rung.low) for rung in known], slo.limit, upwards=True)
+    low, high = min(low, found.qps), max(high, found.qps)  # NaN stays: it comes first
+    return replace(found, low=low, high=high, method=CROSSINGS)
+
+
+def _crossing(
+    ladder: Sequence[tuple[float, float]], limit: float, *, upwards: bool = False
+) -> float:
+    """Give the rate at which the end of an interval first exceeds the limit.
+
+    Between two steps it is interpolated, log-linear. Where it can't be (an end
+    that is unknown, infinite or 0), the step below counts, `upwards` the one above.
+    """
+    over = [end > limit if upwards else not end <= limit for _, end in ladder]
+    beyond = over.index(True) if any(over) else None
+    if beyond is None:
+        return math.nan if upwards else ladder[-1][0]
+    if beyond == 0:
+        return ladder[0][0] if upwards else math.nan
+    (below, held), (above, missed) = ladder[beyond - 1 : beyond + 1]
+    if held > 0 and math.isfinite(missed):
+        return below + _part(limit, held, missed) * (above - below)
+    return above if upwards else below
+
+
+def _part(limit: float, held: float, missed: float) -> float:
+    """Say how far from one value to the other, on the logarithm, the limit lies."""
+    return math.log(limit / held) / math.log(missed / held)
 
 
 def _between(what: str, held: Rung, missed: Rung, limit: float) -> SloCapacity:
@@ -115,8 +178,7 @@ def _between(what: str, held: Rung, missed: Rung, limit: float) -> SloCapacity:
             held.qps,
             f"{what} holds at {held.qps:g} and is missed at {missed.qps:g} requests/s; not interpolated: {why}",
         )
-    part = math.log(limit / held.value) / math.log(missed.value / held.value)
-    rate = held.qps + part * (missed.qps - held.qps)
+    rate = held.qps + _part(limit, held.value, missed.value) * (missed.qps - held.qps)
     return SloCapacity(
         rate,
         f"{what} holds at {held.qps:g} and is missed at {missed.qps:g} requests/s; interpolated, log-linear, from point estimates",
@@ -124,7 +186,7 @@ def _between(what: str, held: Rung, missed: Rung, limit: float) -> SloCapacity:
 
 
 def over_cells(rates: Sequence[float | None], slos: Sequence[Slo]) -> SloCapacity:
-    """Join the SLO capacities of repetitions: their geometric mean, with its interval in the reason."""
+    """Join the SLO capacities of repetitions: their geometric mean, with its interval."""
     if not slos:
         return SloCapacity(math.nan, "no SLO")
     known = [rate for rate in rates if rate is not None]
@@ -137,4 +199,7 @@ def over_cells(rates: Sequence[float | None], slos: Sequence[Slo]) -> SloCapacit
     return SloCapacity(
         found.value,
         f"geometric mean over {len(known)} repetitions, 95 % [{found.low:.3g}, {found.high:.3g}]",
+        found.low,
+        found.high,
+        found.method,
     )

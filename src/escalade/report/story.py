@@ -104,7 +104,7 @@ def capacity(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     if found and all(row.get("saturated") for row in found):
         held = words.amount(*_middle([_capacity_estimate(row) for row in found]), "requests/s")
         spread = _spread([known(row["capacity_qps"]) for row in found], "requests/s")
-        collapses = any("collapse" in str(row.get("method")) for row in found)
+        collapses = any(row.get("collapse") for row in found)
         end = "its throughput collapses" if collapses else "its queue grows without end"
         return f"{name} holds {held}{spread} before {end}"
     bounds = [known(row.get(key)) for row in rows for key in ("capacity_qps", "ci_low")]
@@ -226,7 +226,8 @@ def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
     why = f": {reason}" if reason else ""
     if not found:
         return f"No rate is known at which the objectives hold{why}."
-    rate = words.single(known(chosen["slo_capacity_qps"]), "requests/s")
+    bounds = words.bounds(chosen.get("slo_ci_low"), chosen.get("slo_ci_high"))
+    rate = words.amount(known(chosen["slo_capacity_qps"]), *bounds, "requests/s")
     if len(found) < len(rows):
         lost = len(rows) - len(found)
         return f"The objectives hold up to {rate}, but in {lost} of {len(rows)} repetitions nowhere{why}."

@@ -265,7 +265,7 @@ def capacity_table(data: ReportData) -> Table:
     """List what each cell holds, how that was found, and what it rests on."""
     columns = (
         *("Deployment", "Cell", "Capacity", "Within objectives", "Method"),
-        *("Saturated", "Steps used", "Remarks"),
+        *("Saturated", "Collapses", "Steps used", "Remarks"),
     )
     rows = []
     for row in data.capacity:
@@ -283,9 +283,14 @@ def capacity_table(data: ReportData) -> Table:
                 words.clean(row.get("deployment") or ""),
                 words.clean(row.get("cell") or "all repetitions"),
                 held,
-                words.single(known(row.get("slo_capacity_qps")), "requests/s"),
+                words.amount(
+                    known(row.get("slo_capacity_qps")),
+                    *words.bounds(row.get("slo_ci_low"), row.get("slo_ci_high")),
+                    "requests/s",
+                ),
                 words.clean(row.get("method") or NOTHING),
                 "yes" if row.get("saturated") else "no",
+                "yes" if row.get("collapse") else "no",
                 ", ".join(str(step) for step in row.get("steps_used") or []) or NOTHING,
                 " ".join(remarks),
             )

@@ -20,6 +20,7 @@ from escalade.analysis.capacity import (
 from escalade.analysis.cell import Slo
 from escalade.analysis.gates import cell_gates
 from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.scalability import Scalability, scalability
 from escalade.analysis.slo_capacity import SloCapacity, bounded, slo_capacity
 from unit.analysis.builders import Queue, ladder
 
@@ -72,14 +73,55 @@ def test_lagging_throughput_without_backlog_or_errors_is_no_saturation() -> None
     assert not fitted([rung(1, 2.0, 2.0), edge], seed=1).saturated
 
 
-def test_a_collapse_is_named_and_bracketed() -> None:
+def test_a_collapse_is_flagged_and_bracketed() -> None:
     found = fitted([rung(1, 4.0, 4.0), rung(2, 8.0, 7.5), rung(3, 12.0, 5.0)], seed=1)
 
-    assert found.qps == pytest.approx(7.5)
-    assert (found.low, found.high) == (7.5, 12.0)
+    assert found.collapse
+    assert (found.low, found.high) == (4.0, 8.0)  # the best stable step, and the first that was not
+    assert 4.0 <= found.qps <= 8.0
     assert found.reason.startswith(
         "collapse: throughput fell from 7.5 at 8 offered requests/s to 5 at 12"
     )
+
+
+def test_the_scalability_law_is_recovered_and_its_peak_is_the_capacity() -> None:
+    law = Scalability(contention=0.01, crosstalk=0.0016)  # its peak: 1 / (0.01 + 2 * 0.04), at 25/s
+    offered = np.array([2.0, 10.0, 20.0, 30.0, 60.0, 90.0])
+    exact = law.throughput(offered)
+
+    found = scalability(offered, exact, np.ones(6))
+
+    assert (found.contention, found.crosstalk) == pytest.approx((0.01, 0.0016))
+    assert found.peak == pytest.approx(1 / 0.09)
+    assert exact.max() <= found.peak
+
+
+@pytest.mark.parametrize(
+    ("throughput", "expected"),
+    [
+        ([2.0, 4.0, 8.0], (0.0, 0.0)),  # follows what is offered: nothing limits it
+        ([2 / 1.4, 4 / 1.8, 8 / 2.6], (0.2, 0.0)),  # levels off
+        ([2 / 1.4, 4 / 2.6, 8 / 7.4], (0.0, 0.1)),  # turns back
+        ([2.0, 4 / 0.9, 8.0], (0.0, 0.0)),  # noise above what was offered
+        ([0.0, 0.0, 0.0], (0.0, 0.0)),
+    ],
+)
+def test_the_scalability_law_at_its_limits(
+    throughput: list[float], expected: tuple[float, float]
+) -> None:
+    found = scalability(np.array([2.0, 4.0, 8.0]), np.array(throughput), np.ones(3))
+
+    assert (found.contention, found.crosstalk) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_service_that_was_never_stable_has_no_capacity_but_a_collapse() -> None:
+    found = fitted([rung(1, 8.0, 7.0), rung(2, 12.0, 5.0)], seed=1)
+
+    assert found.collapse
+    assert np.isnan(found.qps)
+    assert np.isnan(found.low)
+    assert found.high == 8.0
+    assert "add lower steps" in found.reason
 
 
 def test_a_dip_within_chance_is_no_collapse_but_said() -> None:
@@ -128,7 +170,8 @@ def kpis_of(
                 "metric": metric,
                 "stat": stat,
                 "value": value,
-                "ci_low": value,
+                "ci_low": 0.625 * value,
+                "ci_high": 2.0 * value,
                 "quality": quality
                 if np.isfinite(value)
                 else "not estimable: 30 % of requests failed",
@@ -148,6 +191,52 @@ def test_the_slo_capacity_is_interpolated_on_the_logarithm() -> None:
 
     assert found.qps == pytest.approx(6.0)  # 0.5 → 1 → 2: half of the way on the logarithm
     assert "interpolated, log-linear, from point estimates" in found.reason
+    # Twice the values reach 1 at 4; five eighths of them are 5/16 at 4 and 5/4 at 8.
+    assert (found.low, found.high) == (
+        pytest.approx(4.0),
+        pytest.approx(4 + 4 * math.log(3.2) / math.log(4)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("intervals", "low", "high"),
+    [
+        ({2.0: (0.1, 0.4), 4.0: (0.3, 0.9), 8.0: (1.2, 4.0)}, 4.3, 7.2),  # both are crossed
+        ({2.0: (0.1, 0.4), 4.0: (0.3, math.inf), 8.0: (1.2, 4.0)}, 2.0, 7.2),  # not bounded at 4
+        ({2.0: (0.1, 1.4), 4.0: (0.3, 2.0), 8.0: (1.2, 4.0)}, math.nan, 7.2),  # nowhere for sure
+        ({2.0: (0.1, 0.4), 4.0: (0.3, 0.9), 8.0: (0.8, 4.0)}, 4.3, math.nan),  # missed nowhere
+        ({2.0: (0.1, 0.4), 4.0: (-math.inf, 0.9), 8.0: (1.2, 4.0)}, 4.3, 8.0),
+        ({2.0: (0.1, 0.4), 4.0: (math.nan, math.nan), 8.0: (1.2, 4.0)}, 2.0, 8.0),
+    ],
+)
+def test_the_interval_of_the_slo_capacity_is_where_the_statistics_intervals_cross(
+    intervals: dict[float, tuple[float, float]], low: float, high: float
+) -> None:
+    kpis = kpis_of("latency_seconds", "p90", {2.0: 0.2, 4.0: 0.5, 8.0: 2.0})
+    kpis["ci_low"], kpis["ci_high"] = zip(*intervals.values(), strict=True)
+
+    found = slo_capacity(kpis, [], [P90])
+
+    # (1 / 0.9) of (4 / 0.9) and (1 / 0.3) of (1.2 / 0.3), on the logarithm, of the way from 4 to 8
+    assert found.low == pytest.approx(low, abs=0.1, nan_ok=True)
+    assert found.high == pytest.approx(high, abs=0.3, nan_ok=True)
+    assert found.method == "where the statistic's interval crosses the limit"
+
+
+def test_of_several_objectives_each_end_is_that_of_the_first_to_cross() -> None:
+    kpis = kpis_of("latency_seconds", "p90", {2.0: 0.25, 4.0: 0.5, 8.0: 2.0})
+    loose = replace(P90, name="loose", limit=1.5)
+
+    both, strict = (slo_capacity(kpis, [], slos) for slos in ([loose, P90], [P90]))
+
+    assert (both.qps, both.low, both.high) == (strict.qps, strict.low, strict.high)
+
+
+def test_an_objective_that_holds_everywhere_is_bounded_from_below_only() -> None:
+    found = slo_capacity(kpis_of("latency_seconds", "p90", {2.0: 0.25, 4.0: 0.4}), [], [P90])
+
+    assert (found.qps, found.low) == (4.0, 4.0)
+    assert math.isnan(found.high)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +310,7 @@ def row(capacity: float | None, low: float | None = None) -> dict[str, Any]:
         "deployment": "demo",
         "capacity_qps": capacity,
         "ci_low": low,
+        "collapse": False,
         "slo_capacity_qps": capacity,
         "steps_used": [1, 2],
     }
@@ -254,4 +344,5 @@ def test_an_slo_capacity_is_never_above_the_capacity(
     found = bounded(SloCapacity(interpolated, "interpolated"), capacity)
 
     assert found.qps == expected
+    assert bounded(SloCapacity(interpolated, "", 4.0, 6.0), capacity, 5.5).high == 5.5
     assert ("not above the capacity" in found.reason) == (expected < interpolated)

@@ -87,7 +87,7 @@ def test_a_ladder_that_never_saturates_gives_a_lower_bound() -> None:
 
 
 def test_a_collapse_is_called_one() -> None:
-    row = held(2.2, ci_low=2.2, ci_high=8.0, method="best step before the collapse")
+    row = held(2.2, ci_low=2.2, ci_high=8.0, collapse=True)
 
     assert spoken(story.capacity("It", [row])) == (
         "It holds 2.2 requests/s [2.2, 8.0] before its throughput collapses"
