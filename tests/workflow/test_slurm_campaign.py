@@ -159,3 +159,40 @@ def test_two_plain_jobs_serve_where_there_are_no_heterogeneous_ones(
         assert len(allocation["service_gpus"]) == GPUS
     assert jobs(cluster) == []
     assert place.processes() == []
+
+
+@pytest.mark.slow
+def test_a_client_of_two_nodes_sends_one_schedule(place: Workplace, cluster: Cluster) -> None:
+    load = ladder((40, 2), (60, 2)) | {"workers": 2}
+    client = {"partition": "cpu", "cpus": 2, "nodes": 2}
+    two = [deployment("first"), deployment("second")]  # the second cell uses the same nodes
+    place.write(deployments=two, load=load, execution=on_slurm(client=client))
+
+    code, output = place.run()
+
+    assert code == 0, output
+    for cell in (place.results / "cells").iterdir():
+        environment = read_json(cell / "environment.json", "environment")["allocation"]
+        senders = [node["node"] for node in environment["client_nodes"]]
+        assert senders[0] == environment["client_node"]
+        assert len({*senders, *environment["service_nodes"]}) == 3
+        assert all(
+            node["cpus"] and node["host"]["hostname"] for node in environment["client_nodes"]
+        )
+        for step in read_json(cell / "windows.json", "windows")["steps"]:
+            nodes = step["client"]["nodes"]
+            assert [(node["node"], node["workers"]) for node in nodes] == [
+                (senders[0], [0]),
+                (senders[1], [1]),
+            ]
+            assert 0 < nodes[1]["clock_error_seconds"] < 0.1
+        log = pd.read_parquet(cell / "requests.parquet")
+        assert log.error.isna().all()
+        assert log.worker.tolist() == [index % 2 for index in log["index"]]
+        series = pd.read_parquet(cell / "series.parquet")
+        assert len(series[series.metric == "node_load1"].labels.unique()) == 3
+        assert (cell / "logs" / f"load.{senders[1]}.log").exists()
+    page = (place.results / "report.html").read_text()
+    assert f"{senders[0]}, {senders[1]} for load, {senders[0]} for Prometheus" in page
+    assert jobs(cluster) == []
+    assert place.processes() == []

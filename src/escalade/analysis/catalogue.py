@@ -105,6 +105,7 @@ CLIENT = (
     Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client"),
     Metric("client_backlog", ("max",), "requests", "lower", "arrivals that were due and found no free user, over the whole step", OUTCOME, "Client"),
     Metric("client_suspended_seconds", VALUE, "s", "lower", "time in which the client did not run at all (stopped, or the machine slept)", OUTCOME, "Client"),
+    Metric("client_clock_error_seconds", VALUE, "s", "lower", "how far the times of the client's nodes may be off the first node's clock: half the round trip of the question for it, and its drift over the step; 0 with one node", OUTCOME, "Client"),
     Metric("steal_ratio", VALUE, "ratio", "lower", "CPU time that the hypervisor gave to others / all CPU time, as the client saw it, else of node_cpu_seconds_total", f"{OUTCOME}, {SERIES}", "Client"),
 )
 SERVICE = (

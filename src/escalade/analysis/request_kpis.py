@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.catalogue import BY_NAME, LOG, SHARES, TIMES, WAITING
+from escalade.analysis.clocks import clock_error
 from escalade.analysis.clusters import Clustered
 from escalade.analysis.intervals import (
     Estimate,
@@ -18,7 +19,7 @@ from escalade.analysis.intervals import (
     ratio,
 )
 from escalade.analysis.readings import Reading, label_of, missing, plain
-from escalade.analysis.windows import completions, has, occupancy, tokens_per_block
+from escalade.analysis.windows import completions, gap_cv, has, occupancy, tokens_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ RESOLUTION_FACTOR = 10.0
 OVER_SATURATED = "over-saturated, latency is a function of time"
 EMPTY_LOG = "the request log has no row of this step"
 NO_REQUEST = "no request was planned inside the window"
+NO_CLOCK = "a node of the client did not say at the end what its clock showed"
 SILENT_CLIENT = "the client did not report it"
 
 
@@ -82,14 +84,6 @@ def send_rate(times: FloatArray) -> float | None:
     if len(times) < 2 or times[-1] <= times[0]:
         return None
     return float((len(times) - 1) / (times[-1] - times[0]))
-
-
-def gap_cv(times: FloatArray) -> float | None:
-    """Give the coefficient of variation of the gaps of ascending times; None for fewer than two gaps."""
-    gaps = np.diff(times)
-    if len(gaps) < 2 or gaps.mean() <= 0:
-        return None
-    return float(gaps.std() / gaps.mean())
 
 
 def _erlangs(step: MeasuredStep, rate: float | None) -> Estimate:
@@ -309,6 +303,7 @@ def _client(step: MeasuredStep) -> list[Reading]:
         ),
         plain("client_backlog", client.get("backlog_max"), SILENT_CLIENT, "max"),
         plain("client_suspended_seconds", client.get("suspended_seconds"), SILENT_CLIENT),
+        plain("client_clock_error_seconds", clock_error(client), NO_CLOCK),
     ]
 
 

@@ -254,6 +254,14 @@ def tokens_per_block(
     return arrived.astype(np.float64)
 
 
+def gap_cv(times: FloatArray) -> float | None:
+    """Give the coefficient of variation of the gaps of ascending times; None for fewer than two gaps."""
+    gaps = np.diff(times)
+    if len(gaps) < 2 or gaps.mean() <= 0:
+        return None
+    return float(gaps.std() / gaps.mean())
+
+
 @dataclass(frozen=True)
 class Occupancy:
     """Number of requests somewhere over time: `counts[i]` from `times[i]` to `times[i + 1]`."""

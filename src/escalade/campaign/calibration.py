@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.campaign.run import CellRun
-    from escalade.load.generator import LoadGenerator
+    from escalade.load.generator import Generator
     from escalade.load.step import LoadStep
 
 STEP_NAME = "null-server"
@@ -45,7 +45,7 @@ _NULL = ("--ttft-seconds", "0.002", "--itl-seconds", "0.001")
 logger = logging.getLogger(__name__)
 
 
-def calibrate(here: CellRun, generator: LoadGenerator, like: LoadStep) -> None:
+def calibrate(here: CellRun, generator: Generator, like: LoadStep) -> None:
     """Send the cell's workload to a null server for a few seconds; write calibration.json.
 
     Parameters
@@ -73,7 +73,7 @@ def calibrate(here: CellRun, generator: LoadGenerator, like: LoadStep) -> None:
 
 def _measured(
     here: CellRun,
-    generator: LoadGenerator,
+    generator: Generator,
     like: LoadStep,
     *,
     target: float,

@@ -114,12 +114,26 @@ def _environment(here: CellRun) -> dict[str, Any]:
             "client_cpus": list(allocation.client.cpus),
             "service_cpus": list(allocation.service.cpus),
             "service_gpus": list(allocation.service.gpus),
+            **_further_clients(allocation),
         },
         "prometheus": {"version": prometheus.version, "data": prometheus.data},
         "exporters": exporters["versions"],
         "service": service.get("service"),
         "metric_names": service.get("metric_names", {}),
         "agreement": service.get("agreement"),
+    }
+
+
+def _further_clients(allocation: AllocationState) -> dict[str, Any]:
+    """Give the nodes that send, each with its CPUs and what it is; nothing of a single one."""
+    if len(allocation.clients) == 1:
+        return {}
+    call = partial(launcher_for(allocation).call, allocation)
+    return {
+        "client_nodes": [
+            {"node": place.node, "cpus": list(place.cpus), "host": call(place, host_facts)}
+            for place in allocation.clients
+        ]
     }
 
 

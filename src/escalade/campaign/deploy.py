@@ -56,8 +56,7 @@ def allocate(here: CellRun) -> None:
         here.cell.name, here.state / "allocation", run, _order(here, run)
     )
     write_json(here.state / ALLOCATION, allocation.to_json())
-    nodes = [allocation.client.node, *(place.node for place in allocation.services)]
-    held = {"held_at": time.time(), "job": allocation.job, "nodes": list(dict.fromkeys(nodes))}
+    held = {"held_at": time.time(), "job": allocation.job, "nodes": allocation.nodes}
     write_json(here.folder.held, held)
 
 
@@ -216,11 +215,10 @@ def _service_end(here: CellRun) -> dict[str, Any] | None:
 
 def _nodes(allocation: AllocationState) -> list[tuple[Place, dict[str, str]]]:
     """Give one place for each node, the service's first, and the labels of its targets."""
-    one_node = {allocation.client.node} == {place.node for place in allocation.services}
-    if one_node:
+    if len(allocation.nodes) == 1:
         return [(allocation.service, {})]
     named = [("service", place) for place in allocation.services]
-    named += [("client", allocation.client)]
+    named += [("client", place) for place in allocation.clients]
     first = {place.node: (side, place) for side, place in reversed(named)}
     return [
         (place, {"node": place.node, "place": side}) for side, place in reversed(first.values())
@@ -241,7 +239,7 @@ def _start_exporter(
         argv=(*command, *listen),
         role="exporter",
         log=here.folder.logs / f"{name}-exporter.log",
-        cpus=allocation.client.cpus if place.node == allocation.client.node else None,
+        cpus=next((own.cpus for own in allocation.clients if own.node == place.node), None),
         on=place,
         gpus=name == "gpu",
     )

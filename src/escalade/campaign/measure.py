@@ -15,6 +15,7 @@ from escalade.campaign.state import LADDER, read_allocation, read_service
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.generator import LoadGenerator
+from escalade.load.nodes import ClientNode, NodesGenerator
 from escalade.load.plan import LEAD_SECONDS
 from escalade.load.records import SCHEMA, write_requests
 from escalade.load.step import LoadStep, run_step
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.campaign.run import CellRun
+    from escalade.load.generator import Generator
     from escalade.load.schedule import StepPlan
     from escalade.runtime.launcher import AllocationState
 
@@ -77,7 +79,7 @@ def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
 
 
 def _run(
-    here: CellRun, plan: StepPlan, service: dict[str, Any], generator: LoadGenerator
+    here: CellRun, plan: StepPlan, service: dict[str, Any], generator: Generator
 ) -> dict[str, Any]:
     step = _load_step(here, plan, service)
     outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
@@ -111,15 +113,26 @@ def _load_step(here: CellRun, plan: StepPlan, service: dict[str, Any]) -> LoadSt
     )
 
 
-def _generator(here: CellRun) -> LoadGenerator:
-    """Give the load generator of this cell, on the client's place or in the job that this is."""
+def _generator(here: CellRun) -> LoadGenerator | NodesGenerator:
+    """Give the load generator of this cell, on the client's places or in the job that this is."""
     allocation = read_allocation(here.state)
     log = here.folder.logs / "load.log"
     if here.run.load_as_job:
         cpus = _cpus_of_own_job(allocation)
         stay_on(cpus)
         return LoadGenerator(cpus, log)
-    prefix = partial(launcher_for(allocation).prefix, allocation, allocation.client, "load")
+    prefixes = [
+        partial(launcher_for(allocation).prefix, allocation, place, "load")
+        for place in allocation.clients
+    ]
+    if len(prefixes) > 1:
+        return NodesGenerator(
+            [
+                ClientNode(place.node, place.cpus, log.with_stem(f"load.{place.node}"), prefix)
+                for place, prefix in zip(allocation.clients, prefixes, strict=True)
+            ]
+        )
+    (prefix,) = prefixes
     if not prefix():  # this stage is on the client's place
         stay_on(allocation.client.cpus)
     return LoadGenerator(allocation.client.cpus, log, prefix)

@@ -86,6 +86,12 @@ class Execution(Section):
     results: str = "results"
     """Folder of the results, one subfolder per campaign."""
 
+    @property
+    def client_nodes(self) -> int:
+        """Number of nodes that send the requests."""
+        apart = self.launcher == "slurm" and self.slurm.topology != "shared"
+        return self.slurm.client.nodes if apart else 1
+
     @model_serializer(mode="wrap")
     def _without_what_nobody_reads(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
@@ -122,6 +128,7 @@ class Campaign(Section):
     def _consistent(self) -> Campaign:
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
+        self._enough_workers()
         rates = [step.target_qps for step in self.load.ladder]
         for slo in self.slos:
             if slo.at_qps is not None and slo.at_qps not in rates:
@@ -129,6 +136,21 @@ class Campaign(Section):
                     f"slo {slo.name!r} has at_qps {slo.at_qps}, which is no step of the ladder {rates}"
                 )
         return self
+
+    def _enough_workers(self) -> None:
+        """Insist on a worker for every node that sends."""
+        nodes = self.execution.client_nodes
+        if nodes > 1 and self.load.run_as == "job":
+            raise ValueError(
+                f"execution.slurm.client has nodes: {nodes}, and with load.run_as: job the load is "
+                "a job of one node: leave nodes or run_as out"
+            )
+        if nodes > self.load.workers:
+            raise ValueError(
+                f"execution.slurm.client has nodes: {nodes}, and load.workers is "
+                f"{self.load.workers}: every node of the client sends, so raise load.workers to "
+                f"{nodes} or more, or lower nodes"
+            )
 
 
 def _refuse_duplicates(what: str, names: list[str]) -> None:

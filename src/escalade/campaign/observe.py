@@ -128,9 +128,8 @@ def where(run: CampaignRun, cell: str) -> str:
         allocation = read_allocation(run.cell_state(cell))
     except EscaladeError:
         return ""
-    nodes = [allocation.client.node, *(place.node for place in allocation.services)]
     job = f"job {allocation.job}, " if allocation.job else ""
-    return f"{job}{', '.join(dict.fromkeys(nodes))}"
+    return f"{job}{', '.join(allocation.nodes)}"
 
 
 def _by_hand(submission: Submission, state: Path) -> bool:

@@ -228,17 +228,18 @@ def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
 
 
 def _resources(campaign: Campaign) -> dict[str, Any]:
-    """Give what the service gets of a cluster; on one machine it gets what there is."""
+    """Give what the service gets of a cluster, and how many nodes send; one machine is what it is."""
     if campaign.execution.launcher == "local":
         return {}
     slurm = campaign.execution.slurm
     topologies = {"shared": ("all",), "auto": ("service", "all")}
     parts = topologies.get(slurm.topology, ("service",))
-    return {
-        "resources": {
-            part: getattr(slurm, part).model_dump(mode="json", include=_DEFINING) for part in parts
-        }
+    resources: dict[str, Any] = {
+        part: getattr(slurm, part).model_dump(mode="json", include=_DEFINING) for part in parts
     }
+    if (nodes := campaign.execution.client_nodes) > 1:
+        resources["client"] = {"nodes": nodes}
+    return {"resources": resources}
 
 
 def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:

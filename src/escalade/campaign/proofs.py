@@ -61,7 +61,8 @@ def proofs(run: CampaignRun) -> list[Proof]:
 
 def _allocation(seen: dict[str, Any]) -> Proof:
     job = f"job {seen['job']}: " if seen["job"] else ""
-    words = f"{job}load from {seen['client_node']}, service on {', '.join(seen['service_nodes'])}"
+    senders = [each["node"] for each in seen.get("client_nodes", ())] or [seen["client_node"]]
+    words = f"{job}load from {', '.join(senders)}, service on {', '.join(seen['service_nodes'])}"
     return Proof("allocation", words)
 
 

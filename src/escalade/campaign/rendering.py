@@ -98,9 +98,10 @@ def render_steps(
     site: Site,
 ) -> list[RenderedStep]:
     """Write the srun lines of a cell: Prometheus, exporters, service, and its load generator."""
-    client, service = _sides(cost)
+    clients, service = _sides(cost)
+    client = clients[0]
     steps = [client.step("prometheus", _prometheus(cell, client.node))]
-    for side in dict.fromkeys((service, client)):
+    for side in dict.fromkeys((service, *clients)):
         steps += [
             side.step(f"{name}-exporter", argv) for name, argv in _exporters(side.node).items()
         ]
@@ -110,7 +111,7 @@ def render_steps(
     cpus = _cpus(cost.components[-1], site)
     argv = _service(cell, campaign, recipe, catalogue, side=service, cpus=cpus)
     steps.append(service.step("service", argv, gpus=True))
-    steps.append(client.step("load", _load(), stdin=True))
+    steps += [side.step("load", _load(), stdin=True) for side in clients]
     return steps
 
 
@@ -142,16 +143,18 @@ class _Side:
         return RenderedStep(what, " ".join(_word(word) for word in words))
 
 
-def _sides(cost: Cost) -> tuple[_Side, _Side]:
-    """Give the client's and the service's side; they are one in a shared allocation."""
+def _sides(cost: Cost) -> tuple[list[_Side], _Side]:
+    """Give each node of the client, and the service's side; they are one in a shared allocation."""
     gpus = cost.components[-1].gpus
     if len(cost.components) == 1:
         both = _Side("$NODE", None, gpus)
-        return both, both
+        return [both], both
+    further = range(2, cost.components[0].nodes + 1)
+    nodes = ["$CLIENT_NODE", *(f"$CLIENT_NODE_{number}" for number in further)]
     if cost.topology.kind == "pair":
-        client = _Side("$CLIENT_NODE", None, 0, "$CLIENT_JOB")
-        return client, _Side("$SERVICE_NODE", None, gpus, "$SERVICE_JOB")
-    return _Side("$CLIENT_NODE", 0, 0), _Side("$SERVICE_NODE", 1, gpus)
+        clients = [_Side(node, None, 0, "$CLIENT_JOB") for node in nodes]
+        return clients, _Side("$SERVICE_NODE", None, gpus, "$SERVICE_JOB")
+    return [_Side(node, 0, 0) for node in nodes], _Side("$SERVICE_NODE", 1, gpus)
 
 
 def _prometheus(cell: Cell, node: str) -> tuple[str, ...]:

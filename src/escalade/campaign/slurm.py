@@ -93,7 +93,8 @@ class Slurm(Section):
     plain job for both. auto: split; pair where the site runs no heterogeneous jobs; shared where its
     limits leave no other way."""
     client: SlurmComponent = SlurmComponent()
-    """Where Prometheus and the load generator run, in the split topology."""
+    """Where Prometheus and the load generator run, in the split topology. With several nodes load.workers are
+    spread over them, and Prometheus is on the first."""
     service: SlurmComponent = SlurmComponent()
     """Where the service under test runs, in the split topology."""
     all: SlurmComponent = SlurmComponent()

@@ -8,6 +8,11 @@ Orders come as lines of JSON on standard input, `{"run": [[arguments of locust, 
 its output], …]}`, a pair for each worker, and `{"stop": true}`. When all workers have
 ended, a line `{"ended": code}` goes to standard output: 0, or the code of the first that
 failed, -N for signal N. The end of the input is the end of everything.
+
+Where several nodes send, the epoch is one for all of them: after `{"run": …, "wait": true}`
+the answer is `{"ready": true}` when all workers are, and `{"epoch": [CLOCK, OFFSET]}` lets them begin, as
+`clocks.Epoch` has it. `{"clock": N}` asks what this node's clock shows; the answer is
+`{"clock": N, "at": [received, answered], "unix_offset": OFFSET}`.
 """
 
 from __future__ import annotations
@@ -28,7 +33,6 @@ from pathlib import Path  # that do their work in an event loop, which this proc
 from select import POLLIN, poll
 from typing import Any
 
-from escalade.load.plan import LEAD_SECONDS
 from escalade.runtime.lifeline import die_with_parent
 
 _STOP_SECONDS = 3.0  # for workers that are stopped to write what they have
@@ -59,9 +63,20 @@ class _Worker:
 
 @dataclass
 class _Step:
-    """The workers of one step that have not ended, and how the first of the others failed."""
+    """The workers of one step that have not ended, and how the first of the others failed.
+
+    Parameters
+    ----------
+    workers
+        By the descriptor of their words.
+    waits
+        For an epoch that is told.
+    code
+        Of the first worker that failed.
+    """
 
     workers: dict[int, _Worker] = field(default_factory=dict)
+    waits: bool = False
     code: int = 0
 
 
@@ -113,20 +128,36 @@ def _serve() -> None:
         if not (text := os.read(_ORDERS, _BLOCK)):
             _end(step)
             return
+        received = time.perf_counter()
         *lines, buffer = (buffer + text).split(b"\n")
         for line in lines:
             order: dict[str, Any] = json.loads(line)
             if "run" in order:
-                step = _begin(order["run"])
+                step = _begin(order)
                 for words in step.workers:
                     heard.register(words, POLLIN)
+            elif "clock" in order:
+                _tell_clock(order["clock"], received)
+            elif "epoch" in order:
+                _set_epoch(step, order["epoch"])
             else:
                 _stop(step)
 
 
-def _begin(workers: list[tuple[list[str], str]]) -> _Step:
-    forked = [_fork(argv, Path(log)) for argv, log in workers]
-    return _Step({worker.words: worker for worker in forked})
+def _begin(order: dict[str, Any]) -> _Step:
+    forked = [_fork(argv, Path(log)) for argv, log in order["run"]]
+    return _Step({worker.words: worker for worker in forked}, waits=bool(order.get("wait")))
+
+
+def _tell_clock(number: int, received: float) -> None:
+    from escalade.load.clock import unix_offset  # noqa: PLC0415 - it belongs to what is preloaded
+
+    offset = unix_offset()
+    _answer({"clock": number, "unix_offset": offset, "at": [received, time.perf_counter()]})
+
+
+def _answer(content: dict[str, Any]) -> None:
+    os.write(_ANSWERS, json.dumps(content).encode() + b"\n")
 
 
 def _hear(step: _Step, words: int, heard: poll) -> None:
@@ -135,7 +166,10 @@ def _hear(step: _Step, words: int, heard: poll) -> None:
     if os.read(words, _BLOCK):
         worker.ready = True
         if all(other.ready for other in step.workers.values()):
-            _set_epoch(step)
+            if step.waits:
+                _answer({"ready": True})
+            else:
+                _set_epoch(step)
         return
     heard.unregister(words)
     for descriptor in (words, worker.epoch):
@@ -146,16 +180,18 @@ def _hear(step: _Step, words: int, heard: poll) -> None:
     if code or not worker.ready:
         _stop(step)  # what the others could still measure is half a step
     if not step.workers:
-        os.write(_ANSWERS, json.dumps({"ended": step.code}).encode() + b"\n")
+        _answer({"ended": step.code})
 
 
-def _set_epoch(step: _Step) -> None:
-    from escalade.load.epoch import packed  # noqa: PLC0415 - it belongs to what is preloaded
+def _set_epoch(step: _Step, given: list[float] | None = None) -> None:
+    """Tell the workers the epoch that was given, else one of this node's own."""
+    from escalade.load.clocks import Epoch  # noqa: PLC0415 - it belongs to what is preloaded
+    from escalade.load.epoch import packed, soon  # noqa: PLC0415 - the same
 
-    at = packed(time.perf_counter() + LEAD_SECONDS)
+    epoch = packed(Epoch(*given) if given else soon())
     for worker in step.workers.values():
         with suppress(BrokenPipeError):  # its end is heard next
-            os.write(worker.epoch, at)
+            os.write(worker.epoch, epoch)
 
 
 def _fork(argv: list[str], log: Path) -> _Worker:

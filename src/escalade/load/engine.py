@@ -144,8 +144,8 @@ class Engine:
         try:
             self._make_ready()
             with _quiet_garbage():
-                self._offset = unix_offset()
-                self.epoch = agree()
+                epoch = agree()
+                self.epoch, self._offset = epoch.at, epoch.unix_offset
                 self._before = Usage.read()
                 helpers.append(gevent.spawn(self._announce))
                 helpers.append(gevent.spawn(self._heartbeat.run))

@@ -1,4 +1,4 @@
-"""The instant that a step's offsets count from, the same for all its workers."""
+"""The instant that a step's offsets count from, the same for all its workers, and its clock."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import struct
 from gevent.select import select
 
 from escalade.errors import InfrastructureError
-from escalade.load.clock import now
+from escalade.load.clock import now, unix_offset
+from escalade.load.clocks import Epoch
 from escalade.load.plan import LEAD_SECONDS
 
 READY = b"r"
-_TIME = struct.Struct("d")
+_EPOCH = struct.Struct("dd")
 _links: list[tuple[int, int]] = []
 
 
@@ -21,13 +22,18 @@ def join(answers: int, orders: int) -> None:
     _links.append((answers, orders))
 
 
-def packed(at: float) -> bytes:
-    """Give an epoch as workers read it: `clock.now()` is the same in all processes of a node."""
-    return _TIME.pack(at)
+def soon() -> Epoch:
+    """Give an epoch of this node's own; `clock.now()` is the same in all its processes."""
+    return Epoch(now() + LEAD_SECONDS, unix_offset())
 
 
-def agree() -> float:
-    """Say that this worker is ready, and give the epoch in `clock.now()`.
+def packed(epoch: Epoch) -> bytes:
+    """Give an epoch as workers read it."""
+    return _EPOCH.pack(epoch.at, epoch.unix_offset)
+
+
+def agree() -> Epoch:
+    """Say that this worker is ready, and give the epoch.
 
     A process that is nobody's worker has an epoch of its own.
 
@@ -37,12 +43,11 @@ def agree() -> float:
         When another worker ended before it was ready.
     """
     if not _links:
-        return now() + LEAD_SECONDS
+        return soon()
     answers, orders = _links[-1]
     os.write(answers, READY)
     select([orders], [], [])  # users that are waiting do not mind
-    told = os.read(orders, _TIME.size)
-    if len(told) < _TIME.size:
+    told = os.read(orders, _EPOCH.size)
+    if len(told) < _EPOCH.size:
         raise InfrastructureError("The step has no epoch: its load generators are being stopped.")
-    at: float = _TIME.unpack(told)[0]
-    return at
+    return Epoch(*_EPOCH.unpack(told))

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from escalade.load.link import STOP_SECONDS, ClientProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_STOP_SECONDS = 3.5  # a little more than the process grants its load generator
-_BLOCK = 65536
+
+class Generator(Protocol):
+    """What runs the load generators of a step, on one node or on several."""
+
+    @property
+    def log(self) -> Path:
+        """Says what went wrong outside the workers' own logs."""
+        ...
+
+    def run(self, workers: Sequence[tuple[Sequence[str], Path]]) -> None:
+        """Start workers, each with locust's arguments and the file for its output."""
+        ...
+
+    def wait(self, seconds: float) -> int | None:
+        """Give 0 or the code of the first that failed, -N for signal N, once all have ended."""
+        ...
+
+    def describe(self, code: int) -> str:
+        """Say in words how they failed."""
+        ...
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Say of several nodes which workers each had and how their clocks stood; [] of one."""
+        ...
+
+    def stop(self) -> None:
+        """End workers that still run."""
+        ...
 
 
 class LoadGenerator:
@@ -26,13 +48,8 @@ class LoadGenerator:
 
     Parameters
     ----------
-    cpus
-        Where it runs; None leaves it where this process is.
-    log
-        Gets what the process says of itself, and srun where that starts it.
-    prefix
-        Gives what stands before its command on another node; nothing runs it here, as
-        a child that dies with this process.
+    cpus, log, prefix
+        As in `ClientProcess`.
     """
 
     def __init__(
@@ -41,28 +58,24 @@ class LoadGenerator:
         log: Path,
         prefix: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        self.log = log
-        self._cpus = cpus
-        self._prefix = prefix
-        self._process: subprocess.Popen[bytes] | None = None
-        self._link = socket.socket()
-        self._said = b""
+        self._process = ClientProcess(cpus, log, prefix)
         self._runs = False
+
+    @property
+    def log(self) -> Path:
+        """What the process says of itself, and srun where that starts it."""
+        return self._process.log
 
     @property
     def pid(self) -> int | None:
         """Of the process that forks, or of what started it elsewhere; None when there is none."""
-        return None if self._process is None else self._process.pid
+        return self._process.pid
 
     def run(self, workers: Sequence[tuple[Sequence[str], Path]]) -> None:
         """Start workers, each with locust's arguments and the file for its output."""
-        if self._process is None or self._process.poll() is not None:
-            self.close()
-            self._start()
-        for _, log in workers:
-            log.parent.mkdir(parents=True, exist_ok=True)
+        self._process.start()
         self._runs = True
-        self._order({"run": [[list(argv), str(log.resolve())] for argv, log in workers]})
+        self._process.run(workers)
 
     def wait(self, seconds: float) -> int | None:
         """Give 0 or the code of the first that failed, -N for signal N, once all have ended.
@@ -70,44 +83,37 @@ class LoadGenerator:
         None while they run. Where the process that forked them is lost, they are lost with it:
         the code is then that of the process.
         """
-        if self._process is None or not self._runs:
+        if not self._runs:
             return 0
-        self._link.settimeout(seconds)
         try:
-            while b"\n" not in self._said:
-                if not (text := self._link.recv(_BLOCK)):
-                    raise ConnectionResetError
-                self._said += text
-        except TimeoutError:
-            return None
+            answer = self._process.heard(seconds)
         except ConnectionError:
             self._runs = False
-            return self._process.wait()
-        line, _, self._said = self._said.partition(b"\n")
+            return self._process.end()
+        if answer is None:
+            return None
         self._runs = False
-        return int(json.loads(line)["ended"])
+        return int(answer["ended"])
+
+    def describe(self, code: int) -> str:
+        """Say in words how they failed."""
+        return f"the load generator {ending(code)}"
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Give nothing: on one node there is one clock."""
+        return []
 
     def stop(self) -> None:
         """End workers that still run: they write what they have, or else are killed."""
         if self._runs:
-            self._order({"stop": True})
-            if self.wait(_STOP_SECONDS) is None:
+            self._process.order({"stop": True})
+            if self.wait(STOP_SECONDS) is None:
                 self.close()
 
     def close(self) -> None:
         """End the process, and a load generator with it."""
-        process, self._process = self._process, None
-        self._said, self._runs = b"", False
-        if process is None:
-            return
-        with suppress(OSError):  # gone already
-            self._link.shutdown(socket.SHUT_WR)
-        for end in (process.terminate, process.kill):  # sent to srun, SIGTERM kills its step
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
-            end()
-        process.wait()
-        self._link.close()
+        self._runs = False
+        self._process.close()
 
     def __enter__(self) -> Self:
         return self
@@ -115,20 +121,7 @@ class LoadGenerator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self) -> None:
-        prefix = self._prefix()
-        command = [*prefix, sys.executable, "-m", "escalade.load.client"]
-        command += [] if prefix else ["--parent", str(os.getpid())]
-        if self._cpus:
-            command += ["--cpus", ",".join(map(str, self._cpus))]
-        environment = {name: value for name, value in os.environ.items() if name[:7] != "LOCUST_"}
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._link, its = socket.socketpair()
-        with its, self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=its.fileno(), stdout=its.fileno(), stderr=log, env=environment
-            )
 
-    def _order(self, order: dict[str, object]) -> None:
-        with suppress(OSError):  # `wait` tells that the process is gone, and how
-            self._link.sendall(json.dumps(order).encode() + b"\n")
+def ending(code: int) -> str:
+    """Say how a process ended, to follow what it is."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

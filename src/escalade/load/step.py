@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from escalade.load.generator import LoadGenerator
+    from escalade.load.generator import Generator
 
 __all__ = ["LoadStep", "run_step"]
 
@@ -27,7 +27,7 @@ _END_SECONDS = 30.0  # of writing a large request log
 
 def run_step(
     step: LoadStep,
-    generator: LoadGenerator,
+    generator: Generator,
     watch: Callable[[], str | None],
     progress: Path | None = None,
 ) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def run_step(
     step
         What to run and where to write.
     generator
-        What sends the requests, on this node or another one.
+        What sends the requests: on this node, another one, or several.
     watch
         Called twice a second while the step runs, and once after it. A string says
         that the service has failed and why: the step ends at once.
@@ -73,6 +73,8 @@ def run_step(
     finally:
         generator.stop()
     content = _outcome(step, rows, outcome, cause)
+    if nodes := generator.nodes():
+        content["client"]["nodes"] = nodes
     if outcome == "client_failed" and not content["log_tail"]:
         content["log_tail"] = tail(generator.log)
     write_json(step.outcome_file, content)
@@ -93,7 +95,7 @@ def _argv(worker: LoadStep, workload: Path) -> list[str]:
 
 
 def _supervise(
-    generator: LoadGenerator, watch: Callable[[], str | None], longest: float
+    generator: Generator, watch: Callable[[], str | None], longest: float
 ) -> tuple[str, str | None]:
     """Wait for the end of the step; give its outcome and the cause, if it has one."""
     awake = 0.0  # a stopped driver (Ctrl-Z) must not take its own pause for a hang
@@ -103,7 +105,7 @@ def _supervise(
         if cause := watch():
             return "service_failed", cause
         if code is not None:
-            return ("measured", None) if code == 0 else ("client_failed", _describe(code))
+            return ("measured", None) if code == 0 else ("client_failed", generator.describe(code))
         awake += min(time.monotonic() - seen, 2 * _WATCH_SECONDS)
         seen = time.monotonic()
         if awake > longest:
@@ -164,8 +166,3 @@ def _facts_of_lost(worker: LoadStep, rows: PlannedRows) -> dict[str, Any]:
 def _longest(step: LoadStep, rows: PlannedRows) -> float:
     _, end = rows.plan.bounds("window")
     return _START_SECONDS + end + step.drain_timeout_seconds + _END_SECONDS
-
-
-def _describe(code: int) -> str:
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return f"the load generator {how}"

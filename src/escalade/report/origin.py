@@ -204,9 +204,13 @@ def _nodes(node: Mapping[str, Any], allocation: Mapping[str, Any]) -> str:
     """Say which node did what; where there is but one, its name says it."""
     services = [words.clean(name) for name in allocation.get("service_nodes") or []]
     client = words.clean(allocation.get("client_node") or "")
-    if not client or client in services:
+    several = [words.clean(each.get("node")) for each in allocation.get("client_nodes") or []]
+    if not several and (not client or client in services):
         return words.clean(node.get("hostname") or "")
-    return f"{', '.join(services)} for the service, {client} for load and Prometheus"
+    senders = (
+        f"{', '.join(several)} for load, {client} for" if several else f"{client} for load and"
+    )
+    return f"{', '.join(services)} for the service, {senders} Prometheus"
 
 
 def _gpus(environment: Mapping[str, Any]) -> str:

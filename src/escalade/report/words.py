@@ -33,6 +33,7 @@ TITLES = {
     "client_added_seconds": "Time that the client adds",
     "client_backlog": "Client backlog",
     "client_ceiling_qps": "Ceiling of the client",
+    "client_clock_error_seconds": "Error of the client's clocks",
     "client_cpu_ratio": "Client CPU",
     "client_resolution_seconds": "Client resolution",
     "client_server_agreement_ratio": "Client and server agree",

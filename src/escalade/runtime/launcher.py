@@ -25,7 +25,7 @@ Role = Literal["service", "prometheus", "exporter", "load"]
 """What a step is in the measurement; the process exporter adds up by role."""
 
 T = TypeVar("T")
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,9 @@ class AllocationState:
         The process that holds the allocation, by pid and kernel start time.
     cell
         Name of the cell.
-    client
-        Where Prometheus, exporters and the load generator run.
+    clients
+        Where the load generator runs: one place per node, at least one; on the first one
+        Prometheus runs as well.
     services
         Where the service runs: one place per node, at least one.
     lease, lease_seconds
@@ -248,13 +249,28 @@ class AllocationState:
     pid: int
     start_time: int
     cell: str
-    client: Place
+    clients: tuple[Place, ...]
     services: tuple[Place, ...]
     lease: str
     lease_seconds: float
     ledger: str
     job: str | None = None
     host: str = ""
+
+    @property
+    def client(self) -> Place:
+        """Where Prometheus runs: the first place of the client."""
+        return self.clients[0]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All of them, the client's first; a node that both share is there twice."""
+        return (*self.clients, *self.services)
+
+    @property
+    def nodes(self) -> list[str]:
+        """Names of its nodes, the client's first."""
+        return list(dict.fromkeys(place.node for place in self.places))
 
     @property
     def service(self) -> Place:
@@ -269,7 +285,7 @@ class AllocationState:
     def to_json(self) -> dict[str, Any]:
         """Give the state as plain JSON content."""
         content = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
-        content["client"] = self.client.to_json()
+        content["clients"] = [place.to_json() for place in self.clients]
         content["services"] = [place.to_json() for place in self.services]
         return content
 
@@ -288,7 +304,7 @@ class AllocationState:
                 f"The state of an allocation has schema {known['schema']}, expected {_SCHEMA}: "
                 "another version of Escalade wrote it. Start the campaign again."
             )
-        known["client"] = Place.from_json(known["client"])
+        known["clients"] = tuple(Place.from_json(place) for place in known["clients"])
         known["services"] = tuple(Place.from_json(place) for place in known["services"])
         return cls(**known)
 

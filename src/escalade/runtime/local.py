@@ -231,14 +231,14 @@ def _state_of(folder: Path, order: dict[str, str | float]) -> AllocationState:
     client, service = plan_cores()
     node = node_address()
     return AllocationState(
-        schema=2,
+        schema=3,
         launcher="local",
         id=str(order["id"]),
         folder=str(folder),
         pid=guard.pid,
         start_time=guard.start_time,
         cell=str(order["cell"]),
-        client=Place(node, HERE, client),
+        clients=(Place(node, HERE, client),),
         services=(Place(node, HERE, service),),
         lease=str(order["lease"]),
         lease_seconds=float(order["lease_seconds"]),

@@ -84,9 +84,8 @@ def test_workers_share_the_rows_and_the_epoch(
     planned = read_rows(step.schedule, 1)
     assert rows.error.isna().all()
     assert rows.payload_id.tolist() == planned.payload_id.tolist()
-    # each has its own offset from the clock to Unix time, taken to some microseconds
     since = rows.planned_at - outcome["started_at"]
-    assert since.to_numpy() == pytest.approx(planned.offset_seconds, abs=1e-3)
+    assert since.to_numpy() == pytest.approx(planned.offset_seconds, abs=1e-6)  # one clock for all
 
 
 def test_a_worker_that_is_lost_ends_the_step_for_all(

@@ -107,6 +107,41 @@ def test_without_a_step_a_workload_is_a_plain_locustfile(start_truth: Any) -> No
     assert (lines.cached == 0).all()
 
 
+def test_without_a_step_locust_s_own_master_shares_users_among_its_workers(
+    start_truth: Any,
+) -> None:
+    truth = start_truth()
+    port = str(free_port("127.0.0.1"))
+    common = [sys.executable, "-m", "locust", "-f", str(workload_file("plain_http"))]
+    at = ["--master-host", "127.0.0.1", "--master-port", port]
+    workers = [
+        subprocess.Popen(
+            [*common, "--worker", *at], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(2)
+    ]
+    master = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    master += ["--headless", "--expect-workers", "2", "--users", "4", "--spawn-rate", "4"]
+    try:
+        done = subprocess.run(
+            [*common, *master, "--run-time", "2s", "--host", truth.url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        codes = [worker.wait(timeout=20) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+    assert done.returncode == 0, done.stderr
+    assert codes == [0, 0]
+    assert len(truth.lines()) > 5
+    assert "Aggregated" in done.stderr  # its table of what both workers sent
+
+
 @pytest.mark.slow
 def test_a_step_runs_under_the_web_page(start_truth: Any, plan_step: Any) -> None:
     step = plan_step(start_truth().url, 20, 2.0)

@@ -30,11 +30,11 @@ RECIPE = validated(
 )
 
 
-def campaign(**execution: Any) -> Campaign:
+def campaign(load: dict[str, Any] | None = None, **execution: Any) -> Campaign:
     content = {
         "campaign": "small",
         "deployments": [{"name": "a", "recipe": "own"}],
-        "load": {"ladder": [{"target_qps": 2, "window_seconds": 10}]},
+        "load": {"ladder": [{"target_qps": 2, "window_seconds": 10}], **(load or {})},
         "execution": execution,
     }
     return parse_campaign(content, "my.yaml")
@@ -174,6 +174,37 @@ def test_what_the_service_gets_of_a_node_defines_its_cell(part: dict[str, Any]) 
 @pytest.mark.parametrize("part", [{"partition": "gpu"}, {"account": "p1"}, {"qos": "short"}])
 def test_where_a_cell_runs_does_not_define_it(part: dict[str, Any]) -> None:
     assert name_of_cell(**part) == name_of_cell()
+
+
+def name_by_client(workers: int, **slurm: Any) -> str:
+    asked = campaign({"workers": workers}, launcher="slurm", slurm=slurm)
+    return plan_campaign(asked, {"own": RECIPE}).cells[0].name
+
+
+def test_how_many_nodes_send_defines_a_cell() -> None:
+    assert name_by_client(2, client={"nodes": 2}) != name_by_client(2)
+    assert name_by_client(2, client={"nodes": 2, "cpus": 8}) == name_by_client(
+        2, client={"nodes": 2}
+    )
+    assert name_by_client(2, client={"nodes": 1}) == name_by_client(2)
+    shared = {"topology": "shared"}  # there the client is on the first node of all
+    assert name_by_client(2, client={"nodes": 2}, **shared) == name_by_client(2, **shared)
+
+
+@pytest.mark.parametrize(
+    ("load", "expected"),
+    [
+        ({}, "raise load.workers to 3 or more"),
+        ({"workers": 2}, "load.workers is 2"),
+        ({"workers": 4, "run_as": "job"}, "leave nodes or run_as out"),
+    ],
+)
+def test_a_node_of_the_client_without_work_is_refused(load: dict[str, Any], expected: str) -> None:
+    three = {"client": {"nodes": 3}}
+
+    with pytest.raises(InputError, match=expected):
+        campaign(load, launcher="slurm", slurm=three)
+    assert campaign(load, slurm=three).execution.client_nodes == 1  # on this machine
 
 
 def test_a_resolved_local_campaign_says_nothing_about_slurm() -> None:

@@ -11,7 +11,7 @@ from escalade.campaign.configuration import parse_campaign
 from escalade.campaign.proofs import Proof, proofs
 from escalade.campaign.run import CampaignRun, open_run
 from escalade.campaign.smoke import reduced, smoke_name
-from escalade.files import write_json
+from escalade.files import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +110,17 @@ def leave(
 
 def failing(run: CampaignRun) -> list[Proof]:
     return [proof for proof in proofs(run) if not proof.holds]
+
+
+def test_every_node_that_sends_is_named(run: CampaignRun) -> None:
+    cell = run.folder.cell(run.plan.cells[0].name)
+    environment = read_json(cell.environment, "environment")
+    environment["allocation"]["client_nodes"] = [{"node": "n1"}, {"node": "n3"}]
+    write_json(cell.environment, environment)
+
+    told = {proof.what: proof.words for proof in proofs(run)}
+
+    assert told["allocation"] == "job 7: load from n1, n3, service on n2"
 
 
 def test_a_good_run_shows_everything(run: CampaignRun) -> None:

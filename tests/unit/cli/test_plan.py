@@ -161,6 +161,28 @@ def test_each_step_is_rendered_in_its_component() -> None:
     assert group("node_exporter") == {"--het-group=0", "--het-group=1"}
 
 
+def test_every_node_of_the_client_has_its_load_generator() -> None:
+    path = Path("trial.yaml")
+    deployments = CAMPAIGN["deployments"][:1]
+    load = {**CAMPAIGN["load"], "workers": 3}
+    slurm = {"client": {"nodes": 3}, "service": {"gpus": 0}}
+    content = {**CAMPAIGN, "deployments": deployments, "load": load, "execution": {"slurm": slurm}}
+    path.write_text(yaml.safe_dump(content))
+
+    arguments = ["plan", str(path), "--profile", "profiles/slurm", "--render"]
+    output = CliRunner().invoke(app, arguments, catch_exceptions=False).output
+
+    def nodes(program: str) -> list[str]:
+        lines = [line for line in srun_lines(output) if any(program in word for word in line)]
+        return [word for line in lines for word in line if word.startswith("--nodelist=")]
+
+    three = [f"--nodelist=$CLIENT_NODE{end}" for end in ("", "_2", "_3")]
+    assert nodes("escalade.load.client") == three
+    assert nodes("node_exporter") == ["--nodelist=$SERVICE_NODE", *three]
+    assert nodes("--config.file=") == three[:1]
+    assert "#SBATCH --nodes=3" in output
+
+
 def test_only_the_service_and_its_exporter_get_gpus() -> None:
     lines = srun_lines(plan("--profile", "meluxina", "--render"))
 

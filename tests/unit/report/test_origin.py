@@ -24,6 +24,14 @@ NODE = {"hostname": "laptop"}
             {"client_node": "mel1", "service_nodes": ["mel2", "mel3"]},
             "mel2, mel3 for the service, mel1 for load and Prometheus",
         ),
+        (
+            {
+                "client_node": "mel1",
+                "client_nodes": [{"node": "mel1"}, {"node": "mel4"}],
+                "service_nodes": ["mel2"],
+            },
+            "mel2 for the service, mel1, mel4 for load, mel1 for Prometheus",
+        ),
     ],
 )
 def test_the_nodes_are_named_with_what_they_did(allocation: dict[str, Any], expected: str) -> None:

@@ -12,8 +12,8 @@ from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepStat
 from escalade.runtime.local import LocalLauncher
 
 ALLOCATION = AllocationState(
-    schema=2, launcher="local", id="a.1", folder="/f", pid=7, start_time=70, cell="a",
-    client=Place("here", "127.0.0.1", (0,)),
+    schema=3, launcher="local", id="a.1", folder="/f", pid=7, start_time=70, cell="a",
+    clients=(Place("here", "127.0.0.1", (0,)), Place("beside", "10.0.0.3", (0,))),
     services=(Place("there", "10.0.0.2", (1, 2), ("0", "1"), 1),),
     lease="/f/lease", lease_seconds=15.0, ledger="/f/ledger", job="12",
 )  # fmt: skip
@@ -33,8 +33,8 @@ def test_a_spec_survives_json() -> None:
 
 
 def test_an_allocation_of_another_version_is_refused() -> None:
-    with pytest.raises(InputError, match="schema 3, expected 2"):
-        AllocationState.from_json({**ALLOCATION.to_json(), "schema": 3})
+    with pytest.raises(InputError, match="schema 4, expected 3"):
+        AllocationState.from_json({**ALLOCATION.to_json(), "schema": 4})
 
 
 def test_an_allocation_that_lacks_keys_is_refused_by_their_names() -> None:

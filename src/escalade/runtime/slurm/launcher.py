@@ -71,12 +71,16 @@ class SlurmLauncher:
             job, places = taken or self._ask(run, order, held)
             if not places:
                 job, places = self._complete_own(run, order, held, job)
-            client, *services = places
+            count = order.request.clients
         except BaseException:
             self._local.release(held)
             raise
         return dataclasses.replace(
-            held, launcher="slurm", job=job, client=client, services=tuple(services)
+            held,
+            launcher="slurm",
+            job=job,
+            clients=tuple(places[:count]),
+            services=tuple(places[count:]),
         )
 
     def start(self, allocation: AllocationState, spec: StepSpec) -> StepState:
@@ -128,7 +132,7 @@ class SlurmLauncher:
         """
         job = str(allocation.job)
         run = RunFolder(Path(allocation.ledger).parent, allocation.lease_seconds)
-        places = [allocation.client, *allocation.services]
+        places = list(allocation.places)
         if keep and self.alive(allocation):
             self._local.release(allocation)  # ends every srun, which ends its step
             reuse.give_back(run, job, places)
@@ -222,7 +226,7 @@ class SlurmLauncher:
         """Start a step once; what hindered it is its error."""
         place = spec.on or allocation.client
         token = secrets.token_hex(8)
-        for other in (allocation.client, *allocation.services):  # an earlier step of that name
+        for other in allocation.places:  # an earlier step of that name
             Spool(self.notes(allocation, other)).forget(spec.name)
         framed = dataclasses.replace(
             spec,
@@ -278,7 +282,7 @@ class SlurmLauncher:
     def _notes_of(self, allocation: AllocationState, name: str) -> dict[str, Note]:
         """Give what the frame of a step wrote on its node: `started`, `ended`."""
         found: dict[str, Note] = {}
-        for place in (allocation.client, *allocation.services):
+        for place in allocation.places:
             spool = Spool(self.notes(allocation, place))
             for kind in ("started", "ended"):
                 if note := spool.read(name, kind):
@@ -286,8 +290,7 @@ class SlurmLauncher:
         return found
 
     def _place_of(self, allocation: AllocationState, node: str) -> Place:
-        places = (allocation.client, *allocation.services)
-        return next(place for place in places if place.node == node)
+        return next(place for place in allocation.places if place.node == node)
 
     def _patience(self, allocation: AllocationState, name: str) -> float:
         request = Spool(allocation.steps).read(name, "request")

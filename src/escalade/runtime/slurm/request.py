@@ -173,6 +173,11 @@ class AllocationRequest:
         """True when steps have to say in which het group they run."""
         return len(self.components) > 1 and not self.apart
 
+    @property
+    def clients(self) -> int:
+        """Number of nodes of the client; the first one of a single component is both."""
+        return self.components[0].nodes if len(self.components) > 1 else 1
+
     def jobs(self) -> tuple[AllocationRequest, ...]:
         """Give the jobs to submit: itself, or one for each component."""
         if not self.apart:

@@ -120,7 +120,7 @@ def choose(
         Spool(folder).forget(name)
     if found is None:
         raise InfrastructureError(
-            f"Node {node} can't be reached from the node of Prometheus at {', '.join(candidates)}. "
+            f"Node {node} can't be reached from the client at {', '.join(candidates)}. "
             "Name the network interface that leads there: execution.slurm.interface, as in ib0."
         )
     return found

@@ -29,7 +29,7 @@ def places_of(job: str, components: Sequence[Job], order: Order, folder: Path) -
         As Slurm tells of them.
     order
         What was asked for; where it names no interface, the address of a node is the
-        first that the client reaches.
+        first that the client reaches, from each of its nodes.
     folder
         Where nodes leave notes for each other.
 
@@ -46,7 +46,8 @@ def places_of(job: str, components: Sequence[Job], order: Order, folder: Path) -
             own = component.id if order.request.apart else None
             asked = Place(node, node, (), ("?",) * wanted.gpus, group, wanted.cpus, own)
             facts = steps.call(job, asked, node_facts, order.interface)
-            address = _address(job, asked, facts["addresses"], places[:1], folder)
+            clients = places[: order.request.clients]
+            address = _address(job, asked, facts["addresses"], clients, folder)
             if shared and not places:
                 places.append(_place(asked, facts, address, "client_cpus"))
             places.append(_place(asked, facts, address, "service_cpus" if shared else "cpus"))
@@ -54,18 +55,36 @@ def places_of(job: str, components: Sequence[Job], order: Order, folder: Path) -
 
 
 def _address(
-    job: str, asked: Place, candidates: list[str], client: list[Place], folder: Path
+    job: str, asked: Place, candidates: list[str], clients: list[Place], folder: Path
 ) -> str:
     """Choose an address of a node: nothing is tried where there is no choice."""
-    elsewhere = [place for place in client if place.node != asked.node]
-    if not elsewhere:  # the client itself: the driver asks its Prometheus
+    if not clients:  # the client itself: the driver asks its Prometheus
         if len(candidates) == 1:
             return candidates[0]
         return _reached(job, asked, candidates, folder, routes.first_reached)
-    if client[0].node == asked.node:
-        return client[0].address
-    reach = partial(steps.call, job, client[0], routes.first_reached)
+    if clients[0].node == asked.node:
+        return clients[0].address
+    reach = partial(_first_reached_by_all, job, clients)
     return _reached(job, asked, candidates, folder, reach)
+
+
+def _first_reached_by_all(
+    job: str, clients: list[Place], candidates: list[str], port: int, token: str
+) -> str | None:
+    """Call `routes.first_reached` on every node of the client; None when they have none in common."""
+    left = list(candidates)
+    while left:
+        found: str | None = steps.call(job, clients[0], routes.first_reached, left, port, token)
+        if found is None:
+            return None
+        others = (
+            steps.call(job, other, routes.first_reached, [found], port, token)
+            for other in clients[1:]
+        )
+        if all(others):
+            return found
+        left = left[left.index(found) + 1 :]
+    return None
 
 
 def _reached(job: str, asked: Place, candidates: list[str], folder: Path, reach: Any) -> str:

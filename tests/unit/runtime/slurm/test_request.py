@@ -166,6 +166,14 @@ def test_components_apart_are_a_plain_job_each() -> None:
     assert "hetjob" not in "".join(map(sbatch_script, asked.jobs()))
 
 
+def test_the_nodes_of_the_client_s_component_are_the_client_s() -> None:
+    two = (ComponentRequest(name="client", nodes=3), ComponentRequest(name="service", nodes=2))
+
+    assert allocation(components=two).clients == 3
+    assert allocation(components=two, apart=True).clients == 3
+    assert allocation(components=two[:1]).clients == 1  # one component: its first node is both
+
+
 def test_other_allocations_are_one_job() -> None:
     asked = allocation()
 
