@@ -34,6 +34,10 @@ class ChatRequest:
         Tokens to generate.
     stream, include_usage, cache_prompt
         As in OpenAI's and llama.cpp's interfaces.
+    chat
+        Whether it is a chat, else a text completion.
+    model
+        Name that the answer gives back.
     """
 
     words: str
@@ -42,6 +46,7 @@ class ChatRequest:
     include_usage: bool
     cache_prompt: bool
     chat: bool
+    model: str = "truth"
 
     @classmethod
     def read(cls, body: bytes, *, chat: bool) -> ChatRequest:
@@ -57,14 +62,25 @@ class ChatRequest:
             messages = asked["messages"] if chat else [{"content": asked["prompt"]}]
             return cls(
                 words=" ".join(str(message["content"]) for message in messages),
-                max_tokens=int(asked["max_tokens"]),
+                max_tokens=int(asked.get("max_completion_tokens") or asked["max_tokens"]),
                 stream=bool(asked.get("stream")),
                 include_usage=bool((asked.get("stream_options") or {}).get("include_usage")),
                 cache_prompt=bool(asked.get("cache_prompt", True)),
                 chat=chat,
+                model=str(asked.get("model", "truth")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"messages, prompt or max_tokens: {error!r}") from error
+
+    def answer(self, *, whole: bool = False) -> dict[str, Any]:
+        """Give what every answer and every event of a stream begins with, which clients go by."""
+        kind, chunk = ("chat.completion", ".chunk") if self.chat else ("text_completion", "")
+        return {
+            "id": "chatcmpl-truth" if self.chat else "cmpl-truth",
+            "object": kind if whole else kind + chunk,
+            "created": int(time.time()),
+            "model": self.model,
+        }
 
 
 @dataclass(frozen=True)
@@ -98,20 +114,18 @@ class ChatModel:
     async def write(self, exchange: Exchange, request: ChatRequest, usage: dict[str, Any]) -> None:
         """Stream an answer; `usage` counts along, and gets the time of the first token."""
         exchange.start_stream()
-        if request.chat:
-            exchange.send(
-                _event({"delta": {"role": "assistant", "content": None}})
-            )  # no token: a trap
+        head = request.answer()
+        if request.chat:  # no token: a trap
+            exchange.send(_event(head, {"delta": {"role": "assistant", "content": None}}))
+        token = _event(head, {"delta": {"content": _PIECE}} if request.chat else {"text": _PIECE})
         async for at in self.tokens(request.max_tokens):
             usage.setdefault("first_token", at)
             usage["completion_tokens"] += 1
-            exchange.send(
-                _event({"delta": {"content": _PIECE}} if request.chat else {"text": _PIECE})
-            )
+            exchange.send(token)
             if usage["completion_tokens"] == _BREAKS_AFTER and await self._breaks(exchange):
                 return
         if request.include_usage:
-            exchange.send(_sse({"choices": [], "usage": openai_usage(usage)}))
+            exchange.send(_sse({**head, "choices": [], "usage": openai_usage(usage)}))
         exchange.send(_DONE)
         exchange.end_stream()
 
@@ -126,12 +140,13 @@ class ChatModel:
         return self.stream in ("malformed", "truncated", "silent")
 
 
-def completion(usage: dict[str, Any], *, chat: bool) -> bytes:
+def completion(request: ChatRequest, usage: dict[str, Any]) -> bytes:
     """Give the body of an answer that is not streamed."""
     text = _PIECE * usage["completion_tokens"]
-    answer = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    answer = {"message": {"role": "assistant", "content": text}} if request.chat else {"text": text}
     choice = {"index": 0, **answer, "finish_reason": "length"}
-    return json.dumps({"choices": [choice], "usage": openai_usage(usage)}).encode()
+    content = request.answer(whole=True) | {"choices": [choice], "usage": openai_usage(usage)}
+    return json.dumps(content).encode()
 
 
 def openai_usage(usage: dict[str, Any]) -> dict[str, Any]:
@@ -162,8 +177,8 @@ def embedding(body: bytes, usage: dict[str, Any]) -> bytes:
     return json.dumps({"object": "list", "data": data, "usage": openai_usage(usage)}).encode()
 
 
-def _event(choice: dict[str, Any]) -> bytes:
-    return _sse({"choices": [{"index": 0, **choice}]})
+def _event(head: dict[str, Any], choice: dict[str, Any]) -> bytes:
+    return _sse({**head, "choices": [{"index": 0, **choice}]})
 
 
 def _sse(content: dict[str, Any]) -> bytes:

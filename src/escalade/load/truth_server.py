@@ -190,7 +190,7 @@ class TruthServer:
                 async for at in self._model.tokens(request.max_tokens):
                     usage.setdefault("first_token", at)
                     usage["completion_tokens"] += 1
-                exchange.answer(200, completion(usage, chat=request.chat))
+                exchange.answer(200, completion(request, usage))
         return 200
 
     def _cached_tokens(self, request: ChatRequest) -> int:

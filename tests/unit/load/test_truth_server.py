@@ -101,6 +101,7 @@ def test_a_stream_holds_a_role_the_tokens_the_usage_and_the_end(tmp_path: Path) 
     deltas = [json.loads(event)["choices"][0]["delta"] for event in sent[:4]]
     assert deltas == [{"role": "assistant", "content": None}, *[{"content": " tok"}] * 3]
     assert json.loads(sent[4])["usage"]["completion_tokens"] == 3
+    assert {json.loads(event)["object"] for event in sent[:5]} == {"chat.completion.chunk"}
     assert sent[5:] == ["[DONE]"]
     assert (line["id"], line["tokens"], line["status"]) == ("7", 3, 200)
     assert line["first_token"] - line["arrival"] >= 0.01
