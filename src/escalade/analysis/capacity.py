@@ -17,6 +17,7 @@ import numpy as np
 from escalade.analysis.distributions import binomial_cdf
 from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
+from escalade.analysis.readings import rows_of
 from escalade.analysis.scalability import scalability
 from escalade.analysis.slo_capacity import SloCapacity, bounded, over_cells, slo_capacity
 
@@ -142,7 +143,7 @@ def ladder_capacity(
         A row of `capacity` in verdicts.json.
     """
     cell, deployment = str(kpis["cell"].iloc[0]), str(kpis["deployment"].iloc[0])
-    found = fitted(rungs(kpis, gates), zlib.crc32(cell.encode()))
+    found = fitted(rungs(rows_of(kpis), gates), zlib.crc32(cell.encode()))
     notes = [found.reason, *_named(gates)]
     found = replace(found, reason="; ".join(note for note in notes if note))
     slo = bounded(slo_capacity(kpis, gates, slos), found.qps, found.high)

@@ -88,6 +88,8 @@ class Slo:
     at_qps
         Step where it has to hold; only then does its verdict count for the
         exit code. None: it is judged at every step, for information.
+    workload
+        Workload of a mix whose requests it judges; None: all of them.
     """
 
     name: str
@@ -95,3 +97,4 @@ class Slo:
     stat: str
     limit: float
     at_qps: float | None = None
+    workload: str | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from escalade.analysis.catalogue import BY_NAME, TIMES, WAITING
+from escalade.analysis.readings import rows_of
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
 from escalade.analysis.sample_size import more_requests
 
@@ -113,7 +114,8 @@ def cell_verdicts(
 def _evidence(
     slo: Slo, outcome: Mapping[str, Any], kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]
 ) -> Evidence:
-    mine = kpis[kpis["step"] == int(outcome["step"])]
+    all_rows = kpis[kpis["step"] == int(outcome["step"])]
+    mine = rows_of(all_rows, slo.workload)
     judged = _kpi(mine, slo.metric, slo.stat)
     return Evidence(
         slo=slo,
@@ -122,7 +124,7 @@ def _evidence(
         outcome=str(outcome.get("outcome")),
         error_ratio=float(_kpi(mine, "error_ratio", "value").get("value", math.nan)),
         resolution_seconds=float(
-            _kpi(mine, "client_resolution_seconds", "value").get("value", math.nan)
+            _kpi(all_rows, "client_resolution_seconds", "value").get("value", math.nan)
         ),
     )
 
@@ -303,6 +305,7 @@ def verdict_row(
         "stat": slo.stat,
         "limit": float(slo.limit),
         "unit": BY_NAME[slo.metric].unit,
+        **({"workload": slo.workload} if slo.workload else {}),
         **known,
         "n": int(n) if math.isfinite(n) else 0,
         "verdict": decision.verdict,

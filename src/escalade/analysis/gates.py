@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.calibration import calibration_gate
 from escalade.analysis.gate import Found, Gate, passed
 from escalade.analysis.instrument_gates import INSTRUMENT
+from escalade.analysis.readings import rows_of
 from escalade.analysis.state_gates import STATE
 from escalade.analysis.steps import measured_steps, why_unmeasured
 
@@ -52,7 +53,7 @@ def cell_gates(
         gates = [_step_measured(outcome)]
         if number in measured:
             mine = kpis[(kpis["cell"] == data.name) & (kpis["step"] == number)]
-            found = Found(measured[number], mine)
+            found = Found(measured[number], rows_of(mine))
             gates += [check(found) for check in (*INSTRUMENT, *STATE)]
             if data.calibration is not None:
                 gates.append(calibration_gate(data.calibration))

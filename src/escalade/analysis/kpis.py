@@ -9,7 +9,8 @@ import pandas as pd
 
 from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS
-from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain
+from escalade.analysis.part_kpis import part_readings, without_parts_objectives
+from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain, rows_of
 from escalade.analysis.request_kpis import request_readings
 from escalade.analysis.series_kpis import GPU_METRICS, no_gpu, series_readings
 from escalade.analysis.steps import measured_steps, why_unmeasured
@@ -77,7 +78,8 @@ def _step_readings(
     data: CellData, outcome: Mapping[str, Any], step: MeasuredStep | None
 ) -> list[Reading]:
     if step is not None:
-        return [*request_readings(step), *series_readings(step)]
+        whole = without_parts_objectives(step)
+        return [*request_readings(whole), *series_readings(step), *part_readings(step)]
     readings = missing(PER_STEP, why_unmeasured(outcome) or "the step has no window")
     if data.environment.get("gpus"):
         return readings
@@ -134,6 +136,7 @@ def summary(kpis: pd.DataFrame) -> pd.DataFrame:
     What is missing or not estimable is NaN; flagged figures are there, and the
     last column names them.
     """
+    kpis = rows_of(kpis)
     rows = [
         _summary_row(
             dict(zip(("cell", "deployment", "repetition", "step", "target_qps"), key, strict=True)),

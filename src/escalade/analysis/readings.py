@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.catalogue import BY_NAME
@@ -11,6 +11,8 @@ from escalade.analysis.intervals import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import pandas as pd
 
 COLUMNS = (
     "cell",
@@ -30,6 +32,10 @@ COLUMNS = (
     "source",
     "quality",
 )
+
+
+_OF_A_PART = r'[{,]workload="'
+"""In the source of rows that tell of a part of a step's requests; within a value quotes are escaped."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,20 @@ class Reading:
             "source": f"{metric.source}{self.label}",
             "quality": found.quality,
         }
+
+
+def with_label(reading: Reading, **label: str) -> Reading:
+    """Give a reading with one more label, which tells a part of the step's requests."""
+    more = label_of(label)
+    return replace(reading, label=f"{reading.label[:-1]},{more[1:]}" if reading.label else more)
+
+
+def rows_of(kpis: pd.DataFrame, workload: str | None = None) -> pd.DataFrame:
+    """Give the rows of one workload of a mix; by default those of the steps as a whole."""
+    if workload is None:
+        return kpis[~kpis["source"].str.contains(_OF_A_PART)]
+    written = label_of({"workload": workload})[1:]
+    return kpis[kpis["source"].str.endswith(written)]
 
 
 def missing(metrics: Iterable[str], why: str) -> list[Reading]:

@@ -56,8 +56,8 @@ def request_readings(step: MeasuredStep) -> list[Reading]:
     return [
         *_load(step),
         *_throughput(step),
-        *(_flagged(reading, step) for reading in _times(step)),
-        *_tokens(step),
+        *(flagged(reading, step) for reading in times(step)),
+        *tokens(step),
         *_concurrency(step),
         *_sends(step),
         *_client(step),
@@ -100,21 +100,25 @@ def _erlangs(step: MeasuredStep, rate: float | None) -> Estimate:
 
 
 def _throughput(step: MeasuredStep) -> list[Reading]:
+    return [throughput(step), *goodput(step), errors(step), *abandoned(step)]
+
+
+def throughput(step: MeasuredStep) -> Reading:
+    """Count the good answers that ended in the window."""
     done, seconds = completions(step.log, step.window), step.window.seconds
     low, high = poisson(done)
-    throughput = Estimate(
-        done / seconds, low / seconds, high / seconds, "Poisson", done, float(done)
-    )
-    errors = ratio(~step.judged.success) if len(step.judged) else Estimate.missing(NO_REQUEST)
-    return [
-        Reading("throughput_qps", "value", throughput),
-        *_goodput(step),
-        Reading("error_ratio", "value", errors),
-        *_abandoned(step),
-    ]
+    found = Estimate(done / seconds, low / seconds, high / seconds, "Poisson", done, float(done))
+    return Reading("throughput_qps", "value", found)
 
 
-def _abandoned(step: MeasuredStep) -> list[Reading]:
+def errors(step: MeasuredStep) -> Reading:
+    """Give the share of requests without a good answer, of those that were awaited."""
+    found = ratio(~step.judged.success) if len(step.judged) else Estimate.missing(NO_REQUEST)
+    return Reading("error_ratio", "value", found)
+
+
+def abandoned(step: MeasuredStep) -> list[Reading]:
+    """Give the share of requests that clients left; nothing where none ever does."""
     if not has(step.data.requests, "leaving"):
         return []
     left = step.cohort.abandoned
@@ -122,7 +126,8 @@ def _abandoned(step: MeasuredStep) -> list[Reading]:
     return [plain("abandoned_ratio", share, NO_REQUEST, n=len(left))]
 
 
-def _goodput(step: MeasuredStep) -> list[Reading]:
+def goodput(step: MeasuredStep) -> list[Reading]:
+    """Give the rate of answers within an objective's limit, for each that judges such a time."""
     slos = [slo for slo in step.slos if slo.metric in WAITING]
     if not slos:
         return missing(["goodput_qps"], "no SLO on latency_seconds or ttft_seconds")
@@ -146,7 +151,8 @@ def _good(step: MeasuredStep, slo: Slo) -> Estimate:
     )
 
 
-def _times(step: MeasuredStep) -> list[Reading]:
+def times(step: MeasuredStep) -> list[Reading]:
+    """Give latency, time to first token, token gaps and time per token."""
     if not len(step.judged):
         return missing(TIMES, NO_REQUEST)
     latency = step.judged.latency
@@ -225,7 +231,7 @@ def _per_token(step: MeasuredStep) -> list[Reading]:
     return _spread("tpot_seconds", times[good | ~log.success], step)
 
 
-def _flagged(reading: Reading, step: MeasuredStep) -> Reading:
+def flagged(reading: Reading, step: MeasuredStep) -> Reading:
     """Mark a time of an over-saturated step, and one that the client can hardly resolve."""
     reasons = []
     if reading.metric in WAITING and step.saturation.over:
@@ -237,7 +243,8 @@ def _flagged(reading: Reading, step: MeasuredStep) -> Reading:
     return replace(reading, estimate=reading.estimate.flagged(*reasons))
 
 
-def _tokens(step: MeasuredStep) -> list[Reading]:
+def tokens(step: MeasuredStep) -> list[Reading]:
+    """Give rates and numbers of tokens."""
     good = step.cohort.only(step.cohort.success)
     silent = "the server reported no token counts"
     counts = {"output_tokens": good.output_tokens, "input_tokens": good.input_tokens}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, over_repetitions
+from escalade.analysis.readings import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +106,7 @@ def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) 
 
 
 def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
+    kpis = rows_of(kpis, slo.workload)
     rows = kpis[(kpis["metric"] == slo.metric) & (kpis["stat"] == slo.stat) & (kpis["step"] > 0)]
     rungs = []
     for row in rows.to_dict("records"):

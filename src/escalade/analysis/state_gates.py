@@ -83,13 +83,14 @@ def over_saturation(found: Found) -> Gate:
 
 def sample_floor_gate(found: Found) -> Gate:
     """Check that there are enough requests for the strictest percentile that is judged."""
-    judged = {slo.stat for slo in found.step.slos if slo.stat in SHARES} or {DEFAULT_STAT}
-    stat = max(judged, key=lambda name: sample_floor(SHARES[name]))
-    limit, n = sample_floor(SHARES[stat]), len(found.step.judged)
+    judged = [(slo.stat, slo.workload) for slo in found.step.slos if slo.stat in SHARES]
+    sizes: dict[str | None, int] = {None: len(found.step.judged)}
+    sizes |= {name: len(found.step.part(name).judged) for _, name in judged if name}
+    floors = [(sizes[of] / sample_floor(SHARES[each]), each, of) for each, of in judged]
+    _, stat, of = min(floors, default=(0.0, DEFAULT_STAT, None), key=lambda each: each[0])
+    limit, n = sample_floor(SHARES[stat]), sizes[of]
     enough = [name for name, share in SHARES.items() if sample_floor(share) <= n]
-    detail = (
-        f"{n} requests suffice for {', '.join(enough) or 'no percentile'}; {stat} needs {limit}"
-    )
+    detail = f"{n} requests{f' of {of}' if of else ''} suffice for {', '.join(enough) or 'no percentile'}; {stat} needs {limit}"
     return Gate("sample_floor", passed(n >= limit), detail, float(n), float(limit), "requests")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from escalade.analysis.catalogue import SHARES, WAITING
 from escalade.analysis.intervals import quantile
 from escalade.analysis.series import Samples, targets_of
 from escalade.analysis.steadiness import Saturation, saturation
-from escalade.analysis.windows import Chunks, Window, cohort, occupancy, request_log, window_of
+from escalade.analysis.windows import Chunks, Window, cohort, has, occupancy, request_log, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,6 +109,19 @@ class MeasuredStep:
         return self.cohort.only(self.cohort.judged)
 
     @cached_property
+    def workloads(self) -> list[str]:
+        """Names of the workloads of a mix, in order of the alphabet; none where there is one."""
+        if not has(self.data.requests, "workload"):
+            return []
+        return sorted(set(self.data.requests["workload"].iloc[self.log.rows].dropna()))
+
+    def part(self, workload: str) -> MeasuredStep:
+        """Give what one workload of a mix did in this step, with the objectives on it alone."""
+        mine = self.data.requests["workload"].iloc[self.log.rows] == workload
+        own = [slo for slo in self.slos if slo.workload == workload]
+        return replace(self, log=self.log.only(mine.to_numpy(dtype=bool)), slos=own)
+
+    @cached_property
     def chunks(self) -> Chunks:
         """Chunks of every request of the log."""
         lists = self.data.requests["chunk_offsets"].to_numpy(dtype=object)
@@ -150,7 +163,7 @@ class MeasuredStep:
         without such an SLO the median latency.
         """
         slos = [slo for slo in self.slos if slo.metric in WAITING]
-        judged = [self._measured_value(slo.metric, slo.stat) for slo in slos]
+        judged = [self._measured_value(slo.metric, slo.stat, slo.workload) for slo in slos]
         judged += [slo.limit for slo in slos]
         finite = [
             value
@@ -159,10 +172,9 @@ class MeasuredStep:
         ]
         return max(LATE_SECONDS, LATE_SHARE * min(finite, default=0.0))
 
-    def _measured_value(self, metric: str, stat: str) -> float:
-        values: FloatArray = (
-            self.judged.latency if metric == "latency_seconds" else self.judged.ttft
-        )
+    def _measured_value(self, metric: str, stat: str, workload: str | None = None) -> float:
+        judged = (self.part(workload) if workload else self).judged
+        values: FloatArray = judged.latency if metric == "latency_seconds" else judged.ttft
         values = values[np.isfinite(values)]
         if not len(values):
             return math.nan

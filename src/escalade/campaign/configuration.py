@@ -117,12 +117,16 @@ def canonical(campaign: Campaign) -> str:
 
 
 def _check_workload(campaign: Campaign, source: str) -> None:
-    kind = campaign.workload.kind
-    if campaign.workload.prompts is not None:
-        try:
-            read_prompts(Path(campaign.workload.prompts))
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from None
+    for part in campaign.workload.parts:
+        _check_kind(part.kind, source)
+        if part.prompts is not None:
+            try:
+                read_prompts(Path(part.prompts))
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from None
+
+
+def _check_kind(kind: str, source: str) -> None:
     if kind in WORKLOADS or (kind.endswith(".py") and Path(kind).is_file()):
         return
     raise InputError(

@@ -61,13 +61,16 @@ def allocate(here: CellRun) -> None:
 
 
 def _schedule(here: CellRun) -> pd.DataFrame:
-    workload = here.run.plan.campaign.workload
+    parts = here.run.plan.campaign.workload.parts
     frame = draw_schedule(here.cell.steps, here.cell.seed)
-    if workload.prompts is None:
-        return frame
-    prompts = read_prompts(Path(workload.prompts))
     told = any(step.parameters.get("payloads") for step in here.cell.steps)  # by a trace
-    return prompts.assigned(frame, here.cell.seed, keep=told)
+    for place, part in enumerate(parts):
+        if part.prompts is None:
+            continue
+        own = frame["workload"] == place if len(parts) > 1 else None
+        prompts = read_prompts(Path(part.prompts))
+        frame = prompts.assigned(frame, here.cell.seed, keep=told, own=own)
+    return frame
 
 
 def start_prometheus(here: CellRun) -> None:

@@ -16,7 +16,7 @@ from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.generator import LoadGenerator
 from escalade.load.nodes import ClientNode, NodesGenerator
-from escalade.load.plan import LEAD_SECONDS
+from escalade.load.plan import LEAD_SECONDS, Part
 from escalade.load.records import SCHEMA, write_requests
 from escalade.load.step import LoadStep, run_step
 from escalade.monitoring import manager
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.campaign.run import CellRun
+    from escalade.campaign.workload import Request
     from escalade.load.generator import Generator
     from escalade.load.schedule import StepPlan
     from escalade.runtime.launcher import AllocationState
@@ -93,22 +94,24 @@ def _run(
 
 
 def _load_step(here: CellRun, plan: StepPlan, service: dict[str, Any]) -> LoadStep:
-    workload = here.run.plan.campaign.workload
+    parts = [_part(part, service) for part in here.run.plan.campaign.workload.parts]
+    first = parts[0]
     return LoadStep(
         schedule=here.folder.schedule,
         step=plan.step,
         repetition=here.cell.repetition,
         seed=here.cell.seed,
-        workload=workload.kind,
+        workload=first.workload,
         host=service["url"],
-        parameters=_parameters(here, service),
+        parameters=first.parameters,
         folder=here.folder.step(plan.step),
         scratch=here.state / "load",
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
-        request_timeout_seconds=workload.request_timeout_seconds,
+        request_timeout_seconds=first.request_timeout_seconds,
         log=here.folder.logs / f"load-{plan.step}.log",
-        prompts=Path(workload.prompts) if workload.prompts else None,
-        prefix=workload.shared_prefix.model_dump() if workload.shared_prefix else {},
+        prompts=first.prompts,
+        prefix=first.prefix,
+        mix=tuple(parts) if len(parts) > 1 else (),
         workers=here.run.plan.campaign.load.workers,
     )
 
@@ -210,10 +213,16 @@ def _skip(here: CellRun, plan: StepPlan, cause: str) -> dict[str, Any]:
     return outcome
 
 
-def _parameters(here: CellRun, service: dict[str, Any]) -> dict[str, Any]:
-    """Join the recipe's parameters for the workload with the campaign's own."""
-    own = here.run.plan.campaign.workload.parameters
-    return {**service.get("workload_parameters", {}), **own}
+def _part(request: Request, service: dict[str, Any]) -> Part:
+    """Give a workload as the load generator takes it, the recipe's parameters beneath its own."""
+    return Part(
+        name=getattr(request, "name", ""),
+        workload=request.kind,
+        parameters={**service.get("workload_parameters", {}), **request.parameters},
+        request_timeout_seconds=request.request_timeout_seconds,
+        prompts=Path(request.prompts) if request.prompts else None,
+        prefix=request.shared_prefix.model_dump() if request.shared_prefix else {},
+    )
 
 
 def read_outcomes(here: CellRun) -> list[dict[str, Any]]:

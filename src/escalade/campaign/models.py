@@ -52,6 +52,15 @@ class Slo(Section):
     """The value must stay under this, in the metric's unit."""
     at_qps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """The step where it has to hold. Only SLOs that name it count for the exit code; others judge every step."""
+    workload: str | None = None
+    """Name of a workload of a mix, whose requests alone it judges; all of them by default."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.workload is None:
+            del content["workload"]
+        return content
 
     @model_validator(mode="after")
     def _statistic_fits(self) -> Slo:
@@ -130,7 +139,13 @@ class Campaign(Section):
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         self._enough_workers()
         rates = [step.target_qps for step in self.load.ladder]
+        names = [part.name for part in self.workload.mix or ()]
         for slo in self.slos:
+            if slo.workload is not None and slo.workload not in names:
+                raise ValueError(
+                    f"slo {slo.name!r} judges the workload {slo.workload!r}, which is none of a mix: "
+                    f"{', '.join(names) or 'there is no mix'}"
+                )
             if slo.at_qps is not None and slo.at_qps not in rates:
                 raise ValueError(
                     f"slo {slo.name!r} has at_qps {slo.at_qps}, which is no step of the ladder {rates}"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InputError
 from escalade.files import sha256_of
-from escalade.load.schedule import PHASES, StepPlan, of_trace
+from escalade.load.draw import PHASES
+from escalade.load.schedule import StepPlan, of_trace
 from escalade.load.trace import read_trace
 
 if TYPE_CHECKING:
@@ -212,8 +213,9 @@ def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
     Of a trace and of given prompts that is the content, wherever they lie.
     """
     workload = campaign.workload.model_dump(mode="json")
-    if campaign.workload.prompts is not None:
-        workload["prompts"] = {"sha256": sha256_of(Path(campaign.workload.prompts))}
+    for part, content in zip(campaign.workload.parts, workload.get("mix", [workload]), strict=True):
+        if part.prompts is not None:
+            content["prompts"] = {"sha256": sha256_of(Path(part.prompts))}
     load = campaign.load.model_dump(mode="json")
     load.pop("calibration_seconds", None)  # it is over before anything counts
     if campaign.load.trace is not None:
@@ -245,6 +247,7 @@ def _resources(campaign: Campaign) -> dict[str, Any]:
 def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
     load = campaign.load
     trace = None if load.trace is None else read_trace(Path(load.trace.file))
+    first, mix = campaign.workload.parts[0].drawn, campaign.workload.mix or ()
     planned = []
     for number, step in enumerate(load.ladder, start=1):
         warmup = load.warmup_seconds if step.warmup_seconds is None else step.warmup_seconds
@@ -255,10 +258,11 @@ def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
             warmup_seconds=warmup,
             window_seconds=step.window_seconds,
             arrivals=load.arrivals,
-            input_tokens=campaign.workload.input_tokens.drawn,
-            output_tokens=campaign.workload.output_tokens.drawn,
+            input_tokens=first["input_tokens"],
+            output_tokens=first["output_tokens"],
             parameters=of_trace(trace, *bounds) if trace else load.arrival_parameters,
-            abandon=campaign.workload.abandon.drawn if campaign.workload.abandon else {},
+            abandon={} if mix else first.get("abandon", {}),
+            mix=tuple(part.drawn for part in mix),
         )
         planned.append(plan)
     return tuple(planned)

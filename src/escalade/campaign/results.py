@@ -96,7 +96,10 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def slos_of(campaign: Campaign) -> list[Slo]:
     """Give the campaign's objectives as the analysis takes them."""
-    return [Slo(slo.name, slo.metric, slo.stat, slo.limit, slo.at_qps) for slo in campaign.slos]
+    return [
+        Slo(slo.name, slo.metric, slo.stat, slo.limit, slo.at_qps, slo.workload)
+        for slo in campaign.slos
+    ]
 
 
 def planned_cells(run: CampaignRun) -> list[CellData]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
@@ -116,7 +117,7 @@ class Abandon(Section):
         return self
 
 
-class Workload(Section):
+class Request(Section):
     """What one request is."""
 
     kind: str = "openai_chat"
@@ -149,12 +150,79 @@ class Workload(Section):
                 del content[name]
         return content
 
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What of it is drawn with the schedule, as `escalade.load.schedule` takes it."""
+        lengths = {
+            "input_tokens": self.input_tokens.drawn,
+            "output_tokens": self.output_tokens.drawn,
+        }
+        return lengths | ({"abandon": self.abandon.drawn} if self.abandon else {})
+
     @model_validator(mode="after")
-    def _leaves_a_stream(self) -> Workload:
+    def _leaves_a_stream(self) -> Request:
         streams = self.kind in STREAMS or self.kind.endswith(".py")
         if self.abandon and self.abandon.after_tokens and not streams:
             raise ValueError(
                 f"abandon.after_tokens needs answers that come as a stream, and those of {self.kind} "
                 "don't; write after_seconds"
             )
+        return self
+
+
+class Part(Request):
+    """One workload of a mix."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = ""
+    """Name in the request log, in KPIs and in objectives; the kind's by default."""
+    share: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """How many of the requests are of this workload, relative to the others' shares."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("name"):
+            return content
+        return {**content, "name": PurePath(str(content.get("kind", "openai_chat"))).stem}
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What of it is drawn with the schedule, as `escalade.load.mix` takes it."""
+        return {"name": self.name, "share": self.share} | super().drawn
+
+
+class Workload(Request):
+    """What the requests are: of one workload, or of several in a mix."""
+
+    mix: Annotated[tuple[Part, ...], Field(min_length=2, max_length=100)] | None = None
+    """Several workloads that share the requests of each step, each with keys of its own as they stand here. Nothing
+    else goes with it."""
+
+    @property
+    def parts(self) -> tuple[Request, ...]:
+        """The workloads, one or several."""
+        return self.mix or (self,)
+
+    @model_serializer(mode="wrap")
+    def _mix_alone(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = self._without_what_is_usual(write)
+        mix = content.pop("mix")
+        return content if mix is None else {"mix": mix}
+
+    @model_validator(mode="after")
+    def _nothing_beside_a_mix(self) -> Workload:
+        if self.mix is None:
+            return self
+        if beside := sorted(self.model_fields_set - {"mix"}):
+            raise ValueError(
+                f"with mix each workload says for itself what it is: move {', '.join(beside)} there"
+            )
+        names = [part.name for part in self.mix]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"workloads of a mix differ in name; give name to {', '.join(doubled)}"
+            )
+        files = {PurePath(part.kind).stem: part.kind for part in self.mix}
+        if clash := sorted({part.kind for part in self.mix} - set(files.values())):
+            raise ValueError(f"locustfiles of a mix differ in file name; rename {clash[0]}")
         return self

@@ -47,12 +47,12 @@ from escalade.load.clock import now
 from escalade.load.engine import Crew, Engine
 from escalade.load.faults import forget_tracebacks
 from escalade.load.http_user import LeanSession
-from escalade.load.plan import read_plan
+from escalade.load.plan import read_plan, workload_file
 from escalade.load.schedule import read_rows
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from locust import User
     from locust.env import Environment
@@ -143,7 +143,7 @@ class Session:
         self.step, self._progress_file = read_plan(plan)
         rows = read_rows(self.step.schedule, self.step.step)
         self._rows = rows.part(self.step.worker, self.step.workers)
-        self.payloads = self.step.payloads()
+        self.payloads = [part.payloads(self.step.seed) for part in self.step.parts]
         self._spawned = Event()
         self._driver: gevent.Greenlet | None = None
         self.engine: Engine | None = None
@@ -168,6 +168,39 @@ class Session:
     def current(self) -> Arrival | None:
         """Give the arrival that the calling greenlet works on, if any."""
         return self.engine.current() if self.engine else None
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Give the parameters of what the calling greenlet sends, or is going to."""
+        parts = self.step.parts
+        if len(parts) == 1:
+            return parts[0].parameters
+        arrival = self.current()
+        if arrival is not None:
+            return parts[arrival.part].parameters
+        user = next(iter(getattr(gevent.getcurrent(), "args", ())), None)
+        first = min(self._parts_of(type(user)), default=None)
+        return {} if first is None else parts[first].parameters
+
+    def _parts_of(self, kind: type) -> frozenset[int]:
+        """Give the places in the mix of the workloads whose file defines a user class."""
+        parts = self.step.parts
+        if len(parts) == 1:
+            return frozenset({0})
+        files = [workload_file(part.workload).stem for part in parts]
+        return frozenset(n for n, stem in enumerate(files) if stem == kind.__module__)
+
+    def _crews(self) -> dict[str, Crew]:
+        crews = {}
+        for kind in self.environment.user_classes:
+            spawn = functools.partial(self._spawn, kind.__name__)
+            crews[kind.__name__] = Crew(kind.weight, spawn, parts=self._parts_of(kind))
+        for place, part in enumerate(self.step.parts):
+            if not any(place in crew.parts for crew in crews.values()):
+                raise InputError(
+                    f"Workload {part.name!r} of the mix has no user class: {part.workload} has to "
+                    "define one itself, under a name that no other file of the mix uses."
+                )
+        return crews
 
     def _waiting_method(self) -> Any:
         def wait(tasks: TaskSet) -> None:  # only a function becomes a method of a class
@@ -194,10 +227,13 @@ class Session:
             setattr(owner, name, _stamped(call, self.current))
 
     def _on_test_start(self, **_: Any) -> None:
-        crews = {
-            kind.__name__: Crew(kind.weight, functools.partial(self._spawn, kind.__name__))
-            for kind in self.environment.user_classes
-        }
+        try:
+            crews = self._crews()
+        except InputError as error:
+            LOG.error("%s", error)  # noqa: TRY400 - a message for the user, not a traceback
+            self.environment.process_exit_code = 3
+            self._runner.quit()
+            return
         self._spawned.clear()
         self.engine = Engine(self.step, self._rows, crews, self._progress_file)
         self._driver = gevent.spawn(self._drive, self.engine)

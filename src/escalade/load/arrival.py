@@ -34,6 +34,8 @@ class Arrival:
         When it was to be sent, in `clock.now()`.
     payload_id, input_tokens, output_tokens
         What to send.
+    part
+        Place of its workload in the step's mix.
     leaves_after
         Chunks after which its client goes away; 0: never.
     deadline
@@ -48,6 +50,7 @@ class Arrival:
     payload_id: int
     input_tokens: int
     output_tokens: int
+    part: int = 0
     leaves_after: int = 0
     deadline: float = inf
     was_held: bool = False

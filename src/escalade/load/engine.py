@@ -64,6 +64,8 @@ class Crew:
     ----------
     weight
         Share of the arrivals, relative to the other classes.
+    parts
+        Places in the step's mix of the workloads that they send.
     spawn
         Starts that many more users; gives their greenlets.
     pool
@@ -77,6 +79,7 @@ class Crew:
     weight: float
     spawn: Callable[[int], list[gevent.Greenlet]]
     pool: UserPool[Arrival] = field(default_factory=UserPool)
+    parts: frozenset[int] = frozenset({0})
     size: int = 0
     starting: int = 0
 
@@ -119,7 +122,9 @@ class Engine:
         self._starting: set[gevent.Greenlet] = set()
         self._failed_starts = 0
         self._in_flight: dict[gevent.Greenlet, Arrival] = {}
-        self._deadlines = Deadlines(self._in_flight, step.request_timeout_seconds)
+        self._deadlines = Deadlines(
+            self._in_flight, [part.request_timeout_seconds for part in step.parts]
+        )
         self._finished = 0
         self._offset = unix_offset()
         self._heartbeat = Heartbeat()
@@ -254,19 +259,22 @@ class Engine:
             self._rows.payload_id.tolist(),
             self._rows.input_tokens.tolist(),
             self._rows.output_tokens.tolist(),
+            self._rows.part_of.tolist(),
             self._rows.leaves_after.tolist(),
         )
         for row, planned in enumerate(zip(*columns, strict=True)):
             yield Arrival(self.records, row, *planned)
 
     def _shares(self) -> list[Crew]:
-        """Share the arrivals among the crews by weight, the same for the same seed."""
-        crews = list(self._crews.values())
-        places = self._rows.index.tolist()
+        """Share the arrivals of each workload among its crews by weight, the same for the same seed."""
+        places, parts = self._rows.index.tolist(), self._rows.part_of.tolist()
         last = max(places, default=-1)  # more draws would not change the first ones
-        draw = random.Random(self.step.seed)
-        drawn = draw.choices(crews, [crew.weight for crew in crews], k=last + 1)
-        return [drawn[place] for place in places]
+        drawn = {}
+        for part in sorted(set(parts)):
+            crews = [crew for crew in self._crews.values() if part in crew.parts]
+            weights = [crew.weight for crew in crews]
+            drawn[part] = random.Random(self.step.seed).choices(crews, weights, k=last + 1)
+        return [drawn[part][place] for part, place in zip(parts, places, strict=True)]
 
     def _grow(self) -> None:
         limit = _most_users()

@@ -22,6 +22,46 @@ _PATHS = ("schedule", "folder", "scratch", "log")
 
 
 @dataclass(frozen=True)
+class Part:
+    """One workload of a step: the only one, or one of a mix; fields as those of `LoadStep`.
+
+    Parameters
+    ----------
+    name
+        In the request log of a mix.
+    workload, parameters, request_timeout_seconds, prompts, prefix
+        As in `LoadStep`.
+    """
+
+    name: str
+    workload: str
+    parameters: Mapping[str, Any] = field(hash=False)
+    request_timeout_seconds: float
+    prompts: Path | None = None
+    prefix: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    def payloads(self, seed: int) -> Payloads:
+        """Give what its requests say.
+
+        Raises
+        ------
+        InputError
+            When the file of prompts can't be read.
+        """
+        given = read_prompts(self.prompts) if self.prompts else None
+        return Payloads(seed, given, Prefix(**self.prefix) if self.prefix else None)
+
+    def stored(self) -> dict[str, Any]:
+        """Give it as the plan's file keeps it."""
+        return vars(self) | {"prompts": str(self.prompts.resolve()) if self.prompts else None}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Part:
+        """Give what `stored` gave."""
+        return cls(**{**stored, "prompts": Path(stored["prompts"]) if stored["prompts"] else None})
+
+
+@dataclass(frozen=True)
 class LoadStep:
     """One step of a cell, as the load generator runs it.
 
@@ -55,6 +95,8 @@ class LoadStep:
         `tokens` and `groups` of what prompts share at their beginning; {} for nothing.
     worker, workers
         Which of how many processes this is: it sends rows `worker`, `worker + workers`, …
+    mix
+        Workloads that share the requests, in the schedule's order, in place of the one above.
     """
 
     schedule: Path
@@ -73,6 +115,13 @@ class LoadStep:
     prefix: Mapping[str, int] = field(default_factory=dict, hash=False)
     worker: int = 0
     workers: int = 1
+    mix: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The workloads, one or several."""
+        only = self.workload, self.parameters, self.request_timeout_seconds
+        return self.mix or (Part("", *only, self.prompts, self.prefix),)
 
     def each(self) -> list[LoadStep]:
         """Give the step as each of its workers has it."""
@@ -80,17 +129,6 @@ class LoadStep:
             replace(self, worker=number, log=_numbered(self.log, number))
             for number in range(self.workers)
         ]
-
-    def payloads(self) -> Payloads:
-        """Give what the requests say.
-
-        Raises
-        ------
-        InputError
-            When the file of prompts can't be read.
-        """
-        given = read_prompts(self.prompts) if self.prompts else None
-        return Payloads(self.seed, given, Prefix(**self.prefix) if self.prefix else None)
 
     @property
     def plan_file(self) -> Path:
@@ -126,7 +164,7 @@ def write_plan(path: Path, step: LoadStep, progress: Path | None) -> None:
     content = {
         name: str(value.resolve()) if isinstance(value, Path) else value
         for name, value in vars(step).items()
-    }
+    } | {"mix": [part.stored() for part in step.mix]}
     write_json(
         path,
         {
@@ -151,6 +189,7 @@ def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
         for name in _PATHS:
             fields[name] = Path(fields[name])
         fields["prompts"] = Path(fields["prompts"]) if fields["prompts"] else None
+        fields["mix"] = tuple(map(Part.of, fields["mix"]))
         progress = stored["progress"]
         return LoadStep(**fields), Path(progress) if progress else None
     except (KeyError, TypeError, ValueError) as error:

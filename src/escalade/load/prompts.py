@@ -44,7 +44,9 @@ class PromptSet:
         """Give the prompt of a payload in one piece."""
         return "\n\n".join(str(message["content"]) for message in self.of(payload_id))
 
-    def assigned(self, frame: pd.DataFrame, seed: int, *, keep: bool) -> pd.DataFrame:
+    def assigned(
+        self, frame: pd.DataFrame, seed: int, *, keep: bool, own: pd.Series[bool] | None = None
+    ) -> pd.DataFrame:
         """Give a schedule whose requests have these prompts.
 
         Every prompt is taken once before one is taken again, each time round in another
@@ -58,7 +60,14 @@ class PromptSet:
             Of the order.
         keep
             Whether the schedule's payloads stay: a trace may say which request is which.
+        own
+            Which rows are meant, where a mix has other workloads as well; None for all.
         """
+        if own is not None:
+            given = frame.copy()
+            given.loc[own] = self.assigned(frame[own], seed, keep=keep)
+            given.attrs = frame.attrs
+            return given
         count = len(frame)
         if keep:
             numbers = frame["payload_id"].to_numpy() % len(self)

@@ -55,9 +55,10 @@ SCHEMA = pa.schema(
         ("cached_tokens", pa.int32()),
         ("bytes_in", pa.int64()),
         ("leaving", pa.bool_()),
+        ("workload", pa.string()),
     ]
 )
-LATER = ("leaving",)
+LATER = ("leaving", "workload")
 """Columns that request logs of earlier versions don't have; null where a workload has no use for them."""
 REQUIRED = tuple(name for name in SCHEMA.names if name not in LATER)
 _NULLABLE = ("input_tokens", "output_tokens", "cached_tokens")
@@ -173,6 +174,7 @@ class Records:
             counts = np.asarray(getattr(self, name))
             columns[name] = pa.array(counts, pa.int32(), mask=counts == _UNKNOWN)
         columns["leaving"] = _or_nulls(self.rows.leaving, count)
+        columns["workload"] = _or_nulls(self.rows.workload, count)
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in SCHEMA]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 

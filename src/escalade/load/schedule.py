@@ -10,7 +10,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,23 +19,23 @@ from escalade.load.abandonment import (
     AFTER_TOKENS,
     STAYS,
     check_abandonment,
-    draw_abandonment,
     leaving,
 )
-from escalade.load.arrivals import Arrivals, Poisson, Ramp, process_of
-from escalade.load.lengths import check_lengths, draw_lengths
-from escalade.load.trace import read_trace
+from escalade.load.arrivals import Arrivals, Ramp, process_of
+from escalade.load.draw import draw_step
+from escalade.load.lengths import check_lengths
+from escalade.load.mix import COLUMN as WORKLOAD
+from escalade.load.mix import check_mix
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
     from escalade.load.lengths import Lengths
     from escalade.load.trace import Trace
 
-PHASES = ("warmup", "window")
-_LENGTHS, _ABANDONMENT = 2, 4  # streams of random numbers beside those of the phases
 STEPS_KEY = "steps"  # of the frame's attrs, which Parquet keeps beside the columns
 _COLUMNS = {
     "step": "int16",
@@ -47,9 +46,9 @@ _COLUMNS = {
     "input_tokens": "int32",
     "output_tokens": "int32",
 }
-_OPTIONAL = {"abandon_tokens": "int32", "abandon_seconds": "float64"}
+_OPTIONAL = {WORKLOAD: "int16", "abandon_tokens": "int32", "abandon_seconds": "float64"}
 """Columns that only schedules have that need them: the others keep the hash that they had."""
-_OTHERWISE = {**STAYS}
+_OTHERWISE = {WORKLOAD: 0, **STAYS}
 """What a row holds where another step needs the column."""
 _PANDAS_ATTRS = b"PANDAS_ATTRS"
 
@@ -76,6 +75,9 @@ class StepPlan:
         Of the arrival process; `of_trace` gives those of a trace.
     abandon
         Which requests their clients leave; see `escalade.load.abandonment`. {} for none.
+    mix
+        Workloads that share the requests; see `escalade.load.mix`. Lengths and abandonment
+        are then those of each. () for one workload.
 
     Raises
     ------
@@ -92,6 +94,7 @@ class StepPlan:
     output_tokens: Lengths
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     abandon: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    mix: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
         wrong = [
@@ -113,6 +116,7 @@ class StepPlan:
             check_lengths(self.output_tokens)
             if self.abandon:
                 check_abandonment(self.abandon)
+            check_mix(self.mix)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"Step {self.step} of the ladder: {error}; it is {self}.") from None
         if self.count("window") == 0:
@@ -144,7 +148,7 @@ class StepPlan:
     def stored(self) -> dict[str, Any]:
         """Give the step as the schedule keeps it."""
         content = asdict(self)
-        for name in ("parameters", "abandon"):
+        for name in ("parameters", "abandon", "mix"):
             if not content[name]:  # schedules keep the hash that they had before there were any
                 del content[name]
         return content
@@ -181,6 +185,17 @@ class PlannedRows:
 
     def __len__(self) -> int:
         return len(self.offset_seconds)
+
+    @property
+    def part_of(self) -> np.ndarray:
+        """Place of each row's workload in the mix; 0 where there is one workload."""
+        return self.extra.get(WORKLOAD, np.zeros(len(self), dtype=np.int16))
+
+    @property
+    def workload(self) -> np.ndarray | None:
+        """Name of each row's workload; None where there is no mix."""
+        names = np.array([part["name"] for part in self.plan.mix])
+        return names[self.part_of] if len(names) else None
 
     @property
     def leaves_after(self) -> np.ndarray:
@@ -237,7 +252,7 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
         raise InputError(f"The ladder needs steps with distinct numbers; it has {numbers}.")
     if seed < 0:
         raise InputError(f"The seed of the schedule must be 0 or more; it is {seed}.")
-    frame = pd.concat([_draw_step(plan, seed) for plan in steps], ignore_index=True)
+    frame = pd.concat([draw_step(plan, seed) for plan in steps], ignore_index=True)
     if "payload_id" not in frame:
         frame["payload_id"] = np.arange(len(frame))
     kinds = _COLUMNS | {name: kind for name, kind in _OPTIONAL.items() if name in frame}
@@ -341,50 +356,6 @@ def read_rows(path: Path, step: int) -> PlannedRows:
         index=column["index"],
         extra={name: column[name] for name in there},
     )
-
-
-def _draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415
-
-    counts = [plan.count(phase) for phase in PHASES]
-    total = sum(counts)
-    trace = _trace_of(plan) if plan.arrivals == "trace" else None
-    columns: dict[str, Any] = {
-        "step": plan.step,
-        "index": np.arange(total),
-        "phase": np.repeat(PHASES, counts),
-        "offset_seconds": np.concatenate([_draw_phase(plan, phase, seed) for phase in PHASES])
-        if trace is None
-        else trace.at(plan.target_qps)[:total],
-    }
-    for place, name in enumerate(("input_tokens", "output_tokens"), start=_LENGTHS):
-        rng = np.random.default_rng([seed, plan.step, place])
-        columns[name] = draw_lengths(getattr(plan, name), total, rng)
-    if plan.abandon:
-        rng = np.random.default_rng([seed, plan.step, _ABANDONMENT])
-        columns |= draw_abandonment(plan.abandon, counts, rng)
-    if trace is not None:
-        columns |= {name: values[:total] for name, values in trace.columns.items()}
-    return pd.DataFrame(columns)
-
-
-def _draw_phase(plan: StepPlan, phase: str, seed: int) -> np.ndarray:
-    start, end = plan.bounds(phase)
-    rng = np.random.default_rng([seed, plan.step, PHASES.index(phase)])
-    process = process_of(plan.arrivals, plan.parameters)
-    if phase == "warmup" and isinstance(process, Ramp):
-        process = Poisson()
-    drawn = start + process.draw(plan.count(phase), end - start, rng)
-    # Rounding may carry the last arrival onto the end, which belongs to the next phase.
-    return np.minimum(drawn, np.nextafter(end, start))
-
-
-def _trace_of(plan: StepPlan) -> Trace:
-    path = Path(plan.parameters["file"])
-    trace = read_trace(path)
-    if trace.sha256 != plan.parameters["sha256"]:
-        raise InputError(f"Trace: {path} has changed since the campaign was planned. Start again.")
-    return trace
 
 
 def _plans(attrs: Mapping[Hashable | None, Any], what: str) -> list[StepPlan]:

@@ -13,7 +13,7 @@ from escalade.load.records import Records, write_requests
 from escalade.load.schedule import PlannedRows, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from escalade.load.generator import Generator
@@ -62,12 +62,12 @@ def run_step(
         When a file can't be written.
     """
     rows = read_rows(step.schedule, step.step)
-    workload = workload_file(step.workload)
+    workloads = list(dict.fromkeys(workload_file(part.workload) for part in step.parts))
     each = step.each()
     _clear(step)
     for worker in each:
         write_plan(worker.plan_file, worker, progress)
-    generator.run([(_argv(worker, workload), worker.log) for worker in each])
+    generator.run([(_argv(worker, workloads), worker.log) for worker in each])
     try:
         outcome, cause = _supervise(generator, watch, _longest(step, rows))
     finally:
@@ -88,9 +88,9 @@ def _clear(step: LoadStep) -> None:
             file.unlink(missing_ok=True)
 
 
-def _argv(worker: LoadStep, workload: Path) -> list[str]:
+def _argv(worker: LoadStep, workloads: Sequence[Path]) -> list[str]:
     told = ["--escalade-step", str(worker.plan_file)]
-    where = ["-f", str(workload), "--host", worker.host.rstrip("/")]
+    where = ["-f", ",".join(map(str, workloads)), "--host", worker.host.rstrip("/")]
     return [*told, *where, "--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
 
 

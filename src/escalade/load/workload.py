@@ -55,9 +55,13 @@ def due() -> Arrival:
 
 
 def parameters() -> Mapping[str, Any]:
-    """Give the workload's parameters, as the campaign set them; empty outside a step."""
+    """Give the workload's parameters, as the campaign set them; empty outside a step.
+
+    Of a mix those of the request that the calling task has to send, and before a user's
+    first request those of the first workload of its file.
+    """
     running = session()
-    return running.step.parameters if running else {}
+    return running.parameters() if running else {}
 
 
 def prompt(request: Arrival) -> str:
@@ -66,17 +70,17 @@ def prompt(request: Arrival) -> str:
     It is one of those that the campaign gives, or made: seeded, distinct, and about
     `input_tokens` long.
     """
-    return _payloads().text(request)
+    return _payloads(request).text(request)
 
 
 def messages(request: Arrival) -> Messages:
     """Make the prompt of a request as a chat begins: a list of `role` and `content`."""
-    return _payloads().messages(request)
+    return _payloads(request).messages(request)
 
 
-def _payloads() -> Payloads:
+def _payloads(request: Arrival) -> Payloads:
     running = session()
-    return running.payloads if running else _MADE_UP
+    return running.payloads[request.part] if running else _MADE_UP
 
 
 def headers(request: Arrival, *, keep_alive: bool) -> dict[str, str]:

@@ -200,13 +200,12 @@ class ReportData:
         Never raises: what is absent comes back as an estimate without a value.
         A step that has no labels, since it did not run, answers for all of them.
         """
-        for (name, its_stat, its_label), found in self.estimates.get((cell, step), {}).items():
-            if (
-                name == metric
-                and stat in (None, its_stat)
-                and (label is None or its_label in ("", label))
-            ):
-                return found
+        there = self.estimates.get((cell, step), {})
+        wanted = [None] if label is None else [label, ""]
+        for which in wanted:
+            for (name, its_stat, its_label), found in there.items():
+                if name == metric and stat in (None, its_stat) and which in (None, its_label):
+                    return found
         return Estimate()
 
     def arrival_rate(self, cell: str, step: StepFacts) -> float:

@@ -72,7 +72,7 @@ class Line:
 
 def judged_stat(data: ReportData, metric: str) -> str:
     """Give the statistic of `metric` that an SLO judges, counting ones first; p90 otherwise."""
-    rows = [row for row in data.slos if row.get("metric") == metric]
+    rows = [row for row in data.slos if row.get("metric") == metric and not row.get("workload")]
     rows.sort(key=lambda row: not row.get("counts"))
     named = [str(row.get("stat")) for row in rows if words.percentile(str(row.get("stat")))]
     return next((stat for stat in named if stat != "p50"), "p90")
@@ -117,7 +117,9 @@ def limits_of(data: ReportData, metric: str, deployment: str) -> list[tuple[str,
     found = {
         (words.clean(row.get("stat")), known(row.get("limit"))): None
         for row in data.slos
-        if row.get("metric") == metric and words.clean(row.get("deployment")) == deployment
+        if row.get("metric") == metric
+        and words.clean(row.get("deployment")) == deployment
+        and not row.get("workload")  # what is drawn is the step as a whole
     }
     return [(stat, limit) for stat, limit in found if math.isfinite(limit)]
 

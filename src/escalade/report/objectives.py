@@ -33,7 +33,8 @@ def objective(row: Mapping[str, Any]) -> str:
     name = words.title(metric)
     limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
     what = name if stat == "value" else f"{stat} of {name[:1].lower()}{name[1:]}"
-    return f"{what} ≤ {limit}"
+    of = f" of {words.clean(row['workload'])}" if row.get("workload") else ""
+    return f"{what}{of} ≤ {limit}"
 
 
 def slo_table(data: ReportData) -> EstimateTable:
@@ -101,7 +102,8 @@ def _unjudged(row: Mapping[str, Any], rate: float, data: ReportData) -> Entry:
     if step is None:
         return Entry()
     metric, stat = str(row.get("metric")), str(row.get("stat"))
-    estimate = data.estimate(words.clean(row.get("cell")), step.number, metric, stat)
+    label = words.clean(row["workload"]) if row.get("workload") else None
+    estimate = data.estimate(words.clean(row.get("cell")), step.number, metric, stat, label)
     if not estimate.printable:
         return Entry(
             value=NOTHING, instead=shortened(estimate) if step.state == VALID else step.state

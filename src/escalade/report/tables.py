@@ -123,14 +123,18 @@ def _names(cell: CellFacts, numbers: Sequence[int], data: ReportData) -> list[Na
     A step that did not run has no labels; its rows add no line where others have some.
     """
     found: dict[str, dict[Name, None]] = {}
+    beside: set[str] = set()  # metrics of the whole step and, in the same step, of its parts
     for number in numbers:
-        for name in data.estimates.get((cell.name, number), {}):
+        names = data.estimates.get((cell.name, number), {})
+        for name in names:
             found.setdefault(name[0], {})[name] = None
+        labelled = {name[0] for name in names if name[2]}
+        beside |= labelled & {name[0] for name in names if not name[2]}
     return [
         name
-        for names in found.values()
+        for metric, names in found.items()
         for name in names
-        if name[2] or not any(other[2] for other in names)
+        if name[2] or metric in beside or not any(other[2] for other in names)
     ]
 
 

@@ -9,6 +9,11 @@ import pytest
 from escalade.campaign.configuration import parse_campaign
 from unit.campaign.test_models import configuration, refusal
 
+MIX = [
+    {"share": 0.7, "output_tokens": 8, "prompts": "p.jsonl"},
+    {"share": 0.3, "kind": "openai_embeddings", "request_timeout_seconds": 5},
+]
+
 
 def workload(**keys: Any) -> dict[str, Any]:
     return configuration(workload=keys)
@@ -45,7 +50,47 @@ def test_an_abandonment_is_given_on_as_it_is_drawn() -> None:
             {"kind": "plain_http", "abandon": {"share": 0.5, "after_tokens": 5}},
             "write after_seconds",
         ),
+        ({"mix": [{"share": 1}]}, "mix"),
+        ({"mix": [{"share": 1}, {"share": 2}]}, "give name to openai_chat"),
+        ({"mix": MIX, "output_tokens": 5}, "move output_tokens there"),
+        ({"mix": [MIX[0] | {"share": 0}, MIX[1]]}, "share"),
+        (
+            {
+                "mix": [
+                    {"share": 1, "kind": "a/mine.py"},
+                    {"share": 1, "kind": "b/mine.py", "name": "b"},
+                ]
+            },
+            "rename a/mine.py",
+        ),
     ],
 )
 def test_what_can_not_be_sent_is_refused(keys: dict[str, Any], said: str) -> None:
     assert said in refusal(workload(**keys))
+
+
+def test_a_mix_has_the_defaults_of_a_workload_in_each() -> None:
+    campaign = parse_campaign(workload(mix=MIX), "my.yaml")
+
+    chat, embedding = campaign.workload.parts
+    assert campaign.workload.mix is not None
+    assert [part.name for part in campaign.workload.mix] == ["openai_chat", "openai_embeddings"]
+    assert (chat.kind, chat.request_timeout_seconds) == ("openai_chat", 60.0)
+    assert embedding.drawn == {
+        "name": "openai_embeddings",
+        "share": 0.3,
+        "input_tokens": 32,
+        "output_tokens": 16,
+    }
+    assert set(dumped(mix=MIX)) == {"mix"}
+    again = parse_campaign(configuration(workload=dumped(mix=MIX)), "my.yaml")
+    assert again.workload == campaign.workload
+
+
+def test_an_objective_names_a_workload_of_the_mix() -> None:
+    slo = {"name": "s", "metric": "latency_seconds", "limit": 1, "workload": "openai_chat"}
+    campaign = parse_campaign(workload(mix=MIX) | {"slos": [slo]}, "my.yaml")
+
+    assert campaign.slos[0].workload == "openai_chat"
+    assert "there is no mix" in refusal(configuration(slos=[slo]))
+    assert "openai_embeddings" in refusal(workload(mix=MIX) | {"slos": [slo | {"workload": "x"}]})

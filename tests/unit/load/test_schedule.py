@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from escalade.errors import InputError
 from escalade.files import read_table, write_table
+from escalade.load.draw import PHASES
 from escalade.load.schedule import (
-    PHASES,
     StepPlan,
     draw_schedule,
     plans_of,

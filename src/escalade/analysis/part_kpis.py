@@ -1,0 +1,44 @@
+"""KPIs of a part of a step's requests: of each workload of a mix.
+
+They stand beside those of the whole step, with the part in the row's label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from escalade.analysis.readings import Reading, plain, with_label
+from escalade.analysis.request_kpis import abandoned, errors, goodput, throughput, times, tokens
+from escalade.analysis.request_kpis import flagged as flagged_by
+
+if TYPE_CHECKING:
+    from escalade.analysis.steps import MeasuredStep
+
+
+def part_readings(step: MeasuredStep) -> list[Reading]:
+    """Compute the KPIs of each workload of a mix; none where there is one workload.
+
+    The rate at which a part was offered, its answers, errors, times and tokens: what the
+    service or the client does as a whole belongs to the whole step. A time is marked as the
+    step's own is: parts wait in the same queue.
+    """
+    found: list[Reading] = []
+    for name in step.workloads:
+        part = step.part(name)
+        readings = [
+            plain("offered_qps", len(part.cohort) / part.window.seconds, "", n=len(part.cohort)),
+            throughput(part),
+            *(goodput(part) if part.slos else ()),
+            errors(part),
+            *abandoned(part),
+            *(flagged_by(reading, step) for reading in times(part)),
+            *tokens(part),
+        ]
+        found += [with_label(reading, workload=name) for reading in readings]
+    return found
+
+
+def without_parts_objectives(step: MeasuredStep) -> MeasuredStep:
+    """Give the step with the objectives on all of its requests alone."""
+    return replace(step, slos=[slo for slo in step.slos if slo.workload is None])
