@@ -118,6 +118,13 @@ SERVICE = (
     Metric("server_requests_per_second", VALUE, "1/s", "higher", "growth of requests_total / time between the samples", SERIES, "Service"),
     Metric("client_server_agreement_ratio", VALUE, "ratio", "none", "client's count / server's count of the quantity that the recipe declares, idle to idle over the whole step", f"{LOG}, {SERIES}", "Service", "bounds: what can't be attributed counts fully or not at all"),
 )
+NOTED = (
+    Metric("recall_at_k", ("mean",), "ratio", "higher", "share of the k exact nearest neighbours that an answer holds, mean over good answers of the cohort; a failed request has none", LOG, "Answers", "bootstrap over queries", where_used=True),
+    Metric("received_bytes_per_second", VALUE, "bytes/s", "higher", "bytes of good answers that ended in the window / its length", LOG, "Answers", "t over ten blocks", where_used=True),
+    Metric("sent_bytes_per_second", VALUE, "bytes/s", "higher", "bytes sent with requests whose good answer ended in the window / its length", LOG, "Answers", "t over ten blocks", where_used=True),
+    Metric("operation_latency_seconds", PERCENTILES, "s", "lower", "planned send to last byte of one kind of operation, get or put; a failed request is +∞", LOG, "Answers", ORDER, where_used=True),
+    Metric("noted", ("mean",), "as noted", "none", "figure that the workload's file notes with `due().note`, mean over good answers of the cohort; one row per name", LOG, "Answers", "t", where_used=True),
+)
 NODE = (
     Metric("node_cpu_ratio", ("mean", "max"), "ratio", "none", "growth of all modes but idle, iowait and steal / growth of all modes, all CPUs; the load generator is in it", SERIES, "Node"),
     Metric("node_memory_used_bytes", ("mean", "max"), "bytes", "none", "MemTotal − MemAvailable", SERIES, "Node"),
@@ -150,6 +157,7 @@ METRICS: tuple[Metric, ...] = (
     *THROUGHPUT,
     *LATENCY,
     *TOKENS,
+    *NOTED,
     *CONCURRENCY,
     *CLIENT,
     *SERVICE,

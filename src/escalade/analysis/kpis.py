@@ -9,6 +9,7 @@ import pandas as pd
 
 from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS
+from escalade.analysis.noted_kpis import noted_metrics, noted_readings
 from escalade.analysis.part_kpis import part_readings, without_parts_objectives
 from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain, rows_of
 from escalade.analysis.request_kpis import request_readings
@@ -79,8 +80,14 @@ def _step_readings(
 ) -> list[Reading]:
     if step is not None:
         whole = without_parts_objectives(step)
-        return [*request_readings(whole), *series_readings(step), *part_readings(step)]
-    readings = missing(PER_STEP, why_unmeasured(outcome) or "the step has no window")
+        return [
+            *request_readings(whole),
+            *noted_readings(step),
+            *series_readings(step),
+            *part_readings(step),
+        ]
+    wanted = (*PER_STEP, *noted_metrics(data.requests))
+    readings = missing(wanted, why_unmeasured(outcome) or "the step has no window")
     if data.environment.get("gpus"):
         return readings
     return [

@@ -18,6 +18,7 @@ from escalade.analysis.intervals import (
     poisson,
     ratio,
 )
+from escalade.analysis.noted_kpis import noted_metrics
 from escalade.analysis.readings import Reading, label_of, missing, plain
 from escalade.analysis.windows import completions, gap_cv, has, occupancy, tokens_per_block
 
@@ -271,6 +272,8 @@ def _cached(cached: FloatArray, received: FloatArray) -> float | None:
 
 
 def _token_rate(step: MeasuredStep) -> Estimate:
+    if "sent_bytes_per_second" in noted_metrics(step.data.requests):
+        return Estimate.missing("what was moved are bytes, not tokens")
     arrived = tokens_per_block(step.log, step.chunks, step.window, TOKEN_BLOCKS)
     if arrived is None:
         return Estimate.missing("no answer had chunks or a token count")

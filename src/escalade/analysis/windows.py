@@ -27,6 +27,8 @@ IntArray = npt.NDArray[np.int64]
 TIMES = ("planned_at", "sent_at", "first_chunk_at", "last_chunk_at", "ended_at")
 TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
 ABANDONED = "abandoned"
+NOTE = "note_"
+"""What the columns of a workload's own figures begin with."""
 LISTS = (np.ndarray, list, tuple)
 COLUMNS = ("step", "index", *TIMES, "chunk_offsets", "error", *TOKENS)
 

@@ -21,7 +21,7 @@ from escalade.campaign.state import (
     read_service,
 )
 from escalade.files import write_json, write_table
-from escalade.load.records import write_requests
+from escalade.load.records import joined, write_requests
 from escalade.monitoring import collector, manager
 from escalade.monitoring.client import PrometheusClient
 from escalade.provenance import host_facts
@@ -89,7 +89,7 @@ def _requests(here: CellRun) -> pa.Table:
         for step in here.cell.steps
         for path in sorted(here.folder.step(step.step).glob("requests-*.parquet"))
     ]
-    requests = pa.concat_tables(tables)
+    requests = joined(tables)
     if here.run.plan.campaign.load.workers > 1:
         requests = requests.sort_by([("step", "ascending"), ("index", "ascending")])
     return requests

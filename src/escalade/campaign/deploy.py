@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign import events
 from escalade.campaign.cluster import of_the_same_lane, request_for, seconds_of
 from escalade.campaign.configuration import beside, recipes_of
 from escalade.campaign.site import load_site
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from escalade.campaign.run import CellRun
     from escalade.runtime.launcher import AllocationState, Place
+    from escalade.services.recipes import Recipe
 
 EXPORTER_SECONDS = 15.0
 FIRST_SCRAPE_SECONDS = 30.0
@@ -132,7 +134,7 @@ def load_models(here: CellRun) -> None:
     try:
         _scrape_all(here, service)
     except InfrastructureError as error:
-        if (ended := _service_end(here)) is None:
+        if (ended := _service_end(here, service)) is None:
             raise
         logger.warning("the service ended before it was scraped: %s", error)
         service = ended
@@ -191,6 +193,24 @@ def _start_service(here: CellRun) -> dict[str, Any]:
         ready_timeout_seconds=deployment.ready_timeout_seconds,
         setup=slurm.setup if allocation.job else (),
         binds=slurm.binds if allocation.job else (),
+        cell=_inputs(here, recipe, local=slurm.local_folder if allocation.job else None),
+    )
+
+
+def _inputs(here: CellRun, recipe: Recipe, *, local: str | None) -> loader.CellInputs:
+    parts = here.run.plan.campaign.workload.parts
+    own = [part.parameters for part in parts if part.kind == recipe.workload.kind]
+
+    def say(sentence: str) -> None:
+        events.append(here.run.events, here.cell.name, "load_models", "note", sentence)
+
+    return loader.CellInputs(
+        seed=here.cell.seed,
+        parameters=own[0] if own else {},
+        prepared=here.folder.prepared,
+        private=here.state,
+        local=local,
+        say=say,
     )
 
 
@@ -206,10 +226,12 @@ def _scrape_all(here: CellRun, service: dict[str, Any]) -> None:
     manager.await_up(prometheus, registry, FIRST_SCRAPE_SECONDS)
 
 
-def _service_end(here: CellRun) -> dict[str, Any] | None:
+def _service_end(here: CellRun, service: dict[str, Any]) -> dict[str, Any] | None:
     """Give the service's failure when it is the service that is gone, else None."""
     allocation = read_allocation(here.state)
-    state = launcher_for(allocation).state(allocation, "service")
+    if service["step"] is None:  # it was not started here
+        return None
+    state = launcher_for(allocation).state(allocation, service["step"])
     if state.running:
         return None
     cause = f"the service {state.describe()} before the first step"

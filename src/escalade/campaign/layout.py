@@ -79,6 +79,11 @@ class CellFolder:
         return self.path / "prometheus"
 
     @property
+    def prepared(self) -> Path:
+        """What the workload needs of the service's preparation: queries and their neighbours."""
+        return self.path / "prepared"
+
+    @property
     def attempts(self) -> Path:
         """Evidence of earlier, unfinished or failed attempts."""
         return self.path / "attempts"

@@ -164,6 +164,7 @@ class _Watch:
     def __init__(self, here: CellRun) -> None:
         self._allocation = read_allocation(here.state)
         self._launcher = launcher_for(self._allocation)
+        self._service = read_service(here.state)["step"]
 
     def __call__(self) -> str | None:
         """Give the service's end as a cause; the end of anything else is an error."""
@@ -179,7 +180,9 @@ class _Watch:
                 f"Prometheus {prometheus.describe()} in the middle of a step. Its log is "
                 f"{prometheus.log}. Start the campaign again; finished cells are kept."
             )
-        service = self._launcher.state(self._allocation, "service")
+        if self._service is None:  # it was not started here: its requests tell
+            return None
+        service = self._launcher.state(self._allocation, self._service)
         return None if service.running else f"the service {service.describe()}"
 
 

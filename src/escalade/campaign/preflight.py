@@ -57,7 +57,8 @@ def preflight(run: CampaignRun, say: Callable[[str], None], *, submits: bool = F
         for model in deployment.models:
             resolve_model(catalogue, model)
     _check_disk(run)
-    for name in NEEDED:
+    of_recipes = [name for recipe in recipes.values() for name in recipe.needs.tools]
+    for name in (*NEEDED, *dict.fromkeys(of_recipes)):
         tools.ensure(name, say=say)
 
 

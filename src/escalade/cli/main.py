@@ -33,7 +33,7 @@ app.command("schema")(campaigns.schema)
 app.command("init")(sites.init)
 app.command("truth-server", context_settings=truth.SETTINGS)(truth.truth_server)
 app.command("doctor")(tools.doctor)
-app.add_typer(tools.app, name="tools")
+app.command("tools")(tools.fetch)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature

@@ -13,15 +13,16 @@ from rich.table import Table
 from escalade.runtime import doctor as examination
 from escalade.runtime import tools
 
-app = typer.Typer(help="Prometheus and node_exporter: find them, or fetch them.")
-NEEDED = ("prometheus", "promtool", "node_exporter")
 
-
-@app.callback(invoke_without_command=True)
-def fetch() -> None:
-    """Find Prometheus, promtool and node_exporter, or fetch them without root."""
+def fetch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Others, which only some recipes need: {', '.join(tools.ON_DEMAND)}."),
+    ] = None,
+) -> None:
+    """Find Prometheus, promtool and node_exporter, or what NAMES says, or fetch it without root."""
     console = Console(stderr=True)
-    for name in NEEDED:
+    for name in names or tools.NAMES:
         tool = tools.ensure(name, lambda text: console.print(text, style="dim", highlight=False))
         typer.echo(f"{tool.name} {tool.version} ({tool.origin}): {tool.path}")
 

@@ -109,6 +109,14 @@ class Arrival:
         """Note the server's own token counts: prompt, answer, prompt from cache."""
         self.records.tokens(self.row, received, generated, cached)
 
+    def note(self, name: str, value: float | None) -> None:
+        """Note a figure of the workload's own, in the column `note_<name>` of the request log.
+
+        None says that the figure belongs to this request and is not known (yet): it makes
+        the column, and an empty field is missing, never zero.
+        """
+        self.records.note(self.row, name, value)
+
     def answered(self, at: float, status: int, failure: BaseException | None) -> None:
         """Note the end of a request: its HTTP status (0 = none) and what was wrong."""
         error = None if failure is None else error_class(failure, status)

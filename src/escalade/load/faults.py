@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 ABANDONED = "abandoned"
 """What a request is whose client left as planned: no error, and no success."""
+
+
+class RefusedError(RuntimeError):
+    """The service answered with an error of its own protocol, where that has no HTTP status."""
+
+
 _CONNECT_NUMBERS = {
     errno.EADDRNOTAVAIL,
     errno.ECONNREFUSED,
@@ -34,6 +40,7 @@ _CONNECT_NUMBERS = {
 }
 _CLASSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     (ABANDONED, (AbandonedError,)),
+    ("refused", (RefusedError,)),
     (
         "connect",
         (

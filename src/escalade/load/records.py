@@ -7,6 +7,7 @@ it. Nothing is written while requests are sent: 20,000 rows block for 12 ms.
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from math import isnan, nan
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from escalade.files import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from escalade.load.schedule import PlannedRows
@@ -30,6 +32,7 @@ ERRORS = (
     "reset",
     "http_4xx",
     "http_5xx",
+    "refused",  # an error of the service's own, where its protocol has no HTTP status
     "malformed",
     "aborted",  # the load generator gave it up, or lost it
     "abandoned",  # its client left before the end, as planned: neither error nor success
@@ -62,7 +65,10 @@ LATER = ("leaving", "workload")
 """Columns that request logs of earlier versions don't have; null where a workload has no use for them."""
 REQUIRED = tuple(name for name in SCHEMA.names if name not in LATER)
 _NULLABLE = ("input_tokens", "output_tokens", "cached_tokens")
+_NOTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _UNKNOWN = -1  # a token count that the server did not give
+NOTE = "note_"
+"""What the columns of a workload's own figures begin with; a log without any has none."""
 
 
 class Records:
@@ -89,6 +95,7 @@ class Records:
         self.output_tokens = array("i", [_UNKNOWN]) * count
         self.cached_tokens = array("i", [_UNKNOWN]) * count
         self.bytes_in = array("q", [0]) * count
+        self.notes: dict[str, array[float]] = {}
 
     def send(self, row: int, at: float) -> None:
         """Note the first send of a row; later requests of the same task don't move it."""
@@ -115,6 +122,20 @@ class Records:
         self.output_tokens[row] = _UNKNOWN if generated is None else generated
         self.cached_tokens[row] = _UNKNOWN if cached is None else cached
 
+    def note(self, row: int, name: str, value: float | None) -> None:
+        """Note a figure of the workload's own; None makes its column and leaves it empty.
+
+        Raises
+        ------
+        ValueError
+            When the name can't be that of a column.
+        """
+        if name not in self.notes:
+            if not _NOTE_NAME.fullmatch(name):
+                raise ValueError(f"note {name!r}: expected small letters, digits and _ as a name")
+            self.notes[name] = array("d", [nan]) * len(self.rows)
+        self.notes[name][row] = nan if value is None else value
+
     def end(self, row: int, at: float, status: int, error: str | None) -> None:
         """Note the end of a request of a row; of several, the first error stays."""
         self.ended[row] = at
@@ -136,7 +157,7 @@ class Records:
                 self.errors[row] = "not_sent" if isnan(sent) else unfinished
 
     def table(self, repetition: int, worker: int, epoch: float, offset: float) -> pa.Table:
-        """Give the log as a table in `SCHEMA`.
+        """Give the log as a table in `SCHEMA`, with a column for each name that was noted.
 
         Parameters
         ----------
@@ -176,7 +197,16 @@ class Records:
         columns["leaving"] = _or_nulls(self.rows.leaving, count)
         columns["workload"] = _or_nulls(self.rows.workload, count)
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in SCHEMA]
-        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        for name, values in sorted(self.notes.items()):
+            noted = np.asarray(values)
+            table = table.append_column(f"{NOTE}{name}", pa.array(noted, mask=np.isnan(noted)))
+        return table
+
+
+def joined(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join logs of several steps or workers; a note that one of them lacks is empty there."""
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def write_requests(path: Path, table: pa.Table) -> None:
@@ -187,8 +217,8 @@ def write_requests(path: Path, table: pa.Table) -> None:
     path
         Where to.
     table
-        In `SCHEMA`, as `Records.table` gives it; logs of several steps may be
-        concatenated (`pyarrow.concat_tables`).
+        In `SCHEMA`, and columns of notes, as `Records.table` gives it; logs of several
+        steps may be `joined`.
 
     Notes
     -----
@@ -198,11 +228,10 @@ def write_requests(path: Path, table: pa.Table) -> None:
     for name in LATER:
         if name not in table.column_names:
             table = table.append_column(SCHEMA.field(name), pa.nulls(len(table)))
-    typed = (
-        table.select(SCHEMA.names)
-        .cast(SCHEMA)
-        .replace_schema_metadata({b"pandas": _pandas_metadata()})
-    )
+    names = sorted(name for name in table.column_names if name.startswith(NOTE))
+    schema = pa.schema([*SCHEMA, *((name, pa.float64()) for name in names)])
+    typed = table.select(schema.names).cast(schema)
+    typed = typed.replace_schema_metadata({b"pandas": _pandas_metadata()})
     with replacing(path) as temporary:
         pq.write_table(typed, temporary, compression="zstd")
 

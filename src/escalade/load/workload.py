@@ -47,7 +47,8 @@ def due() -> Arrival:
     -------
     Arrival
         With `payload_id`, `input_tokens`, `output_tokens`, and the methods that
-        note what locust's request event does not tell: `chunk`, `tokens`, `received`.
+        note what locust's request event does not tell: `chunk`, `tokens`, `received`,
+        and `note` for figures of the workload's own.
     """
     running = session()
     arrival = running.current() if running else None
@@ -62,6 +63,12 @@ def parameters() -> Mapping[str, Any]:
     """
     running = session()
     return running.parameters() if running else {}
+
+
+def workers() -> int:
+    """Give the number of processes that share the step; 1 outside a step."""
+    running = session()
+    return running.step.workers if running else 1
 
 
 def prompt(request: Arrival) -> str:

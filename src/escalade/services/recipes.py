@@ -8,85 +8,32 @@ a campaign.
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from escalade.errors import InputError, ToolMissingError
+from escalade.errors import InputError
 from escalade.services.containers import Container, contained, require_program
+from escalade.services.metric_names import Agreement, Metrics
+from escalade.services.needs import Needs
 from escalade.services.parameters import Parameter, Value, check_given, settle
-from escalade.services.templates import Words, fill, fill_command, placeholders
+from escalade.services.readiness import Prepare, Probe
+from escalade.services.templates import Words, fill, fill_command, fill_values, placeholders
 from escalade.services.validation import Section, nearest, read_yaml, validated
-from escalade.services.versions import Versions, VersionSource, covers
+from escalade.services.versions import VersionSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-Canonical = Literal[
-    "requests_total",
-    "input_tokens_total",
-    "cached_tokens_total",
-    "output_tokens_total",
-    "requests_running",
-    "queue_length",
-]
-"""The server-side metrics from which something is computed: four counters, two gauges."""
-
-BUILT_IN = ("python", "host", "port", "service_cpus")
+BUILT_IN = ("python", "host", "port", "service_cpus", "scratch", "secret_file")
+OF_THE_CELL = ("prepared", "secret_file")
+_HERE = "http://{host}:{port}"
 OF_A_MODEL = ("model_path", "model_name")
 _NOT_DEFINING = {"description", "needs", "version", "probe", "metrics", "agreement"}
-
-
-class Needs(Section):
-    """What has to be installed."""
-
-    modules: tuple[str, ...] = ()
-    """Python modules, by the name they are imported with."""
-    programs: tuple[str, ...] = ()
-    """Programs on PATH."""
-    install: str = ""
-    """What to do when something is missing, as in "pip install xllamacpp"."""
-
-
-class Probe(Section):
-    """How to know that the service is ready: a GET that is answered with 200."""
-
-    path: Annotated[str, Field(pattern=r"^/")]
-    """Path of the URL."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=24 * 3600, allow_inf_nan=False)]
-    """How long the service may take until it is ready, from its start."""
-
-
-class MetricNames(Section):
-    """What the service's metrics are called in some of its versions."""
-
-    versions: Versions = ""
-    """Versions (PEP 440, as in ">=2026.10,<2027") with these names; all when empty."""
-    names: Annotated[dict[Canonical, str], Field(min_length=1)]
-    """The service's own name of each metric that it offers."""
-
-
-class Metrics(Section):
-    """Where the service's metrics are and what they are called."""
-
-    path: Annotated[str, Field(pattern=r"^/")] = "/metrics"
-    """Path of the URL that Prometheus scrapes."""
-    by_version: Annotated[tuple[MetricNames, ...], Field(min_length=1)]
-    """Names per version; the first entry that covers the version counts."""
-
-
-class Agreement(Section):
-    """On what the client and the service have to agree over a whole step."""
-
-    quantity: Literal["requests", "output_tokens"]
-    """What the client counts."""
-    metric: Canonical
-    """The service's counter of the same thing."""
 
 
 class Speaks(Section):
@@ -95,7 +42,8 @@ class Speaks(Section):
     kind: str
     """Name of the load workload that it understands."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Parameters for the workload; texts may hold {model_name}."""
+    """Parameters for the workload; texts may hold {model_name}, the recipe's parameters, {prepared}
+    (folder with what `prepare` wrote) and {secret_file}. One whose parameter is not set is left out."""
 
 
 class ModelCount(Section):
@@ -140,14 +88,19 @@ class Recipe(Section):
     """One sentence for people."""
     needs: Needs = Needs()
     """What has to be installed."""
-    version: VersionSource
-    """Where the version is read."""
+    version: VersionSource | None = None
+    """Where the version is read; of a service that is not started here it is not known."""
     models: ModelCount = ModelCount()
     """How many models it takes."""
-    command: Annotated[tuple[Words, ...], Field(min_length=1)]
+    command: tuple[Words, ...] = ()
     """Words with placeholders: {python}, {host}, {port}, {service_cpus}, {model_path} and
-    {model_name} where it takes one model, and the parameters. `{when: p, words: […]}` is given
-    only when p is set; `{for_each: model, words: […]}` once per model."""
+    {model_name} where it takes one model, the parameters and tools, {scratch} (a folder of the
+    service's own on its node, removed afterwards) and {secret_file} (a file with a password made
+    for this cell alone). `{when: p, words: […]}` is given only when p is set; `{for_each: model,
+    words: […]}` once per model. Without a command the service is there already: nothing is
+    started or ended, and url says where it is."""
+    url: str = _HERE
+    """Where it is spoken to, with placeholders."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Environment variables, with placeholders."""
     container: Container | None = None
@@ -158,6 +111,8 @@ class Recipe(Section):
     """What a deployment may set."""
     probe: Probe
     """How to know that it is ready."""
+    prepare: Prepare | None = None
+    """What is put into it before the load."""
     metrics: Metrics | None = None
     """Its metrics; none when it has no such page."""
     agreement: Agreement | None = None
@@ -170,6 +125,7 @@ class Recipe(Section):
         taken = [name for name in self.parameters if name in BUILT_IN + OF_A_MODEL]
         if taken:
             raise ValueError(f"parameter {taken[0]}: the name stands for something else already")
+        self._check_kind()
         self._check_placeholders()
         if self.agreement is not None:
             metric = self.agreement.metric
@@ -178,10 +134,29 @@ class Recipe(Section):
                 raise ValueError(f"agreement.metric: {metric} is not among the metrics' names")
         return self
 
+    @property
+    def external(self) -> bool:
+        """Whether the service is there already, and neither started nor ended here."""
+        return not self.command
+
+    def _check_kind(self) -> None:
+        if self.external and (self.url == _HERE or self.models.maximum or self.metrics):
+            raise ValueError(
+                "command: is missing. Only a service that is there already, with a url of its own "
+                "and without models and metrics, needs none"
+            )
+        if not self.external and self.version is None:
+            raise ValueError("version: is missing. Expected: a distribution, a tool or a command")
+
     def _check_placeholders(self) -> None:
         models = OF_A_MODEL if self.models.minimum == self.models.maximum == 1 else ()
         always = {name for name, entry in self.parameters.items() if entry.always_set}
-        always |= {*BUILT_IN, *models}
+        settable = always | set(self.parameters)
+        always |= {*BUILT_IN, *models, *self.needs.tools}
+        self._check_template(self.url, always - {"port", "host"} if self.external else always)
+        for value in self.workload.parameters.values():
+            if isinstance(value, str):
+                self._check_template(value, {*settable, *OF_THE_CELL, "model_name"})
         for argument in self.command:
             if argument.when is not None and argument.when not in self.parameters:
                 raise ValueError(f"when: no parameter {argument.when!r}. {self._names()}")
@@ -216,7 +191,7 @@ class Recipe(Section):
     def _names(self) -> str:
         return f"Parameters: {', '.join(self.parameters) or 'none'}."
 
-    def check_parameters(self, parameters: Mapping[str, object], where: str) -> None:
+    def check_parameters(self, parameters: Mapping[str, Any], where: str) -> None:
         """Refuse parameters that the recipe does not take; `where` begins the message.
 
         Raises
@@ -225,6 +200,11 @@ class Recipe(Section):
             With the valid names and their defaults, or the value that was expected.
         """
         check_given(self.parameters, parameters, f"{where}: recipe {self.name}")
+        if self.external and urlsplit(self.address(parameters)).password is not None:
+            raise InputError(
+                f"{where}: recipe {self.name}: the address holds a password, which would be stored "
+                "with the results. Leave it out, and set it in the environment as the recipe says."
+            )
 
     def settled(self, parameters: Mapping[str, Value], service_cpus: int) -> dict[str, Value]:
         """Give every parameter that has a value, from `parameters` or by default."""
@@ -240,6 +220,8 @@ class Recipe(Section):
         host: str = "127.0.0.1",
         gpus: int = 0,
         binds: Sequence[str] = (),
+        scratch: str = "",
+        secret_file: str = "",
     ) -> Command:
         """Make the command line and the environment.
 
@@ -257,6 +239,8 @@ class Recipe(Section):
             Number of GPUs that are asked for; a container sees them then.
         binds
             Folders of the site that a container sees.
+        scratch, secret_file
+            Folder and file of this start, where the recipe uses them.
 
         Raises
         ------
@@ -269,6 +253,9 @@ class Recipe(Section):
             "host": host,
             "port": port,
             "service_cpus": service_cpus,
+            "scratch": scratch,
+            "secret_file": secret_file,
+            **self.needs.paths(),
         }
         each = [{"model_path": str(model.path), "model_name": model.name} for model in models]
         if len(each) == 1:
@@ -287,13 +274,37 @@ class Recipe(Section):
         )
         return Command(*wrapped)
 
-    def workload_parameters(self, models: Sequence[str]) -> dict[str, Any]:
-        """Give the recipe's parameters for the load workload, model names put in."""
-        named: dict[str, Value] = {"model_name": models[0] if models else ""}
-        return {
-            key: fill(value, named) if isinstance(value, str) else value
-            for key, value in self.workload.parameters.items()
-        }
+    def uses(self, name: str) -> bool:
+        """Tell whether the command or the workload has a placeholder of that name."""
+        words = [word for argument in self.command for word in argument.words]
+        words += [value for value in self.workload.parameters.values() if isinstance(value, str)]
+        return any(name in placeholders(word) for word in words)
+
+    def address(self, parameters: Mapping[str, Value], host: str = "", port: int = 0) -> str:
+        """Give the URL of the service."""
+        return fill(self.url, {**self.settled(parameters, 1), "host": host, "port": port})
+
+    def workload_parameters(
+        self,
+        models: Sequence[str],
+        parameters: Mapping[str, Value] | None = None,
+        of_the_cell: Mapping[str, Value] | None = None,
+    ) -> dict[str, Any]:
+        """Give the recipe's parameters for the load workload, all that is known put in.
+
+        Parameters
+        ----------
+        models
+            Names of the models.
+        parameters
+            Of the recipe, settled.
+        of_the_cell
+            Values of `OF_THE_CELL`.
+        """
+        known: dict[str, Value] = {"model_name": models[0] if models else ""}
+        return fill_values(
+            self.workload.parameters, {**known, **(parameters or {}), **(of_the_cell or {})}
+        )
 
     def check_needs(self, *, elsewhere: bool = False) -> None:
         """Insist on what the recipe needs.
@@ -309,20 +320,13 @@ class Recipe(Section):
         ToolMissingError
             Naming what is missing and how to install it.
         """
-        missing = [f"Python module {name}" for name in self.needs.modules if not _importable(name)]
-        if not elsewhere:
-            missing += [f"program {name}" for name in self.needs.programs if not shutil.which(name)]
-        if missing:
-            raise ToolMissingError(
-                f"Recipe {self.name} needs what is not installed: {', '.join(missing)}. "
-                f"{self.needs.install or 'Install it'}, then start again."
-            )
+        self.needs.check(self.name, elsewhere=elsewhere)
         if self.container is not None and not elsewhere:
             require_program()
 
     def installed_version(self) -> str | None:
         """Give the version of the service as installed here; None when it can't be had."""
-        return self.version.installed()
+        return None if self.version is None else self.version.installed()
 
     def metric_names(self, version: str | None) -> dict[str, str]:
         """Give the service's own name of every canonical metric that it offers.
@@ -337,17 +341,7 @@ class Recipe(Section):
         InputError
             When the recipe has no names for that version.
         """
-        entries = self.metrics.by_version if self.metrics else ()
-        for entry in entries:
-            if version is None or covers(entry.versions, version):
-                return {str(canonical): raw for canonical, raw in entry.names.items()}
-        if not entries:
-            return {}
-        known = "; ".join(entry.versions for entry in entries)
-        raise InputError(
-            f"Recipe {self.name} has no metric names for version {version} of the service (only for "
-            f"{known}). Look at its metrics page and add an entry to metrics.by_version."
-        )
+        return {} if self.metrics is None else self.metrics.names_of(self.name, version)
 
     def defining(self) -> dict[str, Any]:
         """Give what defines a measurement with this recipe: what runs, and how it is spoken to.
@@ -358,8 +352,10 @@ class Recipe(Section):
         content = self.model_dump(mode="json", exclude=_NOT_DEFINING)
         for parameter in content["parameters"].values():
             del parameter["description"]
-        if self.container is None:
-            del content["container"]  # cells of recipes without one keep their definition
+        usual = {"container": None, "prepare": None, "url": _HERE}
+        for name, value in usual.items():
+            if content[name] == value:
+                del content[name]  # cells of recipes without it keep their definition
         return content
 
 
@@ -377,10 +373,3 @@ def load_recipe(name: str, folder: Path) -> Recipe:
     if name not in known:
         raise InputError(f"There is no recipe {name!r} in {folder}. {nearest(name, known)}")
     return validated(Recipe, {**read_yaml(path, "recipe"), "name": name}, str(path))
-
-
-def _importable(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False

@@ -63,6 +63,24 @@ def fill(template: str, values: Mapping[str, Value]) -> str:
     return template.format_map({name: as_text(value) for name, value in values.items()})
 
 
+def fill_values(written: Mapping[str, Any], values: Mapping[str, Value]) -> dict[str, Any]:
+    """Fill the texts of a mapping; a text that is but a placeholder becomes the value itself.
+
+    One whose value is not known is left out.
+    """
+    filled = {}
+    for key, template in written.items():
+        names = placeholders(template) if isinstance(template, str) else []
+        if not set(names) <= set(values):
+            continue
+        alone = len(names) == 1 and template == f"{{{names[0]}}}"
+        if alone:
+            filled[key] = values[names[0]]
+        else:
+            filled[key] = fill(template, values) if isinstance(template, str) else template
+    return filled
+
+
 def as_text(value: Value) -> str:
     """Write a value as programs expect it on a command line."""
     return str(value).lower() if isinstance(value, bool) else str(value)

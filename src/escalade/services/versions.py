@@ -12,27 +12,33 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, model_validator
 
+from escalade.runtime.toolbox import look
 from escalade.services.validation import Section
 
 _PRINTED_WITHIN_SECONDS = 30.0
 
 
 class VersionSource(Section):
-    """Where the version of the service is read; exactly one of the two."""
+    """Where the version of the service is read; exactly one of the three."""
 
     distribution: str | None = None
     """Python distribution whose installed version counts."""
     command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Command that prints it; the first number with dots in its output counts."""
+    tool: str | None = None
+    """Tool of Escalade that says it."""
 
     @model_validator(mode="after")
     def _one(self) -> VersionSource:
-        if (self.distribution is None) == (self.command is None):
-            raise ValueError("expected either a distribution or a command")
+        if [self.distribution, self.command, self.tool].count(None) != 2:
+            raise ValueError("expected either a distribution, a command or a tool")
         return self
 
     def installed(self) -> str | None:
         """Give the version that is installed here; None when it can't be had."""
+        if self.tool is not None:
+            found, _ = look(self.tool)
+            return found.version if found else None
         if self.distribution is None:
             return self._printed()
         try:

@@ -60,7 +60,8 @@ class Place:
         return self.launcher.state(self.allocation, loader.STEP_NAME).running
 
 
-def _held(root: Path) -> Iterator[Place]:
+def held(root: Path) -> Iterator[Place]:
+    """Hold an allocation."""
     with driver.driving(root / "state", "demo", "run-1", 15.0) as run:
         launcher = LocalLauncher()
         allocation = launcher.allocate("cell", run.path / "cell", run)
@@ -70,13 +71,13 @@ def _held(root: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    yield from _held(tmp_path)
+    yield from held(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Give a place for tests that only look at one running service."""
-    yield from _held(tmp_path_factory.mktemp("place"))
+    yield from held(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")

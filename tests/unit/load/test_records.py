@@ -11,7 +11,7 @@ import pytest
 
 from escalade.errors import InfrastructureError
 from escalade.files import read_table
-from escalade.load.records import ERRORS, SCHEMA, Records, write_requests
+from escalade.load.records import ERRORS, SCHEMA, Records, joined, write_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,34 @@ def test_logs_of_several_steps_join_into_one_of_the_same_schema(
     assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
 
 
+def test_a_note_is_a_column_that_is_empty_where_nothing_is_known(
+    rows_at: Make, tmp_path: Path
+) -> None:
+    log = Records(rows_at([0.0, 1.0, 2.0]))
+    log.note(0, "recall", 0.9)
+    log.note(1, "recall", None)
+    other = Records(rows_at([0.0]))
+    tables = [each.table(1, 0, EPOCH, OFFSET) for each in (log, other)]
+    write_requests(tmp_path / "requests.parquet", joined(tables))
+
+    stored = pq.read_table(tmp_path / "requests.parquet")
+    assert stored.column_names == [*SCHEMA.names, "note_recall"]
+    assert stored["note_recall"].to_pylist() == [0.9, None, None, None]
+
+
+@pytest.mark.parametrize("name", ["", "Recall", "re call", "9", "../x"])
+def test_a_note_needs_a_name_that_a_column_can_have(name: str, rows_at: Make) -> None:
+    with pytest.raises(ValueError, match="small letters"):
+        Records(rows_at([0.0])).note(0, name, 1.0)
+
+
+def test_a_log_without_notes_is_as_it_was(records: Records, tmp_path: Path) -> None:
+    table = records.table(2, 0, EPOCH, OFFSET)
+
+    assert table.column_names == SCHEMA.names
+    assert joined([table, table]).schema == table.schema
+
+
 def test_an_empty_log_is_a_log(tmp_path: Path) -> None:
     write_requests(tmp_path / "requests.parquet", SCHEMA.empty_table())
 
@@ -153,6 +181,7 @@ def test_all_error_classes_are_those_of_the_contract() -> None:
         "reset",
         "http_4xx",
         "http_5xx",
+        "refused",
         "malformed",
         "aborted",
         "abandoned",

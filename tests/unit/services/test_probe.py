@@ -102,3 +102,17 @@ def test_a_port_is_taken_while_somebody_listens() -> None:
         port = server.getsockname()[1]
         assert port_taken("127.0.0.1", port)
     assert not port_taken("127.0.0.1", port)
+
+
+def test_without_a_path_a_connection_is_enough(url: str, nobody: str) -> None:
+    assert wait_ready(url, None, 5, lives) < 5
+    assert Loading.left == 0  # nothing was asked
+    with pytest.raises(ServiceFailedError, match=r"a connection gave .*refused"):
+        wait_ready(nobody, None, 0.1, lives)
+
+
+def test_other_answers_may_mean_ready(url: str) -> None:
+    Loading.left = 1
+
+    wait_ready(url, "/", 5, lives, (503,))
+    assert Loading.left == 0

@@ -52,7 +52,21 @@ def test_every_metric_of_a_recipe_is_on_the_recorded_page_of_that_version(page: 
     assert set(names.values()) - metrics_of(page) == set()
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+SILENT = ("pgvector", "pgvector_external")
+"""Recipes of stores that show no metrics of their own."""
+TELLING = [path for path in sorted(RECIPES.glob("*.yaml")) if path.stem not in SILENT]
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_store_without_metrics_prepares_what_is_measured(name: str) -> None:
+    shipped = load_recipe(name, RECIPES)
+
+    assert shipped.metrics is None
+    assert shipped.prepare is not None
+    assert shipped.prepare.module.startswith("escalade.load.stores.prepare_")
+
+
+@pytest.mark.parametrize("path", TELLING, ids=lambda path: path.stem)
 def test_all_metric_names_of_a_shipped_recipe_are_checked_against_a_recorded_page(
     path: Path,
 ) -> None:
@@ -64,7 +78,7 @@ def test_all_metric_names_of_a_shipped_recipe_are_checked_against_a_recorded_pag
         assert any(covers(entry.versions, version) for version in recorded)
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TELLING, ids=lambda path: path.stem)
 def test_a_shipped_recipe_declares_what_client_and_service_agree_on(path: Path) -> None:
     shipped = load_recipe(path.stem, RECIPES)
 
@@ -110,7 +124,7 @@ def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
     with pytest.raises(InputError) as caught:
         load_recipe("lama_cpp", RECIPES)
 
-    assert "Did you mean 'llama_cpp'? Valid: llama_cpp, truth_server." in str(caught.value)
+    assert "Did you mean 'llama_cpp'? Valid: llama_cpp, pgvector, " in str(caught.value)
 
 
 def test_a_recipe_is_not_looked_for_outside_its_folder() -> None:
@@ -137,7 +151,7 @@ def test_a_broken_recipe_is_told_by_its_file(tmp_path: Path) -> None:
         ({"command": ["{prt}"]}, "nothing is called 'prt'. Did you mean 'port'?"),
         ({"command": ["{model_path}"]}, "nothing is called 'model_path'"),
         ({"command": ["{port:>5}"]}, "expected a name in braces, as in {port}"),
-        ({"command": []}, "expected at least 1 of them"),
+        ({"command": []}, "command: is missing"),
         ({"command": [{"when": "quiet", "words": ["-q"]}]}, "no parameter 'quiet'"),
         (
             {
@@ -160,7 +174,7 @@ def test_a_broken_recipe_is_told_by_its_file(tmp_path: Path) -> None:
             {"metrics": {"by_version": [{"versions": "2", "names": {"requests_total": "x"}}]}},
             "expected versions as in '>=2026.10,<2027'",
         ),
-        ({"version": {}}, "expected either a distribution or a command"),
+        ({"version": {}}, "expected either a distribution, a command or a tool"),
         ({"probe": {"path": "health", "timeout_seconds": 1}}, "probe.path"),
         ({"probe": {"path": "/", "timeout_seconds": 0}}, "expected more than 0"),
     ],
@@ -250,3 +264,79 @@ def test_what_defines_a_measurement_does_not_change_with_words_or_metric_names()
 
     assert plain.defining() == reworded.defining()
     assert plain.defining() != other.defining()
+
+
+EXTERNAL: dict[str, Any] = {
+    "name": "theirs",
+    "description": "A service that is there already",
+    "url": "{endpoint}",
+    "parameters": {
+        "endpoint": {"type": "string", "required": True, "description": "Where it is."},
+        "k": {"type": "integer", "default": 10, "description": "How many."},
+        "extra": {"type": "string", "description": "Something else."},
+    },
+    "probe": {"timeout_seconds": 5},
+    "workload": {
+        "kind": "pgvector",
+        "parameters": {"k": "{k}", "file": "{prepared}/x", "extra": "{extra}", "fixed": 3},
+    },
+}
+
+
+def test_a_recipe_without_command_is_of_a_service_that_is_there() -> None:
+    theirs = validated(Recipe, EXTERNAL, "theirs.yaml")
+
+    assert theirs.external
+    assert not recipe().external
+    assert theirs.address({"endpoint": "postgresql://db:5432/x"}) == "postgresql://db:5432/x"
+    assert theirs.installed_version() is None
+
+
+def test_a_parameter_reaches_the_workload_as_it_is_and_one_that_is_not_set_does_not() -> None:
+    theirs = validated(Recipe, EXTERNAL, "theirs.yaml")
+    settled = theirs.settled({"endpoint": "x"}, 1)
+
+    told = theirs.workload_parameters([], settled, {"prepared": "/cell"})
+    assert told == {"k": 10, "file": "/cell/x", "fixed": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"url": "http://{host}:{port}"}, "command: is missing"),
+        ({"url": "http://{host}:80"}, "nothing is called 'host'"),
+        ({"models": {"minimum": 1, "maximum": 1}}, "command: is missing"),
+        ({"url": "{extra}"}, "may have no value"),
+        ({"workload": {"kind": "x", "parameters": {"a": "{nothing}"}}}, "called 'nothing'"),
+        ({"probe": {"timeout_seconds": 1, "answers": [200]}}, "answers goes with a path"),
+        ({"prepare": {"module": "a b", "timeout_seconds": 1}}, "prepare.module"),
+        ({"needs": {"tools": ["mysql"]}}, "needs.tools"),
+    ],
+)
+def test_a_recipe_of_a_service_that_is_there_is_checked_too(
+    changes: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        validated(Recipe, {**EXTERNAL, **changes}, "theirs.yaml")
+    assert expected in str(caught.value)
+
+
+def test_a_recipe_that_starts_something_says_where_its_version_is() -> None:
+    with pytest.raises(InputError, match="version: is missing"):
+        recipe(version=None)
+
+
+def test_cells_of_recipes_without_the_new_keys_keep_their_definition() -> None:
+    defined = recipe().defining()
+
+    assert not {"url", "prepare", "container"} & set(defined)
+    assert "prepare" in recipe(prepare={"module": "own", "timeout_seconds": 1}).defining()
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    theirs = validated(Recipe, EXTERNAL, "theirs.yaml")
+
+    with pytest.raises(InputError, match="the address holds a password") as caught:
+        theirs.check_parameters({"endpoint": "postgresql://me:hidden@db/x"}, "own.yaml")
+    assert "hidden" not in str(caught.value)
+    theirs.check_parameters({"endpoint": "postgresql://me@db/x"}, "own.yaml")

@@ -1,0 +1,1 @@
+"""What is put into stores before the load: collections of vectors, objects."""
