@@ -57,7 +57,7 @@ def main(seeds: int = 200) -> int:
     node, began = host_facts(), time.monotonic()
     print(
         f"Command: `python benchmarks/capacity.py {seeds}` on {time.strftime('%Y-%m-%d')}: "
-        f"{node['cpu_model']}, {node['cpu_count']} CPUs\n"
+        f"{node['cpu_model']}, {node['cpus_usable']} CPUs\n"
     )
     known = truths(LONG_RUN)
     print("| service | capacity, median / p90 of the error | in its interval ", end="")

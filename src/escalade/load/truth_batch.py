@@ -1,8 +1,21 @@
-"""Continuous batching: how long the steps of a model take that decodes many sequences together."""
+"""Continuous batching: a model that decodes many sequences together, step by step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from escalade.load.truth_clock import AsyncTimer
+    from escalade.load.truth_counts import Counts
+
+_STOOD_STILL = 0.1  # seconds that a step may be late and make up for; more is time lost
 
 
 @dataclass(frozen=True)
@@ -51,3 +64,86 @@ class BatchRules:
         return finished / (
             self.duration(self.sequences, 0) + finished * input_tokens * self.prefill_seconds
         )
+
+
+@dataclass(eq=False)
+class _Sequence:
+    """One answer in the making: tokens of the prompt to read, tokens left, and when they came."""
+
+    read: int
+    left: float
+    times: asyncio.Queue[float] = field(default_factory=asyncio.Queue)
+
+
+class Batch:
+    """Decodes by `BatchRules`; made inside a running asyncio loop.
+
+    A step begins when the one before was due to end, so that the time that it takes to send
+    tokens makes no step longer, as long as it fits in.
+
+    Parameters
+    ----------
+    rules
+        What steps take.
+    timer
+        Wakes it.
+    counts
+        Told how many sequences wait and how many are active.
+    """
+
+    def __init__(self, rules: BatchRules, timer: AsyncTimer, counts: Counts) -> None:
+        self._rules = rules
+        self._timer = timer
+        self._counts = counts
+        self._waiting: deque[_Sequence] = deque()
+        self._active: list[_Sequence] = []
+        self._decoding: asyncio.Task[None] | None = None
+
+    async def tokens(self, prompt_tokens: int, count: float) -> AsyncGenerator[float]:
+        """Yield the time of each of `count` tokens, as it comes; a caller that leaves frees its place."""
+        mine = _Sequence(prompt_tokens, count)
+        self._waiting.append(mine)
+        self._counts.deferred += 1
+        if self._decoding is None or self._decoding.done():
+            self._decoding = asyncio.create_task(self._decode())
+        try:
+            came = 0
+            while came < count:
+                yield await mine.times.get()
+                came += 1
+        finally:
+            self._leave(mine)
+
+    def _leave(self, sequence: _Sequence) -> None:
+        with suppress(ValueError):
+            self._waiting.remove(sequence)
+            self._counts.deferred -= 1
+        with suppress(ValueError):
+            self._active.remove(sequence)
+            self._counts.processing -= 1
+
+    async def _decode(self) -> None:
+        end = time.monotonic()
+        while self._waiting or self._active:
+            read = self._admit()
+            end = max(end, time.monotonic() - _STOOD_STILL)
+            end += self._rules.duration(len(self._active), read)
+            await self._timer.sleep_until(end)
+            at = time.monotonic()
+            for sequence in list(self._active):
+                sequence.times.put_nowait(at)
+                sequence.left -= 1
+                if sequence.left <= 0:
+                    self._leave(sequence)
+            await asyncio.sleep(0)  # those who got a token send it, and who waited has come
+
+    def _admit(self) -> int:
+        """Take sequences that wait while there is room; give the tokens of their prompts."""
+        read = 0
+        while self._waiting and len(self._active) < self._rules.sequences:
+            sequence = self._waiting.popleft()
+            self._active.append(sequence)
+            self._counts.deferred -= 1
+            self._counts.processing += 1
+            read += sequence.read
+        return read

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
+    from escalade.load.truth_batch import Batch
     from escalade.load.truth_clock import AsyncTimer
     from escalade.load.truth_http import Exchange
 
@@ -97,19 +100,37 @@ class ChatModel:
         Between tokens.
     stream
         How streams end, one of `STREAMS`.
+    batch
+        Decodes all answers together; None decodes each by itself.
     """
 
     timer: AsyncTimer
     ttft_seconds: float
     itl_seconds: float
     stream: str
+    batch: Batch | None = None
 
-    async def tokens(self, count: int) -> AsyncIterator[float]:
+    def tokens(self, request: ChatRequest, usage: dict[str, Any]) -> AsyncGenerator[float]:
         """Yield the time of each token, as it comes; without end if the stream is endless."""
+        count = inf if self.stream == "endless" else request.max_tokens
+        if self.batch is None:
+            return self._alone(count)
+        return self.batch.tokens(usage["prompt_tokens"] - usage["cached_tokens"], count)
+
+    async def _alone(self, count: float) -> AsyncGenerator[float]:
         first = time.monotonic() + self.ttft_seconds
-        for number in itertools.count() if self.stream == "endless" else range(count):
+        for number in itertools.count():
+            if number >= count:
+                return
             await self.timer.sleep_until(first + number * self.itl_seconds)
             yield time.monotonic()
+
+    async def count(self, request: ChatRequest, usage: dict[str, Any]) -> None:
+        """Wait for all tokens of an answer that is sent whole; `usage` counts along."""
+        async with aclosing(self.tokens(request, usage)) as tokens:
+            async for at in tokens:
+                usage.setdefault("first_token", at)
+                usage["completion_tokens"] += 1
 
     async def write(self, exchange: Exchange, request: ChatRequest, usage: dict[str, Any]) -> None:
         """Stream an answer; `usage` counts along, and gets the time of the first token."""
@@ -118,12 +139,14 @@ class ChatModel:
         if request.chat:  # no token: a trap
             exchange.send(_event(head, {"delta": {"role": "assistant", "content": None}}))
         token = _event(head, {"delta": {"content": _PIECE}} if request.chat else {"text": _PIECE})
-        async for at in self.tokens(request.max_tokens):
-            usage.setdefault("first_token", at)
-            usage["completion_tokens"] += 1
-            exchange.send(token)
-            if usage["completion_tokens"] == _BREAKS_AFTER and await self._breaks(exchange):
-                return
+        async with aclosing(self.tokens(request, usage)) as tokens:
+            async for at in tokens:
+                usage.setdefault("first_token", at)
+                usage["completion_tokens"] += 1
+                exchange.send(token)
+                broken = usage["completion_tokens"] == _BREAKS_AFTER
+                if broken and await self._breaks(exchange):
+                    return
         if request.include_usage:
             exchange.send(_sse({**head, "choices": [], "usage": openai_usage(usage)}))
         exchange.send(_DONE)

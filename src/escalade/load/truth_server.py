@@ -10,7 +10,9 @@
 
 At most `--slots` requests are served at once, the others wait in order: with
 `--service constant` an M/D/c queue under Poisson arrivals, with `exponential` an
-M/M/c queue. It can freeze, fail, die and break its streams. Every request leaves one
+M/M/c queue. With `--batch-sequences` completions are decoded together instead, a token of
+each in a step that lasts `--step-seconds` and more with each sequence and each token of a
+prompt that it reads. It can freeze, fail, die and break its streams. Every request leaves one
 line in the log with its times on CLOCK_MONOTONIC and in Unix seconds.
 """
 
@@ -25,13 +27,14 @@ import signal
 import sys
 import time
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from escalade.files import write_text
+from escalade.load.truth_batch import Batch, BatchRules
 from escalade.load.truth_chat import STREAMS, ChatModel, ChatRequest, completion, embedding
 from escalade.load.truth_clock import AsyncTimer
+from escalade.load.truth_counts import Counts
 from escalade.load.truth_http import Exchange, listen
 
 if TYPE_CHECKING:
@@ -40,31 +43,6 @@ if TYPE_CHECKING:
 PROGRAM = "escalade truth-server"
 DIED = 3  # exit code of a death that was asked for
 _CHAT, _COMPLETION, _EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
-
-
-@dataclass
-class Counts:
-    """What `/metrics` shows."""
-
-    requests: int = 0
-    tokens: int = 0
-    cached: int = 0
-    processing: int = 0
-    deferred: int = 0
-
-    def page(self) -> bytes:
-        """Give the page in Prometheus' text format."""
-        rows = [
-            ("requests_total", "counter", "Requests that ended.", self.requests),
-            ("tokens_total", "counter", "Tokens generated.", self.tokens),
-            ("cached_prompt_tokens_total", "counter", "Prompt tokens seen before.", self.cached),
-            ("requests_processing", "gauge", "Requests in a slot.", self.processing),
-            ("requests_deferred", "gauge", "Requests waiting for a slot.", self.deferred),
-        ]
-        return "".join(
-            f"# HELP truth_{name} {what}\n# TYPE truth_{name} {kind}\ntruth_{name} {value}\n"
-            for name, kind, what, value in rows
-        ).encode()
 
 
 class TruthServer:
@@ -84,14 +62,21 @@ class TruthServer:
         self._counts = Counts()
         self._draw = random.Random(options.seed)
         self._timer = AsyncTimer()
+        self._batch = self._batching(options)
         self._model = ChatModel(
-            self._timer, options.ttft_seconds, options.itl_seconds, options.stream
+            self._timer, options.ttft_seconds, options.itl_seconds, options.stream, self._batch
         )
         self._slots = asyncio.Semaphore(options.slots or sys.maxsize)
         self._unix_offset = time.time() - time.monotonic()
         self._ready_at = time.monotonic() + options.start_delay_seconds
         self._arrived = 0
         self._prompts: set[str] = set()
+
+    def _batching(self, options: argparse.Namespace) -> Batch | None:
+        if not options.batch_sequences:
+            return None
+        steps = (options.step_seconds, options.sequence_seconds, options.prefill_seconds)
+        return Batch(BatchRules(options.batch_sequences, *steps), self._timer, self._counts)
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request."""
@@ -183,13 +168,11 @@ class TruthServer:
             return _refuse(exchange, error)
         usage["prompt_tokens"] = len(request.words.split())
         usage["cached_tokens"] = self._cached_tokens(request)
-        async with self._slot():
+        async with nullcontext() if self._batch else self._slot():
             if request.stream:
                 await self._model.write(exchange, request, usage)
             else:
-                async for at in self._model.tokens(request.max_tokens):
-                    usage.setdefault("first_token", at)
-                    usage["completion_tokens"] += 1
+                await self._model.count(request, usage)
                 exchange.answer(200, completion(request, usage))
         return 200
 
@@ -265,6 +248,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--ttft-seconds", type=float, default=0.05, help="from the slot to the first token")
     add("--itl-seconds", type=float, default=0.01, help="between tokens")
+    add("--batch-sequences", type=int, default=0, help="decode so many together, not in slots")
+    add("--step-seconds", type=float, default=0.01, help="what a step of decoding takes")
+    add("--sequence-seconds", type=float, default=0.0, help="more of each sequence in it")
+    add("--prefill-seconds", type=float, default=0.0, help="more of each prompt token it reads")
     add("--stream", choices=STREAMS, default="whole", help="how streams end")
     add("--error-ratio", type=float, default=0.0, help="share of requests that fail")
     add("--error-status", type=int, default=500)
@@ -274,7 +261,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--die-after-seconds", type=float, default=0.0, help="after the first request")
     add("--freeze-at-seconds", type=float, default=0.0, help="after the first request")
     add("--freeze-seconds", type=float, default=0.0, help="how long it answers nothing")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.batch_sequences and options.step_seconds <= 0:
+        parser.error("--batch-sequences needs --step-seconds above 0: a step takes some time")
+    return options
 
 
 def _flag(text: str) -> bool:

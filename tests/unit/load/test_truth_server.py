@@ -53,6 +53,7 @@ def talk(
             finally:
                 writer.close()
 
+        ask.port = port  # type: ignore[attr-defined]
         try:
             return await use(ask)
         finally:
@@ -223,3 +224,79 @@ def test_the_timer_wakes_in_order_and_never_early() -> None:
         return woken
 
     assert asyncio.run(main())[-3:] == [0.01, 0.02, 0.03]
+
+
+def test_chats_decode_together_and_share_the_time_of_a_step(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    batch = ["--batch-sequences", "2", "--step-seconds", "0.1", "--sequence-seconds", "0.05"]
+
+    async def use(ask: Any) -> float:
+        began = time.monotonic()
+        await asyncio.gather(*(ask(chat(max_tokens=2, cache_prompt=False)) for _ in range(3)))
+        return time.monotonic() - began
+
+    taken = talk([*batch, "--prefill-seconds", "0.01", "--log", str(log)], use)
+
+    # The first to come decodes alone, then with the second, which then shares with the third:
+    # 0.15 + 0.2 + 0.2 + 0.15 s, and 0.04 s for each prompt of four words; or all begin as two.
+    assert 0.7 < taken < 1.1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["tokens"] for line in lines] == [2, 2, 2]
+    assert all(line["end"] - line["arrival"] > 0.3 for line in lines)
+
+
+def test_a_prompt_that_was_seen_before_is_not_read_again() -> None:
+    batch = ["--batch-sequences", "1", "--step-seconds", "0.001", "--prefill-seconds", "0.1"]
+
+    async def use(ask: Any) -> tuple[float, float]:
+        times = [time.monotonic()]
+        for _ in range(2):
+            await ask(chat(max_tokens=1))
+            times.append(time.monotonic())
+        return times[1] - times[0], times[2] - times[1]
+
+    first, second = talk(batch, use)
+
+    assert first > 0.4  # four words
+    assert second < first / 2
+
+
+def test_an_answer_that_is_not_streamed_is_decoded_in_the_batch_too() -> None:
+    async def use(ask: Any) -> bytes:
+        whole: bytes = await ask(chat(stream=False))
+        return whole
+
+    answer = talk(["--batch-sequences", "4"], use)
+
+    assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["usage"]["completion_tokens"] == 3
+
+
+def test_a_client_that_leaves_frees_its_place_in_the_batch() -> None:
+    batch = ["--batch-sequences", "1", "--step-seconds", "0.02", "--stream", "endless"]
+
+    async def use(ask: Any) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+        writer.write(chat())
+        await reader.readuntil(b"tok")
+        writer.transport.abort()
+        for _ in range(100):
+            page: bytes = await ask(
+                b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+            )
+            if b"truth_requests_processing 0" in page:
+                break
+            await asyncio.sleep(0.02)
+        return page
+
+    page = talk(batch, use)
+
+    assert b"truth_requests_processing 0" in page
+    assert b"truth_requests_deferred 0" in page
+
+
+def test_a_batch_whose_steps_take_no_time_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--batch-sequences", "4", "--step-seconds", "0"])
+
+    assert ended.value.code == 2
+    assert "--batch-sequences needs --step-seconds above 0" in capsys.readouterr().err
