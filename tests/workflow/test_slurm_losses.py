@@ -193,3 +193,32 @@ def test_a_preempted_job_is_told_and_the_next_run_completes(
     busy.run("login", ["scancel", whole])
     code, output = workplace.run()
     assert code == 0, output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["client", "srun"])
+def test_a_node_of_the_client_that_is_lost_costs_its_step_and_leaves_nothing(
+    place: Workplace, cluster: Cluster, victim: str
+) -> None:
+    two = on_slurm(client={"partition": "cpu", "cpus": 2, "nodes": 2})
+    load = ladder((10, 2), (20, 30), (30, 2)) | {"workers": 2}
+    place.write(load=load, execution=two)
+    child = place.drive()
+    place.await_stage("run_load_2")
+    until(lambda: place.sent() >= 40, 60)
+    _, node = (client["node"] for client in place.cell_states("allocation")[0]["clients"])
+    step = place.running("escalade.runtime.slurm.frame", f"/nodes/{node}", '"load"')
+    (frame,) = (process for process in step if process.name() != "srun")
+    srun = next(process for process in step if process.name() == "srun")  # the first of its two
+    (forks,) = frame.children()
+
+    (forks if victim == "client" else srun).kill()
+    output, _ = child.communicate(timeout=200)
+
+    assert child.returncode == 0, output
+    assert [step["outcome"] for step in place.steps()] == ["measured", "client_failed", "measured"]
+    assert f"the load generator on {node} " in place.steps()[1]["cause"]
+    log = pd.read_parquet(place.results / "cells" / place.cells()[0] / "requests.parquet")
+    assert len(log[log.step == 2]) == 20 * 30.5
+    assert jobs(cluster) == []
+    assert place.processes() == []
