@@ -46,6 +46,7 @@ SCREEN_LINES = 24
         ),
         ({"workload": {"kind": "openai_chatt"}}, "openai_chat"),
         ({"workload": {"kind": "missing.py"}}, "missing.py"),
+        ({"workload": {"kind": "broken.py"}}, "broken.py, line 1, is no valid Python"),
         ({"workload": {"prompts": "none.jsonl"}}, "none.jsonl does not exist"),
         ({"workload": {"input_tokens": {"uniform": [9, 1]}}}, "[least, most]"),
         ({"load": {**ladder((5, 2)), "arrivals": "gamma"}}, "needs lines `gamma:`"),
@@ -59,6 +60,7 @@ def test_a_wrong_configuration_is_one_message(
     workplace: Workplace, changes: dict[str, Any], expected: str
 ) -> None:
     workplace.write(**changes)
+    (workplace.folder / "broken.py").write_text("class User(:\n")
 
     code, output = workplace.here("run", str(workplace.config))
 

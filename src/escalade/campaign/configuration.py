@@ -127,12 +127,28 @@ def _check_workload(campaign: Campaign, source: str) -> None:
 
 
 def _check_kind(kind: str, source: str) -> None:
-    if kind in WORKLOADS or (kind.endswith(".py") and Path(kind).is_file()):
+    if kind in WORKLOADS:
+        return
+    if kind.endswith(".py") and Path(kind).is_file():
+        _check_locustfile(Path(kind), f"{source}: workload.kind")
         return
     raise InputError(
         f"{source}: workload.kind is {kind!r}, which is no workload of Escalade and no locustfile "
         f"that exists. Expected one of {', '.join(WORKLOADS)}, or the path of a locustfile (.py)."
     )
+
+
+def _check_locustfile(path: Path, where: str) -> None:
+    """Refuse a locustfile that Python can't read, before anything is started for it."""
+    try:
+        compile(path.read_bytes(), path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise InputError(
+            f"{where}: {path}, line {error.lineno}, is no valid Python: {error.msg}. "
+            f"`python -m py_compile {path}` says the same."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where}: {path} can't be read as Python: {error}.") from None
 
 
 def _check_deployment(deployment: Deployment, recipe: Recipe, source: str) -> None:

@@ -210,10 +210,12 @@ def _derived_seed(seed: int, repetition: int) -> int:
 def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
     """Give what all cells of the campaign are defined by.
 
-    Of a trace and of given prompts that is the content, wherever they lie.
+    Of a trace, of given prompts and of an own locustfile that is the content, wherever it lies.
     """
     workload = campaign.workload.model_dump(mode="json")
     for part, content in zip(campaign.workload.parts, workload.get("mix", [workload]), strict=True):
+        if part.kind.endswith(".py"):
+            content["kind"] = {"sha256": sha256_of(Path(part.kind))}
         if part.prompts is not None:
             content["prompts"] = {"sha256": sha256_of(Path(part.prompts))}
     load = campaign.load.model_dump(mode="json")

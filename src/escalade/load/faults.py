@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import zlib
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,11 @@ _CONNECT_NUMBERS = {
 _CLASSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     (ABANDONED, (AbandonedError,)),
     ("refused", (RefusedError,)),
+    ("reset", (ssl.SSLEOFError, ssl.SSLZeroReturnError)),
     (
         "connect",
         (
+            ssl.SSLError,  # a ValueError and an OSError as well
             socket.gaierror,
             ConnectionRefusedError,
             requests_errors.ConnectTimeout,

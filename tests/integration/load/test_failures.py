@@ -61,6 +61,7 @@ CLASSES = {  # how a server fails, and what a client that waits 0.5 s makes of i
     "endless": ("timeout", 200),
     "failing": ("http_5xx", 503),
     "refused": ("connect", 0),
+    "no TLS": ("connect", 0),
     "whole": ("", 200),
 }
 
@@ -77,6 +78,7 @@ def test_what_fails_is_recorded_by_its_class(
     }
     urls["failing"] = start_truth("--error-ratio", "1", "--error-status", "503").url
     urls["refused"] = "http://127.0.0.1:1"
+    urls["no TLS"] = urls["whole"].replace("http:", "https:")
     slow = start_truth("--service-seconds", "60")
     step = plan_step(
         slow.url,

@@ -85,6 +85,17 @@ def test_the_content_of_prompts_defines_a_cell_and_its_place_does_not(tmp_path: 
     assert of("b.jsonl", "Who?") != of("a.jsonl", "Why?")
 
 
+def test_the_content_of_an_own_locustfile_defines_a_cell_and_its_place_does_not(
+    tmp_path: Path,
+) -> None:
+    def of(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        return cell(workload={"kind": str(tmp_path / name)}).name
+
+    assert of("a.py", "import locust\n") == of("b.py", "import locust\n")
+    assert of("b.py", "import gevent\n") != of("a.py", "import locust\n")
+
+
 def test_a_cell_whose_files_were_edited_in_a_run_is_told() -> None:
     with pytest.raises(InputError, match="is not planned any more"):
         plan().cell("a_rep-1_00000000")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import socket
+import ssl
 import threading
 import weakref
 
@@ -33,6 +34,10 @@ def by(outer: Exception, inner: BaseException) -> BaseException:
         (OSError(errno.EMFILE, "no descriptor left"), 0, "connect"),
         (socket.gaierror(-2, "unknown name"), 0, "connect"),
         (requests.ConnectTimeout(), 0, "connect"),
+        (ssl.SSLCertVerificationError(1, "self-signed certificate"), 0, "connect"),
+        (ssl.SSLError(1, "wrong version number"), 0, "connect"),
+        (by(requests.exceptions.SSLError(), ssl.SSLError(1, "no protocol")), 0, "connect"),
+        (ssl.SSLEOFError(8, "cut off"), 0, "reset"),
         (by(requests.ConnectionError(), ConnectionRefusedError(111, "refused")), 0, "connect"),
         (TimeoutError("too long"), 0, "timeout"),
         (RetriesExceeded("http://h/", 0, original=TimeoutError("too long")), 0, "timeout"),
