@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from escalade.campaign.run import CellRun
     from escalade.load.generator import Generator
+    from escalade.load.plan import Part
     from escalade.load.step import LoadStep
 
 STEP_NAME = "null-server"
@@ -61,41 +62,44 @@ def calibrate(here: CellRun, generator: Generator, like: LoadStep) -> None:
     if not seconds:
         return
     target = FACTOR * max(step.target_qps for step in here.cell.steps)
-    workload = like.workload if like.workload in CALIBRATED else "plain_http"
+    kinds = sorted({part.workload for part in like.parts})
+    if not set(kinds) <= set(CALIBRATED):
+        kinds = ["plain_http"]
+        like = replace(like, workload="plain_http", parameters={}, mix=())
     try:
-        found = _measured(here, generator, like, target=target, seconds=seconds, workload=workload)
+        found = _measured(here, generator, like, target, seconds)
     except EscaladeError as error:
         logger.warning("the client was not calibrated: %s", error)
         found = not_calibrated(f"the calibration step could not be run: {error}")
-    facts = {"schema": 1, "target_qps": target, "window_seconds": seconds, "workload": workload}
-    write_json(here.folder.calibration, facts | found)
+    facts = {"schema": 1, "target_qps": target, "window_seconds": seconds}
+    write_json(here.folder.calibration, facts | {"workload": ", ".join(kinds)} | found)
 
 
 def _measured(
     here: CellRun,
     generator: Generator,
     like: LoadStep,
-    *,
     target: float,
     seconds: float,
-    workload: str,
 ) -> dict[str, Any]:
     folder = here.folder.calibrating
     folder.mkdir(parents=True, exist_ok=True)
     schedule, truth = folder / "schedule.parquet", folder / "null-server.jsonl"
-    write_table(schedule, draw_schedule([_plan(here, target, seconds)], here.cell.seed))
+    write_table(schedule, draw_schedule([_plan(here, like, target, seconds)], here.cell.seed))
     with _null_server(here, truth) as (url, watch):
         step = replace(
             like,
             schedule=schedule,
             step=1,
-            workload=workload,
             host=url,
-            parameters=_parameters(like, workload),
+            parameters=_parameters(like),
             folder=folder,
             drain_timeout_seconds=_DRAIN_SECONDS,
             log=here.folder.logs / "calibration.log",
             prompts=None,
+            mix=tuple(
+                replace(part, parameters=_parameters(part), prompts=None) for part in like.mix
+            ),
         )
         outcome = run_step(step, generator, watch)
     requests = pd.concat(
@@ -105,9 +109,10 @@ def _measured(
     return calibrated(requests, outcome, _truth(truth), slos_of(here.run.plan.campaign))
 
 
-def _plan(here: CellRun, target: float, seconds: float) -> StepPlan:
-    """Give the calibration step: a Poisson process, prompts and answers of the usual lengths."""
+def _plan(here: CellRun, like: LoadStep, target: float, seconds: float) -> StepPlan:
+    """Give the calibration step: a Poisson process, of prompts and answers as long as the ladder's."""
     first = here.cell.steps[0]
+    mix = [{key: of for key, of in part.items() if key != "abandon"} for part in first.mix]
     return StepPlan(
         step=1,
         target_qps=target,
@@ -116,15 +121,14 @@ def _plan(here: CellRun, target: float, seconds: float) -> StepPlan:
         arrivals="poisson",
         input_tokens=first.input_tokens,
         output_tokens=first.output_tokens,
+        mix=tuple(mix) if like.mix else (),
     )
 
 
-def _parameters(like: LoadStep, workload: str) -> dict[str, Any]:
+def _parameters(part: LoadStep | Part) -> dict[str, Any]:
     """Give the workload's parameters, less what is the service's: its paths and its keys."""
-    if like.workload != workload:
-        return {}
-    service_own = ("headers",) if workload == "plain_http" else ("headers", "path")
-    return {name: value for name, value in like.parameters.items() if name not in service_own}
+    service_own = ("headers",) if part.workload == "plain_http" else ("headers", "path")
+    return {name: value for name, value in part.parameters.items() if name not in service_own}
 
 
 @contextmanager
