@@ -77,6 +77,25 @@ def test_the_client_of_every_cell_was_calibrated_on_the_service_s_place(
     assert (kpis.metric == "client_ceiling_qps").sum() == len(measured.cells())
 
 
+def test_the_live_counters_of_the_client_are_scraped_and_agree_with_its_log(
+    measured: Workplace,
+) -> None:
+    for cell in measured.cells():
+        folder = measured.results / "cells" / cell
+        series = pd.read_parquet(folder / "series.parquet")
+        requests = pd.read_parquet(folder / "requests.parquet")
+        sent = series[series.metric == "escalade_load_sent_total"]
+        assert sent.value.max() == requests.sent_at.notna().sum()
+        assert set(series.metric) > {
+            "escalade_load_request_latency_seconds_bucket",
+            "escalade_load_in_flight",
+            "escalade_load_backlog",
+        }
+    verdicts = read_json(measured.results / "verdicts.json", "verdicts")
+    live = [gate for gate in verdicts["gates"] if gate["gate"] == "live_metrics"]
+    assert [gate["outcome"] for gate in live] == ["pass"] * len(measured.cells()), live
+
+
 def test_deployments_of_one_repetition_get_the_same_arrivals(measured: Workplace) -> None:
     first, second, *_ = sorted(name for name in measured.cells() if "rep-1" in name)
 

@@ -91,10 +91,23 @@ class Found:
         return str(rows["quality"].iloc[0]) if len(rows) else "missing: not computed"
 
     def worst(
-        self, metric: str, stat: str, choose: Callable[[Sequence[float]], float]
+        self,
+        metric: str,
+        stat: str,
+        choose: Callable[[Sequence[float]], float],
+        *,
+        only: str = "",
+        but: str | None = None,
     ) -> tuple[float, str] | None:
-        """Give the worst value over the rows of a metric, and the source that names the row."""
-        known = self._known(metric, stat)
+        """Give the worst value over the rows of a metric, and the source that names the row.
+
+        `only` and `but` are parts of the sources that count, and of those that don't.
+        """
+        known = {
+            source: value
+            for source, value in self._known(metric, stat).items()
+            if only in source and (but is None or but not in source)
+        }
         if not known:
             return None
         worst = choose(list(known.values()))

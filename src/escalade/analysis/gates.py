@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.calibration import calibration_gate
 from escalade.analysis.gate import Found, Gate, passed
 from escalade.analysis.instrument_gates import INSTRUMENT
+from escalade.analysis.live_metrics import live_metrics
 from escalade.analysis.readings import rows_of
 from escalade.analysis.state_gates import STATE
 from escalade.analysis.steps import measured_steps, why_unmeasured
@@ -57,6 +58,8 @@ def cell_gates(
             gates += [check(found) for check in (*INSTRUMENT, *STATE)]
             if data.calibration is not None:
                 gates.append(calibration_gate(data.calibration))
+            if (live := live_metrics(found)) is not None:
+                gates.append(live)
         rows += [gate.row(data.name, number) for gate in gates]
     return rows
 

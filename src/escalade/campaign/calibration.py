@@ -100,6 +100,7 @@ def _measured(
             mix=tuple(
                 replace(part, parameters=_parameters(part), prompts=None) for part in like.mix
             ),
+            live=None,
         )
         outcome = run_step(step, generator, watch)
     requests = pd.concat(

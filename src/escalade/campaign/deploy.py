@@ -32,6 +32,7 @@ from escalade.runtime import tools
 from escalade.runtime.driver import RunFolder
 from escalade.runtime.endpoints import free_port, wait_http
 from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.scratch import make_scratch
 from escalade.runtime.slurm import hold
 from escalade.runtime.slurm.queue import Order
 from escalade.services import loader
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from escalade.runtime.launcher import AllocationState, Place
     from escalade.services.recipes import Recipe
 
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of this user's alone is made in it
 EXPORTER_SECONDS = 15.0
 FIRST_SCRAPE_SECONDS = 30.0
 logger = logging.getLogger(__name__)
@@ -110,8 +112,10 @@ def deploy_exporters(here: CellRun) -> None:
         if found and place in allocation.services:
             commands["gpu"] = _own_exporter("gpu.exporter")
         targets += [_start_exporter(here, place, name, commands[name], labels) for name in commands]
+    live, target = _live_metrics(here)
     content = {
-        "targets": targets,
+        "targets": [*targets, *target],
+        "live": live,
         "versions": {"node": {"version": node_exporter.version}},
         "gpus": [dict(gpu) for gpu in found],
         "gpu_note": note,
@@ -251,7 +255,13 @@ def _nodes(allocation: AllocationState) -> list[tuple[Place, dict[str, str]]]:
 
 
 def _start_exporter(
-    here: CellRun, place: Place, name: str, command: tuple[str, ...], labels: dict[str, str]
+    here: CellRun,
+    place: Place,
+    name: str,
+    command: tuple[str, ...],
+    labels: dict[str, str],
+    *,
+    scratch: str | None = None,
 ) -> dict[str, Any]:
     allocation = read_allocation(here.state)
     launcher = launcher_for(allocation)
@@ -267,6 +277,7 @@ def _start_exporter(
         cpus=next((own.cpus for own in allocation.clients if own.node == place.node), None),
         on=place,
         gpus=name == "gpu",
+        scratch=scratch,
     )
     launcher.start(allocation, spec)
 
@@ -276,6 +287,31 @@ def _start_exporter(
 
     wait_http(f"http://{at}/metrics", EXPORTER_SECONDS, watch)
     return {"job": name, "address": at, "path": "/metrics", "labels": labels}
+
+
+def _live_metrics(here: CellRun) -> tuple[str | None, list[dict[str, Any]]]:
+    """Start the exporter of the load generator's counters on every node of the client.
+
+    Gives the counters' folder, which is the same on all of them, and the targets. Without them
+    the cell lacks a picture, not a figure: what keeps them from starting is said, no more.
+    """
+    allocation = read_allocation(here.state)
+    if here.run.load_as_job:
+        return None, []  # the workers run on a node that is not known yet
+    launcher = launcher_for(allocation)
+    arguments = (_SHARED_MEMORY, f"{allocation.id}-load")
+    targets = []
+    try:
+        for place in allocation.clients:
+            alone = len(allocation.nodes) == 1
+            labels = {} if alone else {"node": place.node, "place": "client"}
+            folder = launcher.call(allocation, place, make_scratch, *arguments)
+            command = (*_own_exporter("load.exporter"), "--folder", folder)
+            targets.append(_start_exporter(here, place, "load", command, labels, scratch=folder))
+    except InfrastructureError as error:
+        logger.warning("there are no live metrics of the load generator: %s", error)
+        return None, targets
+    return folder, targets
 
 
 def _node_exporter(path: Path) -> tuple[str, ...]:

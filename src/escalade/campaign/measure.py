@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.campaign import events
 from escalade.campaign.calibration import calibrate
 from escalade.campaign.progress import LIVE
-from escalade.campaign.state import LADDER, read_allocation, read_service
+from escalade.campaign.state import LADDER, read_allocation, read_exporters, read_service
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.generator import LoadGenerator
@@ -109,6 +109,7 @@ def _load_step(here: CellRun, plan: StepPlan, service: dict[str, Any]) -> LoadSt
         drain_timeout_seconds=here.cell.drain_timeout_seconds,
         request_timeout_seconds=first.request_timeout_seconds,
         log=here.folder.logs / f"load-{plan.step}.log",
+        live=Path(live) if (live := read_exporters(here.state).get("live")) else None,
         prompts=first.prompts,
         prefix=first.prefix,
         mix=tuple(parts) if len(parts) > 1 else (),

@@ -1,7 +1,7 @@
 """The batch scripts and srun lines of a plan, written out without starting anything.
 
 What is known only when a job runs stands as a variable: the job (or two), its nodes, what the
-frame of a step is to find on its node ($ORDER), and the files of a step ($NOTES, $PLAN).
+frame of a step is to find on its node ($ORDER), and the files of a step ($NOTES, $COUNTERS, $PLAN).
 Ports are examples, since free ones are taken; CPUs are those that the site file knows.
 """
 
@@ -34,7 +34,14 @@ if TYPE_CHECKING:
     from escalade.services.recipes import Recipe
 
 _PYTHON = (sys.executable, "-P", "-m")
-_PORTS = {"prometheus": 9090, "node": 9100, "process": 9101, "gpu": 9102, "service": 8000}
+_PORTS = {
+    "prometheus": 9090,
+    "node": 9100,
+    "process": 9101,
+    "gpu": 9102,
+    "load": 9103,
+    "service": 8000,
+}
 _PLAIN = re.compile(r"[\w$%@+=:,./-]+")
 
 
@@ -105,6 +112,8 @@ def render_steps(
         steps += [
             side.step(f"{name}-exporter", argv) for name, argv in _exporters(side.node).items()
         ]
+    if campaign.load.run_as == "step":
+        steps += [side.step("load-exporter", _counters(side.node)) for side in clients]
     if service.gpus:
         argv = _own("gpu.exporter", "gpu", service.node)
         steps.append(service.step("gpu-exporter", argv, gpus=True))
@@ -173,6 +182,10 @@ def _exporters(node: str) -> dict[str, tuple[str, ...]]:
         "node": ("node_exporter", f"--web.listen-address={node}:{_PORTS['node']}"),
         "process": process,
     }
+
+
+def _counters(node: str) -> tuple[str, ...]:
+    return (*_own("load.exporter", "load", node), "--folder", "$COUNTERS")
 
 
 def _own(module: str, port: str, node: str) -> tuple[str, ...]:

@@ -298,7 +298,7 @@ def session() -> Session | None:
 
 
 def _record(arrival: Arrival, at: float, meta: dict[str, Any]) -> None:
-    arrival.records.send(arrival.row, at - (meta.get("response_time") or 0) / 1000)
+    arrival.left(at - (meta.get("response_time") or 0) / 1000)
     arrival.received(meta.get("response_length") or 0)
     status = getattr(meta.get("response"), "status_code", 0) or 0
     failure = meta.get("exception")

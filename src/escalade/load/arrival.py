@@ -11,9 +11,13 @@ from gevent.hub import Waiter, get_hub
 from escalade.load.abandonment import AbandonedError
 from escalade.load.clock import now
 from escalade.load.faults import ABANDONED, error_class
+from escalade.load.live import NoCounters
 
 if TYPE_CHECKING:
     from escalade.load.records import Records
+
+
+_NO_COUNTERS = NoCounters()
 
 
 class RequestTimeoutError(TimeoutError):
@@ -40,6 +44,8 @@ class Arrival:
         Chunks after which its client goes away; 0: never.
     deadline
         When it ends as timed out, in `clock.now()`; set when a user takes it.
+    live
+        Where it is counted.
     was_held
         Whether its request passed `sending` before it left.
     """
@@ -53,6 +59,7 @@ class Arrival:
     part: int = 0
     leaves_after: int = 0
     deadline: float = inf
+    live: NoCounters = _NO_COUNTERS
     was_held: bool = False
     _due: bool = False
     _waiters: list[Waiter[None]] | None = None
@@ -78,7 +85,12 @@ class Arrival:
             else:
                 self._waiters.append(waiter)
             waiter.get()
-        self.records.send(self.row, now())
+        self.left(now())
+
+    def left(self, at: float) -> None:
+        """Note that its request left; later requests of the same task don't move that."""
+        if self.records.send(self.row, at):
+            self.live.sent(at - self.planned)
 
     def release(self) -> None:
         """Let its request leave: its planned time has come."""

@@ -33,6 +33,7 @@ from escalade.load.dispatch import Dispatcher
 from escalade.load.epoch import agree
 from escalade.load.faults import ABANDONED, error_class
 from escalade.load.health import Heartbeat, Usage
+from escalade.load.live import open_counters
 from escalade.load.plan import SCHEMA
 from escalade.load.pool import UserPool
 from escalade.load.progress import Progress
@@ -114,6 +115,7 @@ class Engine:
         self.step = step
         self.records = Records(rows)
         self.epoch = nan
+        self._live = open_counters(step, (rows.plan.target_qps or 0.0) / step.workers)
         self._rows = rows
         self._leave_at = rows.extra.get(AFTER_SECONDS)
         self._leaving: dict[gevent.Greenlet, gevent.Timeout] = {}
@@ -174,6 +176,7 @@ class Engine:
         self._closed = True
         facts = self._facts() | {"complete": complete}
         self.records.close(unfinished)
+        self._live.close(self.records)
         worker = self.step.worker
         table = self.records.table(self.step.repetition, worker, self.epoch, self._offset)
         write_requests(self.step.requests_file, table)
@@ -194,6 +197,7 @@ class Engine:
             self._admit(user, crew)
         self._started(user)
         arrival = crew.pool.take()
+        arrival.live.taken()
         self._deadlines.set(arrival)
         self._let_leave(user, arrival)
         self._in_flight[user] = arrival
@@ -249,6 +253,8 @@ class Engine:
 
     def _hand_out(self, arrival: Arrival) -> None:
         crew = next(self._mix)
+        arrival.live = self._live
+        self._live.scheduled()
         crew.pool.put(arrival)
         if crew.is_short():
             self._short.set()
@@ -325,6 +331,7 @@ class Engine:
             return
         self._dispatcher.learn(arrival)
         self.records.leave(arrival.row, now())
+        self._live.left(self.records, arrival.row, arrival.planned)
         self._finished += 1
         self._progress.finished(
             self.records.ended[arrival.row] - arrival.planned,

@@ -89,6 +89,8 @@ class LoadStep:
         How long one request may take, counted from when its user takes it.
     log
         Gets the output of the load generator's first worker.
+    live
+        Folder of the workers' live counters on their node, see `escalade.load.live`; None for none.
     prompts
         File of prompts; None makes them.
     prefix
@@ -111,6 +113,7 @@ class LoadStep:
     drain_timeout_seconds: float
     request_timeout_seconds: float
     log: Path
+    live: Path | None = None
     prompts: Path | None = None
     prefix: Mapping[str, int] = field(default_factory=dict, hash=False)
     worker: int = 0
@@ -188,7 +191,8 @@ def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
         fields = dict(stored["step"])
         for name in _PATHS:
             fields[name] = Path(fields[name])
-        fields["prompts"] = Path(fields["prompts"]) if fields["prompts"] else None
+        for name in ("live", "prompts"):
+            fields[name] = Path(fields[name]) if fields[name] else None
         fields["mix"] = tuple(map(Part.of, fields["mix"]))
         progress = stored["progress"]
         return LoadStep(**fields), Path(progress) if progress else None

@@ -17,6 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalade.files import replacing
+from escalade.load.outcomes import ERRORS
+
+__all__ = ["ERRORS", "SCHEMA", "Records", "write_requests"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,19 +27,6 @@ if TYPE_CHECKING:
 
     from escalade.load.schedule import PlannedRows
 
-ERRORS = (
-    "not_sent",  # the step was over before its turn came
-    "unfinished",  # no end before the drain timeout
-    "timeout",
-    "connect",
-    "reset",
-    "http_4xx",
-    "http_5xx",
-    "refused",  # an error of the service's own, where its protocol has no HTTP status
-    "malformed",
-    "aborted",  # the load generator gave it up, or lost it
-    "abandoned",  # its client left before the end, as planned: neither error nor success
-)
 SCHEMA = pa.schema(
     [
         ("step", pa.int16()),
@@ -97,10 +87,11 @@ class Records:
         self.bytes_in = array("q", [0]) * count
         self.notes: dict[str, array[float]] = {}
 
-    def send(self, row: int, at: float) -> None:
-        """Note the first send of a row; later requests of the same task don't move it."""
-        if isnan(self.sent[row]):
+    def send(self, row: int, at: float) -> bool:
+        """Note the first send of a row, and say that it is; later ones don't move it."""
+        if is_first := isnan(self.sent[row]):
             self.sent[row] = at
+        return is_first
 
     def chunk(self, row: int, at: float) -> None:
         """Note a piece of the answer that carries a token."""

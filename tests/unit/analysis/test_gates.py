@@ -221,6 +221,42 @@ def test_without_any_sample_coverage_is_unknown() -> None:
     assert gates["scrape_gap"]["outcome"] == "unknown"
 
 
+def counters(sent: int, over: int, at: float = 40.0, coverage: float = 1.0) -> list[Any]:
+    """Give the scrapes of a client with two workers, the last one at `at`."""
+    target = {"instance": "127.0.0.1:9000", "job": "load"}
+    samples = up(NODE_TARGET, SECONDS)
+    samples += up(target, SECONDS[: round(coverage * len(SECONDS))])
+    for worker, share in (("0", 0.25), ("1", 0.75)):
+        labels = {**target, "worker": worker, "step": "1"}
+        samples += scraped("escalade_load_sent_total", labels, {0.5: 1, at: share * sent})
+        for outcome, part in (("2xx", 0.5), ("timeout", 0.5)):
+            of = {**labels, "outcome": outcome}
+            samples += scraped("escalade_load_requests_total", of, {at: share * part * over})
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "says"),
+    [
+        ({}, "pass", "100 sent and 100 over; the request log 100 and 100"),
+        ({"sent": 96}, "fail", "96 sent"),
+        ({"over": 104}, "fail", "104 over"),
+        ({"at": 9.0}, "unknown", "no scrape of the client's counters came after the last answer"),
+        ({"coverage": 0.5}, "fail", "% of the scrapes of the client's counters succeeded"),
+        ({"coverage": 0.1}, "fail", "% of the scrapes of the client's counters succeeded"),
+    ],
+)
+def test_live_counters_that_are_missing_or_wrong_flag_and_never_invalidate(
+    changes: dict[str, Any], outcome: str, says: str
+) -> None:
+    gates = gates_of(cell(good_step(samples=counters(**{"sent": 100, "over": 100, **changes}))))
+
+    gate = gates["live_metrics"]
+    assert (gate["outcome"], gate["invalidates"]) == (outcome, False)
+    assert says in gate["detail"]
+    assert gates["scrape_coverage"]["outcome"] == gates["scrape_gap"]["outcome"] == "pass"
+
+
 @pytest.mark.parametrize(
     ("counted", "outcome"), [(100, "pass"), (101, "pass"), (103, "fail"), (97, "fail")]
 )
