@@ -69,6 +69,8 @@ class Metric:
 # fmt: off
 LOAD = (
     Metric("target_qps", VALUE, "1/s", "none", "rate asked for in the ladder", OUTCOME, "Load"),
+    Metric("concurrency", VALUE, "requests", "none", "closed loop: queries in flight, as asked for in the ladder", OUTCOME, "Load", where_used=True),
+    Metric("samples", VALUE, "requests", "none", "sent at once: number of samples, as asked for in the ladder", OUTCOME, "Load", where_used=True),
     Metric("offered_qps", VALUE, "1/s", "none", "requests planned in the window / its length", LOG, "Load"),
     Metric("arrival_rate_qps", VALUE, "1/s", "none", "(N − 1) / (last sent − first sent), over the cohort", LOG, "Load"),
     Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends", LOG, "Load"),
@@ -78,11 +80,13 @@ LOAD = (
 THROUGHPUT = (
     Metric("throughput_qps", VALUE, "1/s", "higher", "good answers that ended in the window, whenever planned / its length", LOG, "Throughput", "Poisson (Garwood)"),
     Metric("goodput_qps", VALUE, "1/s", "higher", "requests of the cohort answered well and within the SLO's limit / length of the window; one row per SLO on latency_seconds or ttft_seconds", LOG, "Throughput", "Wilson × offered_qps"),
+    Metric("samples_per_second", VALUE, "1/s", "higher", "sent at once: good answers / (last good end − first send)", LOG, "Throughput", where_used=True),
     Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort, both without abandoned ones", LOG, "Throughput", WILSON),
     Metric("abandoned_ratio", VALUE, "ratio", "none", "requests of the cohort whose client left before the end, as planned / cohort; only with workload.abandon", LOG, "Throughput", where_used=True),
 )
 LATENCY = (
     Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", ORDER),
+    Metric("query_latency_seconds", (*PERCENTILES, "mean"), "s", "lower", "closed loop with queries of several samples: first send to the last end of a query's samples; a query with a failed request is +∞", LOG, "Latency", ORDER, where_used=True),
     Metric("ttft_seconds", (*PERCENTILES, "mean"), "s", "lower", "planned send to first chunk; a failed request is +∞", LOG, "Latency", ORDER),
     Metric("itl_seconds", (*PERCENTILES, "mean"), "s", "lower", "gaps between neighbouring chunks of a request, pooled; a failed request counts as the mean number of gaps, all +∞", LOG, "Latency", BOOTSTRAP),
     Metric("tpot_seconds", (*PERCENTILES, "mean"), "s", "lower", "(last chunk − first chunk) / (output tokens − 1), per request with two tokens or more; a failed request is +∞", LOG, "Latency", ORDER),
@@ -100,6 +104,8 @@ CONCURRENCY = (
 CLIENT = (
     Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", ORDER),
     Metric("late_ratio", VALUE, "ratio", "lower", "share of the cohort sent later than max(5 ms, 5 % of the judged latency)", LOG, "Client", WILSON),
+    Metric("turnaround_seconds", ("p50", "p99"), "s", "lower", "closed loop: end of the query before to the send", LOG, "Client", ORDER, where_used=True),
+    Metric("turnaround_ratio", VALUE, "ratio", "lower", "closed loop: Σ turnaround / Σ (turnaround + latency): share of the time in which the client, not the service, had the query", LOG, "Client", where_used=True),
     Metric("client_resolution_seconds", VALUE, "s", "lower", "largest of the medians of dispatch lag, event-loop lag and, where the client was calibrated, `client_added_seconds`", f"{LOG}, {OUTCOME}", "Client"),
     Metric("client_cpu_ratio", VALUE, "ratio", "lower", "CPU time of the busiest client process / wall time: share of the one core that it can use", OUTCOME, "Client"),
     Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from escalade.analysis.catalogue import BY_NAME, TIMES, WAITING
+from escalade.analysis.levels import HIDES, NO_LEVEL, PILE, RATE, Level, level_of
 from escalade.analysis.readings import rows_of
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
 from escalade.analysis.sample_size import more_requests
@@ -45,6 +46,8 @@ class Evidence:
         Outcome of the step: "measured", "service_failed", …
     error_ratio, resolution_seconds
         KPIs of the step; NaN when unknown.
+    level
+        What the step was loaded with.
     """
 
     slo: Slo
@@ -53,6 +56,7 @@ class Evidence:
     outcome: str
     error_ratio: float
     resolution_seconds: float
+    level: Level = NO_LEVEL
 
     def number(self, column: str) -> float:
         """Give a number of the KPI row, NaN without one."""
@@ -100,9 +104,7 @@ def cell_verdicts(
     """
     rows = []
     for slo in slos:
-        steps = [
-            outcome for outcome in cell.steps if slo.at_qps in (None, float(outcome["target_qps"]))
-        ]
+        steps = [outcome for outcome in cell.steps if slo.at_qps in (None, level_of(outcome).qps)]
         for outcome in steps:
             evidence = _evidence(slo, outcome, kpis, gates)
             rows.append(Judged(_row(cell, outcome, evidence, counting=counting), evidence))
@@ -126,6 +128,7 @@ def _evidence(
         resolution_seconds=float(
             _kpi(all_rows, "client_resolution_seconds", "value").get("value", math.nan)
         ),
+        level=level_of(outcome),
     )
 
 
@@ -169,7 +172,7 @@ def _by_interval(evidence: Evidence) -> Decision:
     low, high, limit = evidence.number("ci_low"), evidence.number("ci_high"), evidence.slo.limit
     if str(evidence.row.get("quality", "missing: not computed")).startswith("missing"):
         return Decision("INCONCLUSIVE", str(evidence.row.get("quality", "missing: not computed")))
-    said = _said(evidence)
+    said = f"{_said(evidence)}{caveat(evidence)}"
     if low > limit:
         blocked = fail_blocked(evidence)
         return (
@@ -202,6 +205,14 @@ def _said(evidence: Evidence) -> str:
     if math.isnan(low) or math.isnan(high):
         return f"{point}, without interval, limit {slo.limit:g}{unit}"
     return f"{point}, 95 % [{bound(low)}, {bound(high)}], limit {slo.limit:g}{unit}"
+
+
+def caveat(evidence: Evidence) -> str:
+    """Say what a time means under a load without a rate; nothing otherwise."""
+    level = evidence.level
+    if level.name == RATE or evidence.slo.metric not in WAITING:
+        return ""
+    return f"; {level.words}: {HIDES if level.closed else PILE}"
 
 
 def unit_word(metric: str) -> str:
@@ -256,7 +267,7 @@ def _row(
         cell=cell.name,
         deployment=cell.deployment,
         step=int(outcome["step"]),
-        target_qps=float(outcome["target_qps"]),
+        level=evidence.level,
         slo=evidence.slo,
         numbers={column: evidence.number(column) for column in ("value", "ci_low", "ci_high", "n")},
         decision=decision,
@@ -270,7 +281,7 @@ def _never_reached(cell: CellData, slo: Slo, *, counting: bool) -> dict[str, Any
         cell=cell.name,
         deployment=cell.deployment,
         step=None,
-        target_qps=slo.at_qps,
+        level=NO_LEVEL if slo.at_qps is None else Level(RATE, slo.at_qps),
         slo=slo,
         numbers={},
         decision=Decision("NOT_RUN", f"the cell has {where}"),
@@ -283,7 +294,7 @@ def verdict_row(
     cell: str | None,
     deployment: str,
     step: int | None,
-    target_qps: float | None,
+    level: Level,
     slo: Slo,
     numbers: Mapping[str, float],
     decision: Decision,
@@ -299,7 +310,7 @@ def verdict_row(
         "cell": cell,
         "deployment": deployment,
         "step": step,
-        "target_qps": target_qps,
+        **level.columns,
         "slo": slo.name,
         "metric": slo.metric,
         "stat": slo.stat,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from escalade.analysis.steps import MeasuredStep
 
-Outcome = Literal["pass", "fail", "unknown"]
+Outcome = Literal["pass", "fail", "unknown", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Gate:
     name
         Name of the gate.
     outcome
-        "pass", "fail" or "unknown".
+        "pass", "fail", "unknown", or "not applicable" to this kind of load.
     detail
         One sentence.
     value, limit
@@ -66,6 +66,11 @@ def _finite(value: float | None) -> float | None:
 def passed(good: bool) -> Outcome:  # noqa: FBT001 - it turns a truth into a word
     """Give "pass" or "fail"."""
     return "pass" if good else "fail"
+
+
+def not_applicable(name: str, why: str) -> Gate:
+    """Give a gate that says nothing of this kind of load, neither good nor bad."""
+    return Gate(name, "not applicable", why)
 
 
 def at_most(value: float | None, limit: float) -> Outcome:
@@ -120,12 +125,14 @@ class Found:
 
 
 def left_out(gates: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-    """Give the steps that are no point of a ladder, each with the first gate that says why.
+    """Give the steps that are no point of a ladder, each with the gate that says why.
 
-    They are invalid, or their rate changes within the window.
+    They have no constant rate, or they are invalid: then it is the first gate that failed.
     """
     first: dict[int, Mapping[str, Any]] = {}
     for gate in gates:
-        if gate["outcome"] == "fail" and (gate["invalidates"] or gate["gate"] == "constant_rate"):
+        if gate["outcome"] == "fail" and gate["gate"] == "constant_rate":
+            first[int(gate["step"])] = gate
+        elif gate["outcome"] == "fail" and gate["invalidates"]:
             first.setdefault(int(gate["step"]), gate)
     return first

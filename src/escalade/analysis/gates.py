@@ -13,6 +13,7 @@ from escalade.analysis.calibration import calibration_gate
 from escalade.analysis.gate import Found, Gate, passed
 from escalade.analysis.instrument_gates import INSTRUMENT
 from escalade.analysis.live_metrics import live_metrics
+from escalade.analysis.loop_gates import LOOP
 from escalade.analysis.readings import rows_of
 from escalade.analysis.state_gates import STATE
 from escalade.analysis.steps import measured_steps, why_unmeasured
@@ -55,7 +56,8 @@ def cell_gates(
         if number in measured:
             mine = kpis[(kpis["cell"] == data.name) & (kpis["step"] == number)]
             found = Found(measured[number], rows_of(mine))
-            gates += [check(found) for check in (*INSTRUMENT, *STATE)]
+            loop = LOOP if found.step.level.closed else ()
+            gates += [check(found) for check in (*INSTRUMENT, *loop, *STATE)]
             if data.calibration is not None:
                 gates.append(calibration_gate(data.calibration))
             if (live := live_metrics(found)) is not None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from escalade.analysis.agreement import TOLERANCE, agreement_of
 from escalade.analysis.clocks import clock_error, farthest_gap_cv
-from escalade.analysis.gate import Gate, at_most, passed
+from escalade.analysis.gate import Gate, at_most, not_applicable, passed
+from escalade.analysis.levels import RATE
 from escalade.analysis.live_metrics import OF_JOB
 from escalade.analysis.request_kpis import send_rate
 from escalade.analysis.series_kpis import raw_name
@@ -32,6 +33,8 @@ MAX_NEIGHBOURS = 0.10
 
 def late_ratio(found: Found) -> Gate:
     """Check that the client sent on time: at most 1 % later than max(5 ms, 5 % of the judged latency)."""
+    if found.step.level.name != RATE:
+        return not_applicable("late_ratio", _unplanned(found))
     value, after = found.value("late_ratio"), found.step.late_after_seconds
     share = "no request was planned" if value is None else f"{100 * value:.3g} % of the requests"
     detail = (
@@ -44,6 +47,8 @@ def late_ratio(found: Found) -> Gate:
 
 def arrival_rate(found: Found) -> Gate:
     """Check that the sent rate is within 1 % of the plan."""
+    if found.step.level.name != RATE:
+        return not_applicable("arrival_rate", _unplanned(found))
     sent, planned = found.value("arrival_rate_qps"), send_rate(found.step.cohort.planned)
     if sent is None or planned is None:
         value, detail = None, "fewer than two requests were sent in the window: no rate to compare"
@@ -65,6 +70,8 @@ def gap_cv(found: Found) -> Gate:
     Several nodes send by clocks that are known to a bound: where that could hide a larger
     difference, it is unknown.
     """
+    if found.step.level.name != RATE:
+        return not_applicable("gap_cv", _unplanned(found))
     sent, planned = found.value("gap_cv"), found.value("planned_gap_cv")
     if sent is None or planned is None:
         value, detail = None, "fewer than three requests were sent in the window: no spread of gaps"
@@ -98,6 +105,8 @@ def _clock_doubt(found: Found, planned: float) -> str | None:
 
 def client_backlog(found: Found) -> Gate:
     """Check that the client had no pile of unsent requests when the window ended."""
+    if found.step.level.name != RATE:
+        return not_applicable("client_backlog", _unplanned(found))
     step, cohort = found.step, found.step.cohort
     due = cohort.planned + step.late_after_seconds < step.window.end
     unsent = np.isnan(cohort.sent) | (cohort.sent >= step.window.end)
@@ -109,6 +118,10 @@ def client_backlog(found: Found) -> Gate:
     )
     outcome = at_most(waiting, limit)
     return Gate("client_backlog", outcome, detail, waiting, limit, "requests", invalidates=True)
+
+
+def _unplanned(found: Found) -> str:
+    return f"{found.step.level.words}: no times are planned, so none can be missed"
 
 
 def client_cpu(found: Found) -> Gate:

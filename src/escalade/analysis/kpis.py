@@ -9,6 +9,7 @@ import pandas as pd
 
 from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS
+from escalade.analysis.levels import CONCURRENCY, RATE, SAMPLES, foreign, level_of
 from escalade.analysis.noted_kpis import noted_metrics, noted_readings
 from escalade.analysis.part_kpis import part_readings, without_parts_objectives
 from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain, rows_of
@@ -70,7 +71,7 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
     for outcome in data.steps:
         number = int(outcome["step"])
         readings = _step_readings(data, outcome, measured.get(number))
-        where = _where(data, number, float(outcome["target_qps"]))
+        where = _where(data, number, level_of(outcome).qps)
         rows += [reading.row(where) for reading in sorted(readings, key=_place)]
     return _table(rows)
 
@@ -86,8 +87,12 @@ def _step_readings(
             *series_readings(step),
             *part_readings(step),
         ]
-    wanted = (*PER_STEP, *noted_metrics(data.requests))
+    level = level_of(outcome)
+    own = [name for name in PER_STEP if name not in foreign(level)]
+    wanted = (*own, *noted_metrics(data.requests))
     readings = missing(wanted, why_unmeasured(outcome) or "the step has no window")
+    if level.name != RATE:  # such a step is known by its level, whether or not it ran
+        readings.append(plain(level.name, level.value, ""))
     if data.environment.get("gpus"):
         return readings
     return [
@@ -140,6 +145,7 @@ def _start_readings(environment: Mapping[str, Any]) -> list[Reading]:
 def summary(kpis: pd.DataFrame) -> pd.DataFrame:
     """Give metrics_summary: one row per cell and step, one column per figure, unit in its name.
 
+    A campaign without rates has `concurrency` or `samples` beside the empty `target_qps`.
     What is missing or not estimable is NaN; flagged figures are there, and the
     last column names them.
     """
@@ -150,16 +156,19 @@ def summary(kpis: pd.DataFrame) -> pd.DataFrame:
             group,
         )
         for key, group in kpis[kpis["step"] > 0].groupby(
-            ["cell", "deployment", "repetition", "step", "target_qps"], sort=False
+            ["cell", "deployment", "repetition", "step", "target_qps"], sort=False, dropna=False
         )
     ]
-    columns = ["cell", "deployment", "repetition", "step", "target_qps", *SUMMARY, "flagged"]
+    levels = [name for name in (CONCURRENCY, SAMPLES) if (kpis["metric"] == name).any()]
+    where = ["cell", "deployment", "repetition", "step", "target_qps", *levels]
+    columns = [*where, *SUMMARY, "flagged"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _summary_row(where: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     flagged = []
-    for column, (metric, stat) in SUMMARY.items():
+    levels = {name: (name, "value") for name in (CONCURRENCY, SAMPLES)}
+    for column, (metric, stat) in (SUMMARY | levels).items():
         rows = group[(group["metric"] == metric) & (group["stat"] == stat)]
         where[column] = float(rows["value"].mean()) if len(rows) else math.nan
         if rows["quality"].str.startswith("flagged").any():

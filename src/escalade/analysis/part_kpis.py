@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from escalade.analysis.levels import RATE
 from escalade.analysis.readings import Reading, plain, with_label
 from escalade.analysis.request_kpis import abandoned, errors, goodput, throughput, times, tokens
 from escalade.analysis.request_kpis import flagged as flagged_by
@@ -27,7 +28,7 @@ def part_readings(step: MeasuredStep) -> list[Reading]:
     for name in step.workloads:
         part = step.part(name)
         readings = [
-            plain("offered_qps", len(part.cohort) / part.window.seconds, "", n=len(part.cohort)),
+            *([_offered(part)] if step.level.name == RATE else ()),
             throughput(part),
             *(goodput(part) if part.slos else ()),
             errors(part),
@@ -37,6 +38,11 @@ def part_readings(step: MeasuredStep) -> list[Reading]:
         ]
         found += [with_label(reading, workload=name) for reading in readings]
     return found
+
+
+def _offered(part: MeasuredStep) -> Reading:
+    rate = len(part.cohort) / part.window.seconds
+    return plain("offered_qps", rate, "", n=len(part.cohort))
 
 
 def without_parts_objectives(step: MeasuredStep) -> MeasuredStep:

@@ -10,12 +10,14 @@ import numpy as np
 from escalade.analysis.decisions import (
     Decision,
     bound,
+    caveat,
     fail_blocked,
     pass_blocked,
     unit_word,
     verdict_row,
 )
 from escalade.analysis.intervals import MIN_REPETITIONS, Estimate, mean, over_repetitions, wilson
+from escalade.analysis.levels import level_of
 from escalade.analysis.sample_size import more_repetitions
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def _joined(slo: Slo, repeated: Sequence[Judged], planned: int) -> dict[str, Any
         cell=None,
         deployment=str(first["deployment"]),
         step=first["step"],
-        target_qps=first["target_qps"],
+        level=level_of(first),
         slo=slo,
         numbers={
             "value": found.value,
@@ -131,7 +133,7 @@ def _died(judged: Judged) -> bool:
 
 
 def _by_interval(slo: Slo, usable: Sequence[Evidence], found: Estimate) -> Decision:
-    said = f"{slo.stat} over {len(usable)} repetitions{_words(slo, found)}"
+    said = f"{slo.stat} over {len(usable)} repetitions{_words(slo, found)}{caveat(usable[0])}"
     if found.low > slo.limit:
         blocked = [why for evidence in usable if (why := fail_blocked(evidence))]
         return _unless(blocked, Decision("FAIL", said))

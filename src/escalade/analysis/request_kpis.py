@@ -18,6 +18,8 @@ from escalade.analysis.intervals import (
     poisson,
     ratio,
 )
+from escalade.analysis.levels import HIDES, PILE, RATE
+from escalade.analysis.loop_kpis import AT_ONCE, NOTHING_PLANNED, loop_readings
 from escalade.analysis.noted_kpis import noted_metrics
 from escalade.analysis.readings import Reading, label_of, missing, plain
 from escalade.analysis.windows import completions, gap_cv, has, occupancy, tokens_per_block
@@ -34,6 +36,8 @@ RESOLUTION_FACTOR = 10.0
 """A time below this many times the client's resolution is flagged."""
 
 OVER_SATURATED = "over-saturated, latency is a function of time"
+_RATES = ("arrival_rate_qps", "gap_cv", "offered_load_erlangs")
+_PLANNED = ("offered_qps", "planned_gap_cv")
 EMPTY_LOG = "the request log has no row of this step"
 NO_REQUEST = "no request was planned inside the window"
 NO_CLOCK = "a node of the client did not say at the end what its clock showed"
@@ -50,14 +54,14 @@ def request_readings(step: MeasuredStep) -> list[Reading]:
         ]
         unlogged = [name for name in own if name != "client_server_agreement_ratio"]
         return [
-            plain("target_qps", step.target_qps, ""),
+            plain(step.level.name, step.level.value, ""),
             *missing(unlogged, EMPTY_LOG),
             *_client(step),
         ]
     return [
         *_load(step),
         *_throughput(step),
-        *(flagged(reading, step) for reading in times(step)),
+        *(flagged(reading, step) for reading in (*times(step), *loop_readings(step))),
         *tokens(step),
         *_concurrency(step),
         *_sends(step),
@@ -70,12 +74,21 @@ def _load(step: MeasuredStep) -> list[Reading]:
     rate = send_rate(sent)
     few = f"{len(sent)} requests were sent in the window: a rate needs two"
     gaps = f"{len(sent)} requests were sent in the window: a spread of gaps needs three"
+    if step.level.at_once:
+        return missing((*_RATES, *_PLANNED), AT_ONCE)
+    planned: list[Reading] = (
+        missing(_PLANNED, NOTHING_PLANNED)
+        if step.level.closed
+        else [
+            plain("target_qps", step.target_qps, ""),
+            plain("offered_qps", len(step.cohort) / step.window.seconds, "", n=len(step.cohort)),
+            plain("planned_gap_cv", gap_cv(step.cohort.planned), gaps, n=len(step.cohort)),
+        ]
+    )
     return [
-        plain("target_qps", step.target_qps, ""),
-        plain("offered_qps", len(step.cohort) / step.window.seconds, "", n=len(step.cohort)),
+        *planned,
         plain("arrival_rate_qps", rate, few, n=len(sent)),
         plain("gap_cv", gap_cv(sent), gaps, n=len(sent)),
-        plain("planned_gap_cv", gap_cv(step.cohort.planned), gaps, n=len(step.cohort)),
         Reading("offered_load_erlangs", "value", _erlangs(step, rate)),
     ]
 
@@ -235,9 +248,14 @@ def _per_token(step: MeasuredStep) -> list[Reading]:
 def flagged(reading: Reading, step: MeasuredStep) -> Reading:
     """Mark a time of an over-saturated step, and one that the client can hardly resolve."""
     reasons = []
-    if reading.metric in WAITING and step.saturation.over:
+    if reading.metric in WAITING and step.saturated:
         reasons.append(OVER_SATURATED)
-    if reading.estimate.value < RESOLUTION_FACTOR * step.resolution_seconds:
+    if reading.metric in (*WAITING, "query_latency_seconds") and step.level.closed:
+        reasons.append(f"{HIDES}: {step.level.value:g} in flight")
+    if reading.metric in WAITING and step.level.at_once:
+        reasons.append(PILE)
+    is_time = BY_NAME[reading.metric].section == "Latency"
+    if is_time and reading.estimate.value < RESOLUTION_FACTOR * step.resolution_seconds:
         reasons.append(
             f"under ten times the client's resolution of {step.resolution_seconds:.2g} s"
         )
@@ -294,10 +312,11 @@ def _concurrency(step: MeasuredStep) -> list[Reading]:
 
 
 def _sends(step: MeasuredStep) -> list[Reading]:
+    lag = _lag(step.cohort.dispatch_lag)
     resolution = None if math.isnan(step.resolution_seconds) else step.resolution_seconds
     return [
-        *_lag(step.cohort.dispatch_lag),
-        _late(step),
+        *(missing(["dispatch_lag_seconds"], NOTHING_PLANNED) if step.level.closed else lag),
+        _late(step) if step.level.name == RATE else _never_late(step),
         plain("client_resolution_seconds", resolution, SILENT_CLIENT),
     ]
 
@@ -327,6 +346,11 @@ def _lag(lags: FloatArray) -> Sequence[Reading]:
         Reading("dispatch_lag_seconds", "p99", high),
         Reading("dispatch_lag_seconds", "max", _largest(lags, unsent)),
     ]
+
+
+def _never_late(step: MeasuredStep) -> Reading:
+    why = NOTHING_PLANNED if step.level.closed else AT_ONCE
+    return Reading("late_ratio", "value", Estimate.missing(why))
 
 
 def _late(step: MeasuredStep) -> Reading:

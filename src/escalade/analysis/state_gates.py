@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from escalade.analysis.catalogue import SHARES
-from escalade.analysis.gate import Gate, at_most, passed
+from escalade.analysis.gate import Gate, at_most, not_applicable, passed
 from escalade.analysis.intervals import sample_floor
+from escalade.analysis.levels import RATE
 from escalade.analysis.steadiness import (
     DRIFT_LIMIT,
     LITTLE_USEFUL,
@@ -28,6 +29,7 @@ CHANGING = ("bursts", "ramp", "trace")
 """Arrivals whose rate is not one rate."""
 DEFAULT_STAT = "p90"
 NO_REQUEST = "no request was planned in the window"
+NO_STATE = "a pile that is worked off has no steady state"
 
 
 def drained(found: Found) -> Gate:
@@ -54,7 +56,15 @@ def steal(found: Found) -> Gate:
 
 def constant_rate(found: Found) -> Gate:
     """Check that the schedule offers one rate, so that the step is a point of the ladder."""
-    kind = found.step.outcome.get("arrivals")
+    kind, level = found.step.outcome.get("arrivals"), found.step.level
+    if level.name != RATE:
+        why = (
+            "the service itself sets the rate, which falls when it stalls; latency counts from "
+            "the send and hides queueing"
+            if level.closed
+            else "there is no rate; a latency is the time in the pile"
+        )
+        return Gate("constant_rate", "fail", f"{level.words}: {why}, and no capacity follows")
     if kind is None:
         return Gate("constant_rate", "unknown", "the outcome does not say how requests arrive")
     detail = f"arrivals: {kind}; the rate does not change within the window"
@@ -68,6 +78,9 @@ def constant_rate(found: Found) -> Gate:
 
 def over_saturation(found: Found) -> Gate:
     """Check that the backlog does not grow while answers fall behind arrivals."""
+    if found.step.level.name != RATE:
+        words = f"{found.step.level.words}: there is no rate that answers could fall behind"
+        return not_applicable("over_saturation", words)
     state = found.step.saturation
     if math.isnan(state.completed_share):
         return Gate("over_saturation", "unknown", NO_REQUEST, None, MIN_COMPLETED_SHARE, "ratio")
@@ -96,6 +109,8 @@ def sample_floor_gate(found: Found) -> Gate:
 
 def steadiness(found: Found) -> Gate:
     """Check that latency did not move from the first half of the window to the second."""
+    if found.step.level.at_once:
+        return not_applicable("steadiness", f"{found.step.level.words}: {NO_STATE}")
     moved = drift(found.step.judged, found.step.window)
     limit = 1 + DRIFT_LIMIT
     if not moved.known:
@@ -113,6 +128,8 @@ def steadiness(found: Found) -> Gate:
 def littles_law_gate(found: Found) -> Gate:
     """Check that requests in the system = arrival rate × mean time in it."""
     step = found.step
+    if step.level.at_once:
+        return not_applicable("littles_law", f"{step.level.words}: {NO_STATE}")
     law = littles_law(step.stays, step.window, step.in_system)
     value = None if math.isnan(law.deviation) else law.deviation
     detail = NO_REQUEST

@@ -12,6 +12,7 @@ import numpy as np
 
 from escalade.analysis.catalogue import SHARES, WAITING
 from escalade.analysis.intervals import quantile
+from escalade.analysis.levels import RATE, level_of
 from escalade.analysis.series import Samples, targets_of
 from escalade.analysis.steadiness import Saturation, saturation
 from escalade.analysis.windows import Chunks, Window, cohort, has, occupancy, request_log, window_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.levels import Level
     from escalade.analysis.windows import FloatArray, Occupancy, RequestLog
 
 LATE_SECONDS = 0.005
@@ -77,10 +79,15 @@ class MeasuredStep:
         """Number of the step, from 1."""
         return int(self.outcome["step"])
 
+    @cached_property
+    def level(self) -> Level:
+        """What the step was loaded with."""
+        return level_of(self.outcome)
+
     @property
     def target_qps(self) -> float:
-        """Rate asked for, in requests per second."""
-        return float(self.outcome["target_qps"])
+        """Rate asked for, in requests per second; NaN for a load without a rate."""
+        return self.level.qps
 
     @property
     def drained_at(self) -> float:
@@ -100,7 +107,7 @@ class MeasuredStep:
 
     @cached_property
     def cohort(self) -> RequestLog:
-        """Requests planned inside the window."""
+        """Requests planned inside the window; in a closed loop, those sent inside it."""
         return cohort(self.log, self.window)
 
     @cached_property
@@ -131,6 +138,11 @@ class MeasuredStep:
     def saturation(self) -> Saturation:
         """How the backlog moved."""
         return saturation(self.log, self.window, self.in_system)
+
+    @property
+    def saturated(self) -> bool:
+        """Whether requests piled up without end; what was sent at once is a pile from the start."""
+        return self.level.name == RATE and self.saturation.over
 
     @cached_property
     def left(self) -> FloatArray:
@@ -184,7 +196,8 @@ class MeasuredStep:
     def resolution_seconds(self) -> float:
         """Finest time that the client can tell apart; NaN when unknown."""
         lags = self.cohort.dispatch_lag
-        own = [quantile(np.sort(lags), 0.5)] if len(lags) else []
+        sent_when_planned = len(lags) and self.level.name == RATE
+        own = [quantile(np.sort(lags), 0.5)] if sent_when_planned else []
         loop = (self.client.get("event_loop_lag_seconds") or {}).get("p50")
         known = [
             value
@@ -207,7 +220,9 @@ def measured_steps(data: CellData, slos: Sequence[Slo]) -> list[MeasuredStep]:
             data=data,
             outcome=outcome,
             window=window,
-            log=request_log(data.requests, int(outcome["step"])),
+            log=request_log(
+                data.requests, int(outcome["step"]), from_send=level_of(outcome).closed
+            ),
             samples=Samples(data.series[number == int(outcome["step"])], interval),
             targets=targets,
             slos=slos,

@@ -169,8 +169,11 @@ class RequestLog:
         return int((~self.success & ~self.abandoned).sum())
 
 
-def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
+def request_log(requests: pd.DataFrame, step: int, *, from_send: bool = False) -> RequestLog:
     """Take the requests of one step, warm-up included, in planned order.
+
+    With `from_send` the send stands for the plan, as in a closed loop, which has none; a
+    request that was never sent keeps the time at which it was due.
 
     Raises
     ------
@@ -186,12 +189,16 @@ def request_log(requests: pd.DataFrame, step: int) -> RequestLog:
         )
     rows = np.flatnonzero(requests["step"].to_numpy() == step)
     index, planned = requests["index"].to_numpy()[rows], requests["planned_at"].to_numpy()[rows]
-    rows = rows[np.lexsort((index, planned))]
+    if from_send:
+        sent = _floats(requests["sent_at"])[rows]
+        planned = np.where(np.isnan(sent), planned, sent)
+    order = np.lexsort((index, planned))
+    rows, planned = rows[order], planned[order]
     mine = requests[[*TIMES, *TOKENS, "error"]].iloc[rows]
     abandoned = (mine["error"] == ABANDONED).to_numpy(dtype=bool, na_value=False)
     times = {name: _floats(mine[name]) for name in (*TIMES, *TOKENS)}
     return RequestLog(
-        planned=times["planned_at"],
+        planned=planned.astype(np.float64),
         sent=times["sent_at"],
         first=times["first_chunk_at"],
         last=times["last_chunk_at"],

@@ -52,16 +52,16 @@ def calibrate(here: CellRun, generator: Generator, like: LoadStep) -> None:
     Parameters
     ----------
     here
-        The cell; `load.calibration_seconds: 0` leaves its client as it is.
+        The cell; with no `calibration_seconds` its client is left as it is.
     generator
         What will send the ladder's requests, from where it will.
     like
         The first step of the ladder.
     """
-    seconds = here.run.plan.campaign.load.calibration_seconds
+    seconds = here.cell.calibration_seconds
     if not seconds:
         return
-    target = FACTOR * max(step.target_qps for step in here.cell.steps)
+    target = FACTOR * max(step.target_qps or 0.0 for step in here.cell.steps)
     kinds = sorted({part.workload for part in like.parts})
     if not set(kinds) <= set(CALIBRATED):
         kinds = ["plain_http"]

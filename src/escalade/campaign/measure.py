@@ -55,7 +55,7 @@ def run_ladder(here: CellRun) -> None:
     service = read_service(here.state)
     outcomes: list[dict[str, Any]] = []
     with _generator(here) as generator:
-        if service["outcome"] == "ready":
+        if service["outcome"] == "ready" and here.cell.calibration_seconds:
             events.append(here.run.events, here.cell.name, "calibrate", "started")
             calibrate(here, generator, _load_step(here, here.cell.steps[0], service))
             events.append(here.run.events, here.cell.name, "calibrate", "ended")
@@ -202,14 +202,13 @@ def _skip(here: CellRun, plan: StepPlan, cause: str) -> dict[str, Any]:
     outcome: dict[str, Any] = {
         "schema": 1,
         "step": plan.step,
-        "target_qps": plan.target_qps,
-        "arrivals": plan.arrivals,
+        **plan.facts,
         "outcome": "not_run",
         "cause": cause,
         "log_tail": [],
         **never,
         "drained": False,
-        "planned": {"warmup": plan.count("warmup"), "window": plan.count("window")},
+        "planned": plan.planned(),
         "client": {},
     }
     write_requests(folder / "requests-0.parquet", SCHEMA.empty_table())

@@ -138,9 +138,14 @@ class Campaign(Section):
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         self._enough_workers()
-        rates = [step.target_qps for step in self.load.ladder]
+        rates = [step.target_qps for step in self.load.ladder if step.target_qps is not None]
         names = [part.name for part in self.workload.mix or ()]
         for slo in self.slos:
+            if slo.at_qps is not None and not rates:
+                raise ValueError(
+                    f"slo {slo.name!r} has at_qps, but with arrivals: {self.load.arrivals} the "
+                    "service sets the rate; leave at_qps out"
+                )
             if slo.workload is not None and slo.workload not in names:
                 raise ValueError(
                     f"slo {slo.name!r} judges the workload {slo.workload!r}, which is none of a mix: "
@@ -150,6 +155,17 @@ class Campaign(Section):
                 raise ValueError(
                     f"slo {slo.name!r} has at_qps {slo.at_qps}, which is no step of the ladder {rates}"
                 )
+        leaving = [self.workload.abandon, *(part.abandon for part in self.workload.mix or ())]
+        if self.load.samples_per_query > 1 and any(leaving):
+            raise ValueError(
+                "load.samples_per_query is above 1, and clients leave (abandon): a query that lacks "
+                "an answer has no latency; leave abandon out"
+            )
+        if self.load.scenario == "server" and not any(slo.stat == "p99" for slo in self.slos):
+            raise ValueError(
+                "load.scenario is server, whose result is the rate up to which a p99 holds; add "
+                "a slo with stat: p99"
+            )
         return self
 
     def _enough_workers(self) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from escalade.errors import InputError
 from escalade.files import sha256_of
 from escalade.load.draw import PHASES
-from escalade.load.schedule import StepPlan, of_trace
-from escalade.load.trace import read_trace
+from escalade.load.schedule import StepPlan
+from escalade.load.trace import of_trace, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,8 +67,10 @@ class Cell:
         return sum(step.window_seconds for step in self.steps)
 
     @property
-    def requests(self) -> int:
-        """Number of requests of the schedule, warm-up included."""
+    def requests(self) -> int | None:
+        """Number of requests, warm-up included; None in a closed loop, which nobody knows beforehand."""
+        if any(step.open_ended for step in self.steps):
+            return None
         return sum(step.count(phase) for step in self.steps for phase in PHASES)
 
     @property
@@ -93,9 +95,9 @@ class Cell:
 
     @property
     def disk_bytes(self) -> float:
-        """Expected size of the cell's results, in bytes."""
+        """Expected size of the cell's results, in bytes; without the request log of a closed loop."""
         samples = BYTES_PER_SECOND_OF_CELL * self.expected_seconds
-        return BYTES_PER_CELL + BYTES_PER_REQUEST * self.requests + samples
+        return BYTES_PER_CELL + BYTES_PER_REQUEST * (self.requests or 0) + samples
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _cell(
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
         ready_timeout_seconds=deployment.ready_timeout_seconds or recipe.probe.timeout_seconds,
         cooldown_seconds=_cooldown(campaign),
-        calibration_seconds=campaign.load.calibration_seconds,
+        calibration_seconds=campaign.load.calibrated_seconds,
     )
 
 
@@ -253,7 +255,8 @@ def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
     planned = []
     for number, step in enumerate(load.ladder, start=1):
         warmup = load.warmup_seconds if step.warmup_seconds is None else step.warmup_seconds
-        bounds = step.target_qps, warmup, step.window_seconds
+        bounds = step.target_qps or 0.0, warmup, step.window_seconds
+        seconds = warmup + step.window_seconds
         plan = StepPlan(
             step=number,
             target_qps=step.target_qps,
@@ -262,7 +265,7 @@ def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
             arrivals=load.arrivals,
             input_tokens=first["input_tokens"],
             output_tokens=first["output_tokens"],
-            parameters=of_trace(trace, *bounds) if trace else load.arrival_parameters,
+            parameters=of_trace(trace, *bounds) if trace else load.parameters_of(step, seconds),
             abandon={} if mix else first.get("abandon", {}),
             mix=tuple(part.drawn for part in mix),
         )

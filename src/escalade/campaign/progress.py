@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIVE = "progress.json"
 """Written once a second by the load engine into the cell's state folder."""
-_COUNTS = ("sent", "planned", "in_flight", "errors")
+_COUNTS = ("sent", "in_flight", "errors")
 _LAST_STAGE = "archive_cell"
 _AFTER_LADDER_SECONDS = 4.0
 
@@ -114,10 +114,12 @@ class Progress:
 def joined(workers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Join the live figures of a step's workers; the percentile is the largest of theirs."""
     rates = [worker.get("rate_qps") for worker in workers]
+    planned = [worker["planned"] for worker in workers if worker["planned"] is not None]
     slowest = [worker["p95_seconds"] for worker in workers if worker.get("p95_seconds") is not None]
     return {
         **workers[0],
         **{name: sum(worker[name] for worker in workers) for name in _COUNTS},
+        "planned": sum(planned) if planned else None,
         "rate_qps": None if None in rates else sum(rate for rate in rates if rate is not None),
         "p95_seconds": max(slowest, default=None),
     }

@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 _SUFFIX = "-smoke"
 _NAME_LENGTH = 64
 _MOST_QPS = 10.0
+_MOST_SAMPLES = 50
 _LEAST_REQUESTS = 5
 _LEAST_SECONDS = 5.0
 
 
 def reduced(campaign: Campaign) -> Campaign:
-    """Give the campaign's first deployment once, at its lowest rate for some seconds.
+    """Give the campaign's first deployment once, at its lowest load for some seconds.
 
     Launcher, site, components, recipe and models stay as they are: what is proved is
     that these work.
     """
-    rate = min(campaign.load.ladder[0].target_qps, _MOST_QPS)
-    seconds = max(_LEAST_SECONDS, math.ceil(_LEAST_REQUESTS / rate))
+    rung, arrivals = _rung(campaign.load.ladder[0]), campaign.load.arrivals
     load = Load(
-        arrivals="constant",
-        warmup_seconds=1.0,
+        arrivals="constant" if rung.target_qps is not None else arrivals,
+        samples_per_query=campaign.load.samples_per_query,
+        warmup_seconds=0.0 if rung.samples is not None else 1.0,
         drain_timeout_seconds=campaign.load.drain_timeout_seconds,
-        ladder=(Step(target_qps=rate, window_seconds=seconds),),
+        ladder=(rung,),
         workers=campaign.load.workers,
         run_as=campaign.load.run_as,
     )
@@ -44,6 +45,17 @@ def reduced(campaign: Campaign) -> Campaign:
             "execution": campaign.execution.model_copy(update={"attempts": 1, "parallel_cells": 1}),
         }
     )
+
+
+def _rung(lowest: Step) -> Step:
+    if lowest.concurrency is not None:
+        return Step(concurrency=lowest.concurrency, window_seconds=_LEAST_SECONDS)
+    if lowest.samples is not None:
+        samples = min(lowest.samples, _MOST_SAMPLES)
+        return Step(samples=samples, window_seconds=lowest.window_seconds)
+    rate = min(lowest.target_qps or _MOST_QPS, _MOST_QPS)
+    seconds = max(_LEAST_SECONDS, math.ceil(_LEAST_REQUESTS / rate))
+    return Step(target_qps=rate, window_seconds=seconds)
 
 
 def smoke_name(campaign: str) -> str:

@@ -21,9 +21,12 @@ from escalade.cli.progress import duration
 from escalade.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from escalade.campaign.cost import Cost
     from escalade.campaign.run import CampaignRun
     from escalade.campaign.site import Site
+    from escalade.load.schedule import StepPlan
 
 Configuration = Annotated[Path, typer.Argument(help="The campaign's YAML file.")]
 Results = Annotated[Path, typer.Argument(help="The campaign's folder, as in results/demo.")]
@@ -168,7 +171,7 @@ def _plan_table(opened: CampaignRun) -> Table:
         table.add_row(
             cell.name,
             str(len(cell.steps)),
-            str(cell.requests),
+            "unknown" if cell.requests is None else str(cell.requests),
             duration(cell.expected_seconds),
             duration(cell.longest_seconds),
             f"{cell.disk_bytes / 1e6:.1f} MB",
@@ -177,10 +180,22 @@ def _plan_table(opened: CampaignRun) -> Table:
     return table
 
 
+def _ladder(steps: Sequence[StepPlan]) -> str:
+    if all(step.target_qps is not None for step in steps):
+        rungs = ", ".join(f"{s.target_qps:g} × {s.window_seconds:g} s" for s in steps)
+        return f"ladder (requests/s × window): {rungs}"
+    rungs = "; ".join(f"{step.words} × {step.window_seconds:g} s" for step in steps)
+    if not any(step.open_ended for step in steps):
+        return f"ladder (load × longest time): {rungs}"
+    return (
+        f"ladder (load × window): {rungs}\nThe service sets the rate of a closed loop: the number "
+        "of requests is not known beforehand, and their log comes on top of the disk space."
+    )
+
+
 def _print_totals(opened: CampaignRun, console: Console) -> None:
     whole = opened.plan
-    rungs = ", ".join(f"{s.target_qps:g} × {s.window_seconds:g} s" for s in whole.cells[0].steps)
-    console.print(f"ladder (requests/s × window): {rungs}", highlight=False, soft_wrap=True)
+    console.print(_ladder(whole.cells[0].steps), highlight=False, soft_wrap=True)
     lanes = whole.campaign.execution.parallel_cells
     console.print(
         f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: about "

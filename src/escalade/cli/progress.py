@@ -125,15 +125,17 @@ def cell_lines(progress: Progress, cell: CellProgress) -> list[Text]:
 
 
 def step_words(steps: Sequence[StepPlan], number: int) -> str:
-    """Name a step of a ladder: its number, from 1, and its arrival rate."""
-    return f"step {number}/{len(steps)} at {steps[number - 1].target_qps:g} requests/s"
+    """Name a step of a ladder: its number, from 1, and its load."""
+    plan = steps[number - 1]
+    return f"step {number}/{len(steps)}{' at' if plan.target_qps else ':'} {plan.words}"
 
 
 def live_figures(live: dict[str, Any]) -> str:
     """Put the load engine's figures into one line; what is not known yet is a dash."""
     rate, p95 = live.get("rate_qps"), live.get("p95_seconds")
+    planned = live.get("planned", 0)  # a closed loop does not know it
     return (
-        f"sent {live.get('sent', 0)}/{live.get('planned', 0)}"
+        f"sent {live.get('sent', 0)}{'' if planned is None else f'/{planned}'}"
         f"   rate {'–' if rate is None else f'{rate:.2f}'} /s"
         f"   p95 {'–' if p95 is None else f'{p95:.3f}'} s"
         f"   in flight {live.get('in_flight', 0)}   errors {live.get('errors', 0)}"

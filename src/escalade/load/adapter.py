@@ -47,6 +47,7 @@ from escalade.load.clock import now
 from escalade.load.engine import Crew, Engine
 from escalade.load.faults import forget_tracebacks
 from escalade.load.http_user import LeanSession
+from escalade.load.loops import ENGINES
 from escalade.load.plan import read_plan, workload_file
 from escalade.load.schedule import read_rows
 
@@ -235,7 +236,8 @@ class Session:
             self._runner.quit()
             return
         self._spawned.clear()
-        self.engine = Engine(self.step, self._rows, crews, self._progress_file)
+        kind = ENGINES.get(self._rows.plan.arrivals, Engine)
+        self.engine = kind(self.step, self._rows, crews, self._progress_file)
         self._driver = gevent.spawn(self._drive, self.engine)
 
     def _spawn(self, kind: str, count: int) -> list[gevent.Greenlet]:

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Arrivals = Literal["poisson", "constant", "gamma", "bursts", "ramp", "trace"]
+Arrivals = Literal["poisson", "constant", "gamma", "bursts", "ramp", "trace", "closed", "at_once"]
 
 
 class Process(Protocol):

@@ -39,7 +39,7 @@ def draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
         "phase": np.repeat(PHASES, counts),
         "offset_seconds": np.concatenate([_draw_phase(plan, phase, seed) for phase in PHASES])
         if trace is None
-        else trace.at(plan.target_qps)[:total],
+        else trace.at(float(plan.target_qps or 0))[:total],
     }
     columns |= _draw_one(plan, counts, seed)
     if plan.mix:
@@ -63,6 +63,8 @@ def _draw_one(plan: StepPlan, counts: Sequence[int], seed: int) -> dict[str, np.
 
 def _draw_phase(plan: StepPlan, phase: str, seed: int) -> np.ndarray:
     start, end = plan.bounds(phase)
+    if plan.target_qps is None:
+        return np.full(plan.count(phase), np.nan if plan.open_ended else start)
     rng = np.random.default_rng([seed, plan.step, PHASES.index(phase)])
     process = process_of(plan.arrivals, plan.parameters)
     if phase == "warmup" and isinstance(process, Ramp):

@@ -136,7 +136,7 @@ class Engine:
         self._closed = False
         self._progress = Progress(progress_file, rows.plan, len(rows))
         self._mix = iter(self._shares())
-        self._rate = rows.plan.target_qps / step.workers
+        self._rate = (rows.plan.target_qps or 1.0) / step.workers
         self._dispatcher = Dispatcher(self._hand_out, self._rate)
 
     def drive(self) -> None:
@@ -228,7 +228,7 @@ class Engine:
             self.records.errors[arrival.row] = error_class(error, 0)
 
     def _make_ready(self) -> None:
-        wanted = ceil(min(self._rate * _LATENCY_GUESS_SECONDS + _SPARE_USERS, _FIRST_USERS_MAX))
+        wanted = ceil(min(self._users_wanted() + _SPARE_USERS, _FIRST_USERS_MAX))
         total = sum(crew.weight for crew in self._crews.values())
         for crew in self._crews.values():
             self._spawn(crew, ceil(wanted * crew.weight / total))
@@ -240,6 +240,9 @@ class Engine:
                 f"No user of {', '.join(self._crews)} became ready within {READY_SECONDS:.0f} s: "
                 "see above for what its on_start raised or waits for."
             )
+
+    def _users_wanted(self) -> float:
+        return self._rate * _LATENCY_GUESS_SECONDS
 
     def _announce(self) -> None:
         """Say when the step began, in case this process dies with its memory."""
@@ -337,8 +340,15 @@ class Engine:
             self.records.ended[arrival.row] - arrival.planned,
             failed=self.records.errors[arrival.row] not in (None, ABANDONED),
         )
-        if self._finished == len(self._rows):
+        self._over(arrival)
+        if self._is_over():
             self._all_finished.set()
+
+    def _over(self, arrival: Arrival) -> None:
+        """Take note that an arrival is over."""
+
+    def _is_over(self) -> bool:
+        return self._finished == len(self._rows)
 
     def _figures(self) -> dict[str, Any]:
         _, end = self._rows.plan.bounds("window")
@@ -349,17 +359,21 @@ class Engine:
             "now": self._unix(now()),
         }
 
+    def _window_end(self) -> float:
+        _, end = self._rows.plan.bounds("window")
+        return self.epoch + end
+
     def _facts(self) -> dict[str, Any]:
-        start, end = self._rows.plan.bounds("window")
+        start, _ = self._rows.plan.bounds("window")
         began = self._before is not None
         usage = Usage.read().since(self._before) if self._before else {}
         return {
             "schema": SCHEMA,
             "started_at": self._unix(self.epoch) if began else None,
             "window_start": self._unix(self.epoch + start) if began else None,
-            "window_end": self._unix(self.epoch + end) if began else None,
+            "window_end": self._unix(self._window_end()) if began else None,
             "drained_at": self._unix(now()) if began else None,
-            "drained": self._finished == len(self._rows),
+            "drained": self._is_over(),
             "client": {
                 **usage,
                 "event_loop_lag_seconds": self._heartbeat.lag(),

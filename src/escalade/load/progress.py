@@ -38,12 +38,16 @@ class Progress:
     plan
         The step.
     planned
-        Its number of requests.
+        Its number of requests, which a closed loop does not know beforehand.
     """
 
     def __init__(self, path: Path | None, plan: StepPlan, planned: int) -> None:
         self._path = path
-        self._fixed = {"step": plan.step, "target_qps": plan.target_qps, "planned": planned}
+        self._fixed = {
+            "step": plan.step,
+            "target_qps": plan.target_qps,
+            "planned": None if plan.open_ended else planned,
+        }
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._sent: deque[tuple[float, int]] = deque(maxlen=_RATE_SECONDS + 1)
         self._errors = 0

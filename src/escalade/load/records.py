@@ -141,6 +141,14 @@ class Records:
         elif isnan(self.ended[row]):
             self.end(row, at, 0, "aborted")
 
+    def cut(self, count: int) -> None:
+        """Keep the first `count` rows: no others were handed out."""
+        self.rows = self.rows.first(count)
+        self.notes = {name: noted[:count] for name, noted in self.notes.items()}
+        for name, column in vars(self).items():
+            if name not in ("rows", "notes"):
+                setattr(self, name, column[:count])
+
     def close(self, unfinished: str) -> None:
         """Give every row that has no end its error: `not_sent`, or `unfinished` if sent."""
         for row, (sent, ended) in enumerate(zip(self.sent, self.ended, strict=True)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from escalade.load.abandonment import (
     leaving,
 )
 from escalade.load.arrivals import Arrivals, Ramp, process_of
-from escalade.load.draw import draw_step
+from escalade.load.closed import UNPLANNED, check_counts, counts_of, words_of
+from escalade.load.draw import PHASES, draw_step
 from escalade.load.lengths import check_lengths
 from escalade.load.mix import COLUMN as WORKLOAD
 from escalade.load.mix import check_mix
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
 
     from escalade.load.lengths import Lengths
-    from escalade.load.trace import Trace
 
 STEPS_KEY = "steps"  # of the frame's attrs, which Parquet keeps beside the columns
 _COLUMNS = {
@@ -62,17 +63,19 @@ class StepPlan:
     step
         1-based number.
     target_qps
-        Arrivals per second.
+        Arrivals per second; None in a closed loop and for samples sent at once.
     warmup_seconds, window_seconds
         Lengths of the two phases; the window follows the warm-up without a gap.
     arrivals
         Kind of the arrival process; see `escalade.load.arrivals`. `trace` takes them from
-        a file, and with them whatever else that says of a request.
+        a file, and with them whatever else that says of a request. `closed` and `at_once`
+        have none; see `escalade.load.closed`.
     input_tokens, output_tokens
         Prompt length asked for (approximate) and tokens to generate, per request; see
         `escalade.load.lengths`.
     parameters
-        Of the arrival process; `of_trace` gives those of a trace.
+        Of the arrival process; `of_trace` gives those of a trace. Of a closed loop
+        `concurrency`, `samples_per_query` and `max_requests`; of samples sent at once `samples`.
     abandon
         Which requests their clients leave; see `escalade.load.abandonment`. {} for none.
     mix
@@ -86,7 +89,7 @@ class StepPlan:
     """
 
     step: int
-    target_qps: float
+    target_qps: float | None
     warmup_seconds: float
     window_seconds: float
     arrivals: Arrivals
@@ -99,7 +102,7 @@ class StepPlan:
     def __post_init__(self) -> None:
         wrong = [
             (self.step < 1, "step must be 1 or more"),
-            (not _positive(self.target_qps), "target_qps must be above 0"),
+            (not self._has_rate(), "target_qps must be above 0"),
             (not _positive(self.window_seconds), "window_seconds must be above 0"),
             (
                 not isfinite(self.warmup_seconds) or self.warmup_seconds < 0,
@@ -110,7 +113,9 @@ class StepPlan:
             if is_wrong:
                 raise InputError(f"Step {self.step} of the ladder: {why}; it is {self}.")
         try:
-            if self.arrivals != "trace":
+            if self.arrivals in UNPLANNED:
+                check_counts(self.arrivals, self.parameters)
+            elif self.arrivals != "trace":
                 process_of(self.arrivals, self.parameters)
             check_lengths(self.input_tokens)
             check_lengths(self.output_tokens)
@@ -125,6 +130,33 @@ class StepPlan:
                 f"{self.window_seconds} s. Lengthen window_seconds or raise target_qps."
             )
 
+    def _has_rate(self) -> bool:
+        if self.arrivals in UNPLANNED:
+            return self.target_qps is None
+        return self.target_qps is not None and _positive(self.target_qps)
+
+    @property
+    def words(self) -> str:
+        """What is offered: "5 requests/s", "closed loop, 4 in flight", "100 samples at once"."""
+        if self.target_qps is not None:
+            return f"{self.target_qps:g} requests/s"
+        return words_of(self.arrivals, self.parameters)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the outcome of the step says of its load."""
+        counts = counts_of(self.arrivals, self.parameters)
+        return {"target_qps": self.target_qps, "arrivals": self.arrivals, **counts}
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether nobody knows beforehand how many of the rows will be sent."""
+        return self.arrivals == "closed"
+
+    def planned(self) -> dict[str, int | None]:
+        """Give the number of requests of each phase; None where nobody knows it beforehand."""
+        return {phase: None if self.open_ended else self.count(phase) for phase in PHASES}
+
     def bounds(self, phase: str) -> tuple[float, float]:
         """Give [start, end) of a phase, in seconds after the step's epoch."""
         if phase == "warmup":
@@ -132,9 +164,15 @@ class StepPlan:
         return self.warmup_seconds, self.warmup_seconds + self.window_seconds
 
     def count(self, phase: str) -> int:
-        """Give the number of arrivals of a phase: rate x duration, rounded; a trace has its own."""
+        """Give the number of rows of a phase: rate x duration, rounded; a trace has its own.
+
+        Of a closed loop it is how many may be sent; all of them count as the window's.
+        """
         if self.arrivals == "trace":
             return int(self.parameters["counts"][phase])
+        if self.target_qps is None:
+            name = "max_requests" if self.open_ended else "samples"
+            return int(self.parameters[name]) if phase == "window" else 0
         start, end = self.bounds(phase)
         return round(self.target_qps * self._share_of_rate(phase) * (end - start))
 
@@ -163,7 +201,7 @@ class PlannedRows:
     plan
         The step they belong to.
     offset_seconds
-        Planned send times after the step's epoch (float64, ascending).
+        Planned send times after the step's epoch (float64, ascending); NaN in a closed loop.
     in_window
         Whether the row belongs to the window (bool), else to the warm-up.
     payload_id, input_tokens, output_tokens
@@ -207,9 +245,19 @@ class PlannedRows:
         """Whether each row's client is to leave before the end; None where none ever does."""
         return leaving(self.extra)
 
+    def first(self, count: int) -> PlannedRows:
+        """Give so many rows, from the first on."""
+        return self._only(np.arange(len(self)) < count)
+
     def part(self, worker: int, workers: int) -> PlannedRows:
-        """Give every `workers`-th row, from row `worker` on: what one of several workers sends."""
-        mine = slice(worker, None, workers)
+        """Give every `workers`-th row, from row `worker` on: what one of several workers sends.
+
+        What is sent together as one query stays together.
+        """
+        together = int(self.plan.parameters.get("samples_per_query", 1))
+        return self._only(np.arange(len(self)) // together % workers == worker)
+
+    def _only(self, mine: np.ndarray) -> PlannedRows:
         columns = {
             each.name: getattr(self, each.name)[mine]
             for each in fields(self)
@@ -235,7 +283,7 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
     pandas.DataFrame
         One row per request: `step` (int16), `index` (int32, 0-based within the
         step), `phase` ("warmup" or "window"), `offset_seconds` (float64, after the
-        step's epoch, ascending), `payload_id` (int64, distinct over the frame unless a
+        step's epoch, ascending; NaN in a closed loop), `payload_id` (int64, distinct over the frame unless a
         trace repeats one), `input_tokens`, `output_tokens` (int32); and what not all steps
         need, see `escalade.load.abandonment`. `attrs["steps"]` holds the plans, since no row
         says how long a phase is; Parquet keeps them.
@@ -259,36 +307,6 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
     frame = frame[list(kinds)].fillna(_OTHERWISE).astype(kinds)
     frame.attrs[STEPS_KEY] = [plan.stored() for plan in steps]
     return frame
-
-
-def of_trace(
-    trace: Trace, qps: float, warmup_seconds: float, window_seconds: float
-) -> dict[str, Any]:
-    """Give the parameters of a step that replays a trace at a mean rate of `qps`.
-
-    It is replayed from its first arrival, which stands at the step's epoch.
-
-    Raises
-    ------
-    InputError
-        When the trace is over before the step is.
-    """
-    at = trace.at(qps)
-    end = warmup_seconds + window_seconds
-    if at[-1] < end:
-        raise InputError(
-            f"Trace: {trace.path} lasts {at[-1]:.4g} s at {qps:g} requests/s; the step needs {end:g} s. "
-            f"Shorten the step, or lower its target_qps (it was recorded at {trace.rate:.4g} "
-            "requests/s)."
-        )
-    warmup = int(np.searchsorted(at, warmup_seconds))
-    counts = {"warmup": warmup, "window": int(np.searchsorted(at, end)) - warmup}
-    return {
-        "file": str(trace.path),
-        "sha256": trace.sha256,
-        "counts": counts,
-        "payloads": "payload_id" in trace.columns,
-    }
 
 
 def plans_of(frame: pd.DataFrame) -> list[StepPlan]:
@@ -343,7 +361,7 @@ def read_rows(path: Path, step: int) -> PlannedRows:
     phase = np.array(table.column("phase").to_pylist())
     # through DLPack, since to_numpy imports pandas as well
     numbers = [name for name in table.column_names if name != "phase"]
-    whole = {name: np.from_dlpack(table.column(name).combine_chunks()) for name in numbers}
+    whole = {name: _column(table, name) for name in numbers}
     mine = whole["step"] == step
     column = {name: values[mine] for name, values in whole.items()}
     return PlannedRows(
@@ -356,6 +374,14 @@ def read_rows(path: Path, step: int) -> PlannedRows:
         index=column["index"],
         extra={name: column[name] for name in there},
     )
+
+
+def _column(table: pa.Table, name: str) -> np.ndarray:
+    column = table.column(name).combine_chunks()
+    if column.null_count:  # how pandas writes the times of a closed loop
+        column = column.fill_null(nan)
+    found: np.ndarray = np.from_dlpack(column)
+    return found
 
 
 def _plans(attrs: Mapping[Hashable | None, Any], what: str) -> list[StepPlan]:

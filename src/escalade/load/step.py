@@ -117,16 +117,16 @@ def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None)
     if outcome == "measured" and not all(facts["complete"] for facts in told):
         outcome, cause = "client_failed", "the load generator ended before the step was over"
     window = int(rows.in_window.sum())
+    planned = {"warmup": len(rows) - window, "window": window}
     return {
         "schema": SCHEMA,
         "step": step.step,
-        "target_qps": rows.plan.target_qps,
-        "arrivals": rows.plan.arrivals,
+        **rows.plan.facts,
         "outcome": outcome,
         "cause": cause,
         "log_tail": _last_words(step) if outcome == "client_failed" else [],
         **workers.joined(told),
-        "planned": {"warmup": len(rows) - window, "window": window},
+        "planned": rows.plan.planned() if rows.plan.open_ended else planned,
     }
 
 
@@ -149,6 +149,8 @@ def _facts_of_lost(worker: LoadStep, rows: PlannedRows) -> dict[str, Any]:
     started = None
     if worker.started_file.exists():
         started = read_json(worker.started_file, "Start of the load step")["started_at"]
+    if rows.plan.open_ended:  # nobody knows what it had sent
+        rows = rows.first(0)
     records = Records(rows)
     records.errors = ["aborted"] * len(rows)
     table = records.table(

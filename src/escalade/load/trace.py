@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -118,3 +118,33 @@ def _numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
             f"Trace: {path}: row {wrong[0] + 1} has {name} {said!r}; expected a number, 0 or more."
         )
     return values
+
+
+def of_trace(
+    trace: Trace, qps: float, warmup_seconds: float, window_seconds: float
+) -> dict[str, Any]:
+    """Give the parameters of a step that replays a trace at a mean rate of `qps`.
+
+    It is replayed from its first arrival, which stands at the step's epoch.
+
+    Raises
+    ------
+    InputError
+        When the trace is over before the step is.
+    """
+    at = trace.at(qps)
+    end = warmup_seconds + window_seconds
+    if at[-1] < end:
+        raise InputError(
+            f"Trace: {trace.path} lasts {at[-1]:.4g} s at {qps:g} requests/s; the step needs {end:g} s. "
+            f"Shorten the step, or lower its target_qps (it was recorded at {trace.rate:.4g} "
+            "requests/s)."
+        )
+    warmup = int(np.searchsorted(at, warmup_seconds))
+    counts = {"warmup": warmup, "window": int(np.searchsorted(at, end)) - warmup}
+    return {
+        "file": str(trace.path),
+        "sha256": trace.sha256,
+        "counts": counts,
+        "payloads": "payload_id" in trace.columns,
+    }

@@ -20,7 +20,8 @@ def joined(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        TIMES: start and window, which all share, and the last end. `drained`: whether all
+        TIMES: start and window, which all share, and the last end; a window that ends with
+        its last request ends with that of all workers. `drained`: whether all
         of them were. `client`: how many they are; sums of CPU time, users and largest
         backlogs (the true largest is no more than that); of all else the worst worker's
         figure. What one of them did not say is None: the others do not speak for it.
@@ -35,8 +36,11 @@ def joined(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
     client[_LAG] = {of: max(lag[of] for lag in known) for of in known[0]} if complete else None
     shared = {name: [facts[name] for facts in told if facts[name] is not None] for name in TIMES}
     times = {name: min(values, default=None) for name, values in shared.items()}
+    times["window_end"] = max(shared["window_end"], default=None)
     times["drained_at"] = _over(max, [facts["drained_at"] for facts in told])
-    return {**times, "drained": all(facts["drained"] for facts in told), "client": client}
+    used_up = [at for facts in told if (at := facts.get("used_up_at")) is not None]
+    early = {"used_up_at": min(used_up)} if used_up else {}
+    return {**times, **early, "drained": all(facts["drained"] for facts in told), "client": client}
 
 
 def _over(of: Any, values: Sequence[float | None]) -> float | None:

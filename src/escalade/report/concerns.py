@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.loop_kpis import AT_ONCE
 from escalade.report import words
+from escalade.report.axis import AXES, amount
 from escalade.report.data import FAILED, NOT_RUN
 from escalade.report.words import known
 
@@ -64,6 +66,8 @@ def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
             "campaign",
             "The KPI table is empty: every number below is missing for that reason.",
         )
+    if not data.axis.open:
+        yield Concern(WARNING, "campaign", data.axis.method)
     if data.exploratory:
         yield Concern(NOTE, "campaign", _exploratory(data))
     for name in data.stale:
@@ -112,12 +116,13 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
             )
     missed = [step for step in cell.steps if step.state == NOT_RUN]
     if missed:
-        rates = words.listed([words.rate(step.target_qps) for step in missed])
+        loads = words.listed([words.rate(step.place) for step in missed])
+        unit = AXES[missed[0].level.name].unit
         numbers = words.steps([step.number for step in missed])
         yield Concern(
             WARNING,
             cell.name,
-            words.sentence(f"{numbers} ({rates} requests/s) did not run: no numbers"),
+            words.sentence(f"{numbers} ({loads} {unit}) did not run: no numbers"),
             cell.anchor,
         )
 
@@ -193,7 +198,8 @@ def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
     for (kind, reason), numbers in grouped.items():
         partly = kind == "missing" and 0 < len(set(numbers.steps) & measured) < len(measured)
         text = f"{numbers.named()} in {_named(numbers.steps)} {_VERBS.get(kind, kind)}: {reason}"
-        severity = WARNING if partly or _is_core(numbers, kind) else NOTE
+        core = _is_core(numbers, kind) and reason != AT_ONCE
+        severity = WARNING if partly or core else NOTE
         yield Concern(severity, cell.name, words.sentence(text), cell.anchor)
     if floors:
         text = (
@@ -246,4 +252,4 @@ def _named(steps: list[int]) -> str:
 
 
 def _step(step: StepFacts) -> str:
-    return f"step {step.number} ({words.rate(step.target_qps)} requests/s)"
+    return f"step {step.number} ({amount(step.level)})"

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.levels import RATE
+from escalade.report.axis import AXES, level
 from escalade.report.words import bound, clean, known
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from escalade.analysis.cell import CellData
+    from escalade.analysis.levels import Level
+    from escalade.report.axis import Axis
 
 SATURATED = "over-saturated"
 INVALID = "invalid"
@@ -74,7 +78,7 @@ class StepFacts:
     """One step of a cell: where it stood on the ladder and how it ended."""
 
     number: int
-    target_qps: float
+    level: Level
     arrivals: str
     outcome: str
     state: str
@@ -83,6 +87,11 @@ class StepFacts:
     log_tail: tuple[str, ...]
     times: Mapping[str, float]
     planned: Mapping[str, Any]
+
+    @property
+    def place(self) -> float:
+        """Its rate, concurrency or number of samples; see `ReportData.axis`."""
+        return self.level.value
 
     @property
     def measured(self) -> bool:
@@ -209,8 +218,18 @@ class ReportData:
         return Estimate()
 
     def arrival_rate(self, cell: str, step: StepFacts) -> float:
-        """Give the rate at which requests were really sent, else the one asked for, in 1/s."""
-        return _or(self.estimate(cell, step.number, "arrival_rate_qps").value, step.target_qps)
+        """Give the rate at which requests were really sent, else the one asked for, in 1/s.
+
+        For a load without a rate it is the place on the ladder.
+        """
+        if not self.axis.open:
+            return step.place
+        return _or(self.estimate(cell, step.number, "arrival_rate_qps").value, step.place)
+
+    @cached_property
+    def axis(self) -> Axis:
+        """What the steps are told apart by; a ladder has rungs of one kind."""
+        return next((AXES[s.level.name] for cell in self.facts for s in cell.steps), AXES[RATE])
 
     @cached_property
     def slos(self) -> list[dict[str, Any]]:
@@ -286,7 +305,7 @@ def _step_facts(cell: str, outcome: Mapping[str, Any], data: ReportData) -> Step
     times = ("started_at", "window_start", "window_end", "drained_at")
     return StepFacts(
         number=number,
-        target_qps=known(outcome.get("target_qps")),
+        level=level(outcome),
         arrivals=clean(outcome.get("arrivals") or ""),
         outcome=ended,
         state=_state(cell, number, ended, data),

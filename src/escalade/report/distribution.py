@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from escalade.analysis.levels import RATE
 from escalade.report import drawing, words
+from escalade.report.axis import AXES, at, short
 from escalade.report.data import SATURATED, VALID
 from escalade.report.drawing import COLOURS, Chart
 from escalade.report.ladder import SIZE
@@ -65,7 +67,7 @@ def distribution_charts(data: ReportData) -> list[Chart]:
 def spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
     """Collect the times of the requests planned inside a step's window."""
     requests, end = cell.requests, _ENDS[metric]
-    wanted = {"step", "phase", "planned_at", "error", end}
+    wanted = {"step", "phase", "planned_at", "sent_at", "error", end}
     if requests.empty or not wanted <= set(requests.columns):
         return Spread(step, np.empty(0), 0)
     inside = requests[(requests["step"] == step.number) & (requests["phase"] == "window")]
@@ -73,7 +75,8 @@ def spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
         left = inside["error"].isna() | (inside["error"] == "abandoned")
         inside = inside[~((inside["leaving"] == True) & left)]  # noqa: E712 - of objects
     good = inside[inside["error"].isna()]
-    seconds = (good[end] - good["planned_at"]).to_numpy(dtype=float)
+    begun = good["sent_at" if step.level.closed else "planned_at"]
+    seconds = (good[end] - begun).to_numpy(dtype=float)
     finite = np.sort(seconds[np.isfinite(seconds)])
     return Spread(step, finite, len(inside) - len(finite))
 
@@ -83,7 +86,7 @@ def _chart(cell: CellFacts, metric: str, spreads: list[Spread]) -> Chart:
     heading = words.title(metric)
     table = _table(spreads)
     described = "; ".join(
-        f"at {words.rate(s.step.target_qps)} requests/s from {words.single(s.seconds[0], 's')} "
+        f"{at(s.step.level)} from {words.single(s.seconds[0], 's')} "
         f"to {words.single(s.seconds[-1], 's')}"
         for s in spreads
     )
@@ -95,7 +98,12 @@ def _chart(cell: CellFacts, metric: str, spreads: list[Spread]) -> Chart:
         lambda figure: _draw(figure, spreads),
     )
     lost = sum(s.failed for s in spreads)
-    caption = "One line per step, labelled with its rate; over-saturated steps dashed."
+    axis = AXES[spreads[0].step.level.name]
+    caption = (
+        "One line per step, labelled with its rate; over-saturated steps dashed."
+        if axis.open
+        else f"One line per step, labelled with its {axis.by}."
+    )
     if lost:
         caption += f" {words.counted(lost, 'request')} without an answer can't be drawn."
     return Chart(key, heading, svg, caption, table)
@@ -130,7 +138,7 @@ def _draw(figure: Figure, spreads: list[Spread]) -> None:
         )
         if one.step.state not in (VALID, SATURATED):
             axes.plot(tail(shares[-1:]), scale.apply(1.0) * seconds[-1:], marker="X", color=colour)
-        label = f"{words.rate(one.step.target_qps)}/s"
+        label = short(one.step.level) if one.step.level.name == RATE else words.rate(one.step.place)
         ends.append((float(tail(shares[-1])), scale.apply(float(seconds[-1])), label))
     drawing.label_lines(axes, ends)
 

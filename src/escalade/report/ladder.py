@@ -12,6 +12,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.levels import CONCURRENCY
 from escalade.report import drawing, words
 from escalade.report.data import INVALID, SATURATED
 from escalade.report.drawing import COLOURS, Chart
@@ -68,9 +69,9 @@ class Scene:
 
 
 def latency_charts(data: ReportData) -> list[Chart]:
-    """Draw latency and time to first token against the arrival rate, per deployment."""
+    """Draw latency, of queries too, and time to first token against the arrival rate, per deployment."""
     charts = []
-    for metric in ("latency_seconds", "ttft_seconds"):
+    for metric in ("query_latency_seconds", "latency_seconds", "ttft_seconds"):
         judged = judged_stat(data, metric)
         scenes = [
             Scene(
@@ -121,7 +122,7 @@ def _latency_chart(scene: Scene, metric: str, highest: float, key: str) -> Chart
     svg = drawing.picture(
         key,
         heading,
-        description(scene.lines, "s"),
+        description(scene.lines, "s", scene.data.axis),
         SIZE,
         lambda figure: _draw_latency(figure, scene, shown, highest),
     )
@@ -134,7 +135,7 @@ def _latency_chart(scene: Scene, metric: str, highest: float, key: str) -> Chart
     ]
     if above:
         caption += f" The limit {words.listed(above)} lies far above the figure."
-    return Chart(key, heading, svg, caption, table_of(scene.lines))
+    return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
 
 def _draw_latency(
@@ -152,7 +153,8 @@ def _draw_latency(
     else:
         axes.set_ylim(0, top or 1)
         drawing.number_axis(axes.yaxis)
-    axes.set_ylabel(f"{'seconds' if scale.label == 's' else scale.label} from planned send")
+    since = "send" if scene.data.axis.name == CONCURRENCY else "planned send"
+    axes.set_ylabel(f"{'seconds' if scale.label == 's' else scale.label} from {since}")
     _against_rate(axes, scene)
     for stat, limit in limits:
         _limit_line(axes, scale.apply(limit), f"SLO: {stat} ≤ {words.single(limit, 's')}")
@@ -161,25 +163,32 @@ def _draw_latency(
 
 def _throughput_chart(scene: Scene, place: int) -> Chart:
     key, heading = f"throughput-{place}", scene.heading("Throughput and goodput")
+    opened = scene.data.axis.open
     ideal = max((point.rate for point in scene.points), default=1.0)
     grey = COLOURS["muted"]
 
     def draw(figure: Figure) -> None:
         axes = _panel(figure, right=0.78)
-        axes.set_ylim(0, 1.12 * max(ideal, highest_of(scene.lines), 0.1))
+        top = ideal if scene.data.axis.open else 0.0
+        axes.set_ylim(0, 1.12 * max(top, highest_of(scene.lines), 0.1))
         drawing.number_axis(axes.yaxis)
         axes.set_ylabel("requests/s")
         _against_rate(axes, scene)
-        axes.plot([0, ideal], [0, ideal], color=grey, linestyle=(0, (4, 3)), lw=1.2)
+        also = []
+        if scene.data.axis.open:  # else nothing says how much would be answered at once
+            axes.plot([0, ideal], [0, ideal], color=grey, linestyle=(0, (4, 3)), lw=1.2)
+            also = [(ideal, ideal, "ideal")]
         _capacity_height(axes, scene)
-        _draw_lines(axes, scene, _SAME, also=[(ideal, ideal, "ideal")])
+        _draw_lines(axes, scene, _SAME, also=also)
 
-    svg = drawing.picture(key, heading, description(scene.lines, "requests/s"), SIZE, draw)
-    caption = (
-        "Throughput counts completions inside the window, goodput those within the objective; "
-        "on the dashed line everything sent would be answered at once."
+    svg = drawing.picture(
+        key, heading, description(scene.lines, "requests/s", scene.data.axis), SIZE, draw
     )
-    return Chart(key, heading, svg, caption, table_of(scene.lines))
+    caption = (
+        "Throughput counts completions inside the window, goodput those within the objective"
+        + ("; on the dashed line everything sent would be answered at once." if opened else ".")
+    )
+    return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
 
 def _tokens_chart(scene: Scene, place: int) -> Chart:
@@ -193,9 +202,11 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
         _against_rate(axes, scene)
         _draw_lines(axes, scene, _SAME)
 
-    svg = drawing.picture(key, heading, description(scene.lines, "tokens/s"), SIZE, draw)
+    svg = drawing.picture(
+        key, heading, description(scene.lines, "tokens/s", scene.data.axis), SIZE, draw
+    )
     caption = "Tokens of all answers, counted when they came."
-    return Chart(key, heading, svg, caption, table_of(scene.lines))
+    return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
 
 def _panel(figure: Figure, right: float = 0.9) -> Axes:
@@ -207,13 +218,13 @@ def _against_rate(axes: Axes, scene: Scene) -> None:
     """Lay out what all figures against the arrival rate share."""
     right = scene.right
     axes.set_xlim(0, right)
-    places = sorted({p.target_qps for p in scene.points if math.isfinite(p.target_qps)})
+    places = sorted({p.place for p in scene.points if math.isfinite(p.place)})
     narrowest = min((b - a for a, b in itertools.pairwise(places)), default=right)
     if places and narrowest / right > 0.05:
         drawing.fixed_axis(axes.xaxis, places, rate_labels(places, right))
     else:
         drawing.number_axis(axes.xaxis)
-    axes.set_xlabel("arrival rate (requests/s)")
+    axes.set_xlabel(scene.data.axis.label)
     _saturated(axes, scene)
     _capacity_band(axes, scene)
 
@@ -238,7 +249,7 @@ def saturated_regions(points: Sequence[Point], right: float) -> list[tuple[float
     """
     steps: dict[float, list[Point]] = {}
     for point in points:
-        steps.setdefault(point.target_qps, []).append(point)
+        steps.setdefault(point.place, []).append(point)
     rates = [statistics.median(p.rate for p in steps[target]) for target in sorted(steps)]
     states = [any(p.state == SATURATED for p in steps[target]) for target in sorted(steps)]
     edges = [0.0, *((a + b) / 2 for a, b in itertools.pairwise(rates)), right]
@@ -288,6 +299,8 @@ def _capacity_band(axes: Axes, scene: Scene) -> None:
         "fontsize": drawing.SMALL,
         "va": "bottom",
     }
+    if not scene.data.axis.open:
+        return
     if not held or not all(row.get("saturated") for row in rows):
         bounds = [value for row in rows if math.isfinite(value := known(row.get("ci_low")))]
         if bounds:

@@ -16,6 +16,7 @@ from escalade.report.words import NOTHING, known
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from escalade.report.axis import Axis
     from escalade.report.data import CellFacts, ReportData
 
 
@@ -24,7 +25,7 @@ class Point:
     """One repetition of one step, as it is drawn."""
 
     step: int
-    target_qps: float
+    place: float
     rate: float
     repetition: int
     state: str
@@ -59,8 +60,8 @@ class Line:
 
     def middle(self) -> list[tuple[float, float]]:
         """Give (rate, value) per step: the median over repetitions, unsteady values left out."""
-        targets = sorted({point.target_qps for point in self.steady})
-        alike = [[p for p in self.steady if p.target_qps == target] for target in targets]
+        places = sorted({point.place for point in self.steady})
+        alike = [[p for p in self.steady if p.place == place] for place in places]
         return [
             (
                 statistics.median(point.rate for point in points),
@@ -93,7 +94,7 @@ def line_of(
     points = tuple(
         Point(
             step.number,
-            step.target_qps,
+            step.place,
             data.arrival_rate(cell.name, step),
             cell.repetition,
             step.state,
@@ -136,7 +137,7 @@ def highest_of(lines: Sequence[Line]) -> float:
     return max(values, default=math.nan)
 
 
-def description(lines: Sequence[Line], unit: str) -> str:
+def description(lines: Sequence[Line], unit: str, axis: Axis) -> str:
     """Say what the figure shows to somebody who can't see it."""
     parts = []
     for line in lines:
@@ -145,24 +146,25 @@ def description(lines: Sequence[Line], unit: str) -> str:
             first, last = middle[0], middle[-1]
             parts.append(
                 f"{line.label or 'the value'} goes from {words.single(first[1], unit)} at "
-                f"{words.plain(first[0])} requests/s to {words.single(last[1], unit)} at "
-                f"{words.plain(last[0])} requests/s"
+                f"{words.plain(first[0])} {axis.unit} to {words.single(last[1], unit)} at "
+                f"{words.plain(last[0])} {axis.unit}"
             )
     shown = words.sentence("; ".join(parts) or "no steady step has a value")
-    return f"Against the arrival rate: {shown} The table below the figure has every value."
+    return f"Against the {axis.by}: {shown} The table below the figure has every value."
 
 
-def table_of(lines: Sequence[Line]) -> Table:
+def table_of(lines: Sequence[Line], axis: Axis) -> Table:
     """Give every point in words, with the reason where there is none."""
-    columns = ("Step", "Target (/s)", "Arrival rate (/s)", "Repetition", "State")
+    rate = ("Arrival rate (/s)",) if axis.open else ()
+    columns = ("Step", axis.column, *rate, "Repetition", "State")
     rows = []
     for place, point in enumerate(lines[0].points):
         cells = [line.points[place].estimate for line in lines]
         rows.append(
             (
                 str(point.step),
-                words.rate(point.target_qps),
-                words.plain(point.rate),
+                words.rate(point.place),
+                *([words.plain(point.rate)] if axis.open else []),
                 str(point.repetition),
                 point.state,
                 *(_told(estimate) for estimate in cells),

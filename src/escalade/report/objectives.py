@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.catalogue import WAITING
 from escalade.report import words
+from escalade.report.axis import level
 from escalade.report.data import SATURATED, VALID, Estimate
 from escalade.report.tables import (
     Entry,
@@ -60,8 +61,8 @@ def slo_table(data: ReportData) -> EstimateTable:
 
 def _rates(data: ReportData) -> list[float]:
     """List all rates of steps and objectives, ascending."""
-    judged = {known(row.get("target_qps")) for row in data.slos}
-    measured = {step.target_qps for cell in data.facts for step in cell.steps}
+    judged = {level(row).value for row in data.slos}
+    measured = {step.place for cell in data.facts for step in cell.steps}
     return sorted(rate for rate in judged | measured if math.isfinite(rate))
 
 
@@ -71,7 +72,7 @@ def _lines(data: ReportData) -> dict[str, dict[str, dict[float, Mapping[str, Any
     for row in data.slos:
         where = words.clean(row.get("cell") or f"{row.get('deployment')}, all repetitions")
         of_slo = found.setdefault(words.clean(row.get("slo")), {})
-        of_slo.setdefault(where, {})[known(row.get("target_qps"))] = row
+        of_slo.setdefault(where, {})[level(row).value] = row
     return found
 
 
@@ -82,7 +83,7 @@ def _judged(row: Mapping[str, Any], data: ReportData, notes: Notes) -> Entry:
     unit, n = words.clean(row.get("unit") or ""), known(row.get("n"))
     found = Estimate(known(row.get("value")), low, high, unit, n, quality="ok")
     value, interval = printed(found)
-    step = _step_of(row, known(row.get("target_qps")), data)
+    step = _step_of(row, level(row).value, data)
     grows = step is not None and step.state == SATURATED and row.get("metric") in WAITING
     clear = verdict in {"PASS", "FAIL"} and (grows or value != NOTHING)
     return Entry(
@@ -116,4 +117,4 @@ def _step_of(row: Mapping[str, Any], rate: float, data: ReportData) -> StepFacts
     """Find the step of a verdict's cell that has this rate; all repetitions together have none."""
     name = words.clean(row.get("cell"))
     cell = next((cell for cell in data.facts if cell.name == name), None)
-    return next((step for step in cell.steps if step.target_qps == rate), None) if cell else None
+    return next((step for step in cell.steps if step.place == rate), None) if cell else None

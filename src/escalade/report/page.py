@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from escalade.report import words
+from escalade.report.axis import at, level
 from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
@@ -51,7 +52,6 @@ _CONTENTS = (
 )
 
 _METHODS = (
-    "Open loop: arrivals are drawn from the seed before the run, and a request is sent at its planned time whether or not earlier ones have come back. Latency counts from the planned send.",
     "A window is half-open, on planned send times. Warm-up is apart and never counted. What was planned inside the window and did not come back until the drain ended is an error.",
     "Throughput counts completions inside the window, whenever they were planned; goodput those within the objective.",
     "Intervals are 95 % and describe this run's requests. A percentile below its sample floor is not printed (p90 needs 36 requests, p99 368).",
@@ -131,7 +131,8 @@ def _content(data: ReportData) -> dict[str, Any]:
         "style": Markup(style),  # noqa: S704 - a file of this package
         "symbols": SYMBOLS,
         "contents": _CONTENTS,
-        "methods": _METHODS,
+        "methods": (data.axis.method, *_METHODS),
+        "by": data.axis,
         "head": {
             "name": data.name,
             "description": words.clean(data.campaign.get("description") or ""),
@@ -144,7 +145,8 @@ def _content(data: ReportData) -> dict[str, Any]:
         "shown_concerns": _SHOWN_CONCERNS,
         "statements": summary(data),
         "slos": _slos(data),
-        "marks": {step.state for cell in data.facts for step in cell.steps},
+        "marks": {step.state for cell in data.facts for step in cell.steps}
+        | ({"capacity"} if data.axis.open else set()),
         "latency": latency_charts(data),
         "throughput": throughput_charts(data),
         "spreads": _by_cell(data, distribution_charts(data)),
@@ -164,8 +166,7 @@ def verdict_strip(data: ReportData) -> list[Verdict]:
         Verdict(
             str(row.get("verdict")),
             str(row.get("verdict")).replace("_", " "),
-            f"{objective(row)} at {words.rate(words.known(row.get('target_qps')))} requests/s"
-            + (f", {_where(row, data)}" if several else ""),
+            f"{objective(row)} {at(level(row))}" + (f", {_where(row, data)}" if several else ""),
         )
         for row in data.slos
         if row.get("counts")
@@ -175,7 +176,10 @@ def verdict_strip(data: ReportData) -> list[Verdict]:
         counts = f"{len(failed)} of {words.counted(len(data.facts), 'cell')}"
         strip.insert(0, Verdict("FAIL", "FAILED", counts))
     if not strip:
-        strip.append(Verdict("", "No verdict", "no objective names a rate where it has to hold"))
+        why = "no objective names a rate where it has to hold"
+        strip.append(Verdict("", "No verdict", why if data.axis.open else "there is no rate"))
+    if not data.axis.open:
+        strip.append(Verdict("", *data.axis.warning))
     if data.verdicts.get("note"):
         note = "These runs only" if data.repetitions > 1 else "This run only"
         strip.append(Verdict("", note, words.counted(data.repetitions, "repetition")))

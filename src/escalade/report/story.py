@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.intervals import MIN_REPETITIONS
+from escalade.analysis.levels import CONCURRENCY, SAMPLES
 from escalade.report import words
+from escalade.report.axis import AXES, at, level
 from escalade.report.data import VALID, Estimate
 from escalade.report.objectives import objective
 from escalade.report.words import NO_BREAK, known
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _EVENTS = {
     "latency_seconds": ("requests", "end within"),
+    "query_latency_seconds": ("queries", "end within"),
     "ttft_seconds": ("answers", "begin within"),
     "itl_seconds": ("tokens", "follow the one before within"),
     "tpot_seconds": ("answers", "take per token at most"),
@@ -56,6 +59,8 @@ def summary(data: ReportData) -> list[Statement]:
         told += [Statement(text) for text in _informative(data, deployment)]
         text = neighbours(data, cells)
         told += [Statement(text)] if text else []
+        if not data.axis.open:
+            continue
         text = objectives(_capacities(data, deployment), judged=_judged(data, deployment))
         told += [Statement(text)] if text else []
     return told
@@ -68,7 +73,9 @@ def headline(data: ReportData, deployment: str) -> str:
     if not any(step.measured for cell in cells for step in cell.steps):
         return f"Nothing is known of {name}: no step was measured."
     parts = [
-        capacity(name, _capacities(data, deployment)),
+        capacity(name, _capacities(data, deployment))
+        if data.axis.open
+        else driven(name, data, cells),
         speed(data, deployment),
         repetitions(len([cell for cell in cells if cell.finished])),
     ]
@@ -117,32 +124,52 @@ def capacity(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return f"how much load {name} holds is not known ({why})"
 
 
+def driven(name: str, data: ReportData, cells: Sequence[CellFacts]) -> str:
+    """Say how much a deployment answered under a load without a rate: its best valid step."""
+    metric = "throughput_qps" if data.axis.name == CONCURRENCY else "samples_per_second"
+    found = [
+        (estimate.value, step.level)
+        for cell in cells
+        for step in cell.steps
+        if step.state == VALID
+        for estimate in [data.estimate(cell.name, step.number, metric)]
+        if estimate.known
+    ]
+    if not found:
+        return f"how much {name} answers is not known (no valid step)"
+    most, place = max(found, key=lambda each: each[0])
+    if place.at_once:
+        return f"{name} works off {words.plain(most)} samples/s, {at(place)}"
+    return f"{name} answers {words.plain(most)} requests/s in a closed loop {at(place)}"
+
+
 def speed(data: ReportData, deployment: str) -> str:
     """Say how fast answers come, at the step whose SLO counts or else at the highest sound step."""
     spoken = _spoken_objective(data, deployment)
     metric, stat = str(spoken["metric"]), str(spoken["stat"])
     if spoken.get("counts") and spoken.get("cell") is None:
         value = words.amount(*_numbers(spoken), words.clean(spoken.get("unit") or "s"))
-        return f"at {_at(known(spoken.get('target_qps')))} {_share(metric, stat)} {value}"
+        return f"{at(level(spoken))} {_share(metric, stat)} {value}"
     cells = data.deployments[deployment]
     rate = (
-        known(spoken.get("target_qps"))
+        level(spoken).value
         if spoken.get("counts")
         else _highest_sound_rate(data, cells, metric, stat)
     )
-    found = [
-        estimate
+    there = [
+        (estimate, step.level)
         for cell in cells
         for step in cell.steps
-        if step.target_qps == rate and step.state == VALID
+        if step.place == rate and step.state == VALID
         for estimate in [data.estimate(cell.name, step.number, metric, stat)]
         if estimate.printable
     ]
-    if not found:
+    if not there or data.axis.name == SAMPLES:  # a time in the pile says nothing of its own
         return ""
+    found, place = [estimate for estimate, _ in there], there[0][1]
     value = words.amount(*_middle(found), found[0].unit)
     spread = _spread([estimate.value for estimate in found], found[0].unit)
-    return f"at {_at(rate)} {_share(metric, stat)} {value}{spread}"
+    return f"{at(place)} {_share(metric, stat)} {value}{spread}"
 
 
 def repetitions(finished: int) -> str:
@@ -167,7 +194,7 @@ def judgement(row: Mapping[str, Any], run: str = "") -> str:
     metric, stat = str(row.get("metric")), str(row.get("stat"))
     unit = str(row.get("unit") or "")
     limit = words.single(known(row.get("limit")), unit)
-    where = f"in {run}, " * bool(run) + f"at {_at(known(row.get('target_qps')))}"
+    where = f"in {run}, " * bool(run) + at(level(row))
     value = known(row.get("value"))
     reason = words.remaining_reason(row.get("reason"))
     because = f": {reason}" if reason else ""
@@ -206,13 +233,13 @@ def along_the_ladder(rows: Sequence[Mapping[str, Any]], run: str = "") -> str:
     """Say how one SLO that counts nowhere ended at each step."""
     ended: dict[str, list[float]] = {}
     for row in rows:
-        ended.setdefault(str(row.get("verdict")), []).append(known(row.get("target_qps")))
+        ended.setdefault(str(row.get("verdict")), []).append(level(row).value)
     parts = [
         f"{verdict.replace('_', ' ')} at {words.listed([words.rate(rate) for rate in rates])}"
         for verdict, rates in ended.items()
     ]
     where = f" in {run}" if run else ""
-    told = f"{objective(rows[0])}{where}: {', '.join(parts)} requests/s (for information)"
+    told = f"{objective(rows[0])}{where}: {', '.join(parts)} {AXES[level(rows[0]).name].unit} (for information)"
     return words.sentence(told)
 
 
@@ -283,14 +310,16 @@ def _spoken_objective(data: ReportData, deployment: str) -> dict[str, Any]:
         and math.isfinite(known(row.get("value")))
     ]
     chosen = next((row for row in timed if row.get("counts")), timed[0] if timed else None)
-    return chosen or {"metric": "latency_seconds", "stat": "p90"}
+    together = any(s.level.together > 1 for c in data.deployments[deployment] for s in c.steps)
+    metric = "query_latency_seconds" if together else "latency_seconds"
+    return chosen or {"metric": metric, "stat": "p90"}
 
 
 def _highest_sound_rate(
     data: ReportData, cells: Sequence[CellFacts], metric: str, stat: str
 ) -> float:
     rates = [
-        step.target_qps
+        step.place
         for cell in cells
         for step in cell.steps
         if step.state == VALID and data.estimate(cell.name, step.number, metric, stat).printable
@@ -313,10 +342,6 @@ def _share(metric: str, stat: str) -> str:
         return "the share of failed requests is"
     name = words.title(metric).lower()
     return f"the {name} is" if stat == "value" else f"the {stat} of {name} is"
-
-
-def _at(rate: float) -> str:
-    return f"{words.rate(rate)}{NO_BREAK}requests/s"
 
 
 def _capacity_estimate(row: Mapping[str, Any]) -> Estimate:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from escalade.analysis.catalogue import BY_NAME
 from escalade.report import words
+from escalade.report.axis import short
 from escalade.report.data import FAILED, NOT_RUN, SATURATED, Estimate
 from escalade.report.words import NOTHING, known
 
@@ -96,7 +97,7 @@ def kpi_tables(cell: CellFacts, data: ReportData) -> tuple[EstimateTable, Estima
     others = [name for name in names if _section(name[0]) not in _RESULTS]
     first = Notes(f"kpi-{cell.number}")
     second = Notes(f"instrument-{cell.number}")
-    columns = tuple(words.rate(step.target_qps) for step in cell.steps)
+    columns = tuple(words.rate(step.place) for step in cell.steps)
     return (
         EstimateTable(columns, tuple(_kpi_rows(cell, results, numbers, data, first)), first),
         EstimateTable(columns, tuple(_kpi_rows(cell, others, numbers, data, second)), second),
@@ -307,4 +308,4 @@ def capacity_table(data: ReportData) -> Table:
 
 def step_label(step: StepFacts) -> str:
     """Name a step in a table: "3 (2.5/s)"."""
-    return f"{step.number} ({words.rate(step.target_qps)}/s)"
+    return f"{step.number} ({short(step.level)})"

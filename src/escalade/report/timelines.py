@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from escalade.report import drawing, words
+from escalade.report.axis import short
 from escalade.report.data import INVALID, SATURATED
 from escalade.report.drawing import COLOURS, Chart
 from escalade.report.tables import Table
@@ -36,11 +37,11 @@ def _chart(cell: CellFacts) -> Chart:
     key = f"timeline-{cell.number}"
     height = _ABOVE + _BELOW + _PANEL_HEIGHT * len(shown)
     named = words.listed([panel.title.lower() for panel in shown])
-    ladder = words.listed([f"{words.rate(step.target_qps)}" for step in cell.steps])
+    ladder = words.listed([short(step.level) for step in cell.steps])
     svg = drawing.picture(
         key,
         f"Timelines of {cell.name}",
-        f"Over the steps of {ladder} requests/s, on one clock: {named}. "
+        f"Over the steps of {ladder}, on one clock: {named}. "
         "The table below the figure has a mean of each per step.",
         (WIDTH, height),
         lambda figure: _draw(figure, cell, shown, height),
@@ -105,7 +106,7 @@ def _step_labels(axes: Axes, cell: CellFacts, right: float) -> None:
         start, end = step.times["started_at"] - cell.started_at, _end_of(step) - cell.started_at
         if not math.isfinite(start):
             continue
-        text = f"{words.rate(step.target_qps)}/s"
+        text = short(step.level)
         if (end - start) * room > 110:
             text = f"step {step.number} · {text}{_remark(step)}"
         axes.annotate(
@@ -208,5 +209,5 @@ def _table(cell: CellFacts, shown: Sequence[Panel]) -> Table:
     for step in cell.steps:
         start, end = (step.times[k] - cell.started_at for k in ("window_start", "window_end"))
         means = [words.single(trace.mean(start, end), panel.unit) for panel, trace in traces]
-        rows.append((str(step.number), words.rate(step.target_qps), *means))
-    return Table(("Step", "Target (/s)", *names), tuple(rows))
+        rows.append((str(step.number), short(step.level), *means))
+    return Table(("Step", "Load", *names), tuple(rows))

@@ -90,15 +90,19 @@ def _load_panel(cell: CellFacts) -> Panel:
         mine = cell.requests[cell.requests["step"] == step.number]
         stop = step.times["window_end"] if math.isfinite(step.times["window_end"]) else end
         zero = cell.started_at
-        if step.arrivals in CHANGING:
+        if step.level.closed:
+            planned.append((stop - zero, math.nan))  # nothing is
+        elif step.arrivals in CHANGING:
             planned += _corners(_rates(mine["planned_at"], start, stop, width, zero))
         else:
-            planned += [(start - zero, step.target_qps), (stop - zero, step.target_qps)]
+            rate = step.level.qps
+            planned += [(start - zero, rate), (stop - zero, rate)]
             planned.append((stop - zero, math.nan))
         sent += _rates(mine["sent_at"], start, end, width, zero)
         done += _rates(mine["ended_at"], start, end, width, zero)
+    known = any(math.isfinite(rate) for _, rate in planned)
     traces = (
-        Trace("planned", planned, "muted", 1.2, dashed=True),
+        *([Trace("planned", planned, "muted", 1.2, dashed=True)] if known else []),
         Trace("sent", sent, "blue", stepped=True),
         Trace("completed", done, "green", stepped=True),
     )

@@ -32,6 +32,7 @@ TITLES = {
     "calibration_qps": "Rate of the calibration",
     "client_added_seconds": "Time that the client adds",
     "client_backlog": "Client backlog",
+    "concurrency": "Queries in flight, asked for",
     "client_ceiling_qps": "Ceiling of the client",
     "client_clock_error_seconds": "Error of the client's clocks",
     "client_cpu_ratio": "Client CPU",
@@ -63,6 +64,7 @@ TITLES = {
     "output_tokens_per_second": "Output tokens",
     "planned_gap_cv": "Variation of gaps, planned",
     "prometheus_cpu_cores": "Prometheus CPU",
+    "query_latency_seconds": "Query latency",
     "queue_length": "Queue length",
     "ready_seconds": "Ready after",
     "recall_at_k": "Recall at k",
@@ -70,6 +72,8 @@ TITLES = {
     "requests_in_flight": "Requests in flight",
     "requests_in_system": "Requests in the system",
     "requests_running": "Requests being served",
+    "samples": "Samples",
+    "samples_per_second": "Samples per second",
     "scrape_coverage_ratio": "Scrape coverage",
     "scrape_gap_seconds": "Longest scrape gap",
     "sent_bytes_per_second": "Sent",
@@ -83,6 +87,8 @@ TITLES = {
     "throughput_qps": "Throughput",
     "tpot_seconds": "Time per output token",
     "ttft_seconds": "Time to first token",
+    "turnaround_ratio": "Turnaround, share of time",
+    "turnaround_seconds": "Turnaround",
 }
 
 _SECONDS = ((1e-3, 1e6, "µs"), (0.1, 1e3, "ms"), (math.inf, 1.0, "s"))

@@ -91,16 +91,20 @@ def start_truth(tmp_path: Path) -> Iterator[Callable[..., Truth]]:
 
 @pytest.fixture
 def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
-    """Write a schedule and give a step of it; `changes` go to plan or step by name."""
+    """Write a schedule and give a step of it; `changes` go to plan or step by name.
+
+    `counts` are the parameters of a load without a rate.
+    """
     count = 0
 
-    def plan(host: str, qps: float, seconds: float, **changes: Any) -> LoadStep:
+    def plan(host: str, qps: float | None, seconds: float, **changes: Any) -> LoadStep:
         nonlocal count
         count += 1
         folder = tmp_path / f"step-{count}"
         fields = {"warmup_seconds": 0.0, "arrivals": "poisson", "output_tokens": 8}
         fields |= {"abandon": {}}
         fields |= {name: changes.pop(name) for name in list(changes) if name in fields}
+        fields["parameters"] = changes.pop("counts", {})
         rung = StepPlan(step=1, target_qps=qps, window_seconds=seconds, input_tokens=16, **fields)  # type: ignore[arg-type]
         write_table(folder / "schedule.parquet", draw_schedule([rung], seed=count))
         defaults = {"workload": "plain_http", "parameters": {}, "drain_timeout_seconds": 5.0}

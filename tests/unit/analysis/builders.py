@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +109,8 @@ class Step:
     samples: Sequence[Sample] = ()
     warmup: float = 5.0
     drain: float = 30.0
+    load: Mapping[str, Any] = field(default_factory=dict)
+    """What the outcome says of a load without a rate."""
 
 
 GOOD_CLIENT = {
@@ -193,6 +195,7 @@ def _outcome(step: Step, number: int, clock: float) -> dict[str, Any]:
         "drained": step.drained,
         "planned": {"warmup": 0, "window": len(step.requests)},
         "client": step.client,
+        **step.load,
     }
 
 
@@ -324,3 +327,32 @@ def value_of(kpis: pd.DataFrame, metric: str, stat: str = "value", step: int = 1
     rows = kpis[(kpis["metric"] == metric) & (kpis["stat"] == stat) & (kpis["step"] == step)]
     assert len(rows) == 1, f"{len(rows)} rows of {metric} {stat} at step {step}"
     return rows.iloc[0]
+
+
+def closed_step(
+    concurrency: int,
+    times: Sequence[tuple[float, float]],
+    *,
+    together: int = 1,
+    turnaround: float = 0.0,
+    used_up: float | None = None,
+    **changes: Any,
+) -> Step:
+    """Give a step of a closed loop: (sent, latency) of each request, in seconds after its start.
+
+    Each became due `turnaround` seconds before it was sent; `used_up` says that there was
+    nothing more to send from that Unix time on.
+    """
+    requests = [Request(at - turnaround, latency + turnaround, at) for at, latency in times]
+    counts = {"concurrency": concurrency, "samples_per_query": together}
+    load = {"target_qps": None, "arrivals": "closed", **counts}
+    load |= {} if used_up is None else {"used_up_at": used_up}
+    return Step(requests, client=GOOD_CLIENT, load=load, **changes)
+
+
+def at_once_step(latencies: Sequence[float], **changes: Any) -> Step:
+    """Give a step whose samples were all due and sent at its start."""
+    requests = [Request(0.0, latency) for latency in latencies]
+    load = {"target_qps": None, "arrivals": "at_once", "samples": len(latencies)}
+    seconds = max(latencies) + 0.001
+    return Step(requests, seconds, client=GOOD_CLIENT, load=load, warmup=0.0, **changes)

@@ -14,7 +14,7 @@ from escalade.analysis.catalogue import METRICS, Metric
 from escalade.analysis.gates import cell_gates
 from escalade.analysis.intervals import sample_floor
 from escalade.analysis.kpis import SUMMARY, cell_kpis
-from unit.analysis.builders import ladder, series_frame
+from unit.analysis.builders import cell, closed_step, ladder, series_frame
 
 PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
@@ -52,10 +52,14 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
 
 
 def test_every_gate_is_documented_with_whether_it_invalidates() -> None:
-    data = replace(ladder([4.0], seconds=12.0), calibration=not_calibrated("not tried"))
+    opened = replace(ladder([4.0], seconds=12.0), calibration=not_calibrated("not tried"))
     counters = series_frame([(1, "up", '{"instance": "127.0.0.1:9000", "job": "load"}', 0.0, 1.0)])
-    data = replace(data, series=pd.concat([data.series, counters], ignore_index=True))
-    gates = {row["gate"]: row["invalidates"] for row in cell_gates(data, cell_kpis(data))}
+    opened = replace(opened, series=pd.concat([opened.series, counters], ignore_index=True))
+    gates = {
+        row["gate"]: row["invalidates"]
+        for data in (cell(closed_step(2, [(0.0, 1.0)])), opened)
+        for row in cell_gates(data, cell_kpis(data))
+    }
 
     rows = re.findall(r"^\| `(\w+)` \|.*\| (\w+) \|$", section_of("Gates"), flags=re.MULTILINE)
 

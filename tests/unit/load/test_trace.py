@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from escalade.errors import InputError
-from escalade.load.schedule import StepPlan, draw_schedule, of_trace
-from escalade.load.trace import read_trace
+from escalade.load.schedule import StepPlan, draw_schedule
+from escalade.load.trace import of_trace, read_trace
 
 if TYPE_CHECKING:
     from pathlib import Path
