@@ -71,11 +71,12 @@ LOAD = (
     Metric("target_qps", VALUE, "1/s", "none", "rate asked for in the ladder", OUTCOME, "Load"),
     Metric("concurrency", VALUE, "requests", "none", "closed loop: queries in flight, as asked for in the ladder", OUTCOME, "Load", where_used=True),
     Metric("samples", VALUE, "requests", "none", "sent at once: number of samples, as asked for in the ladder", OUTCOME, "Load", where_used=True),
-    Metric("offered_qps", VALUE, "1/s", "none", "requests planned in the window / its length", LOG, "Load"),
+    Metric("offered_qps", VALUE, "1/s", "none", "requests planned in the window, later turns of conversations that became due in it / its length", LOG, "Load"),
     Metric("arrival_rate_qps", VALUE, "1/s", "none", "(N − 1) / (last sent − first sent), over the cohort", LOG, "Load"),
-    Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends", LOG, "Load"),
+    Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends, without later turns of conversations", LOG, "Load"),
     Metric("planned_gap_cv", VALUE, "ratio", "none", "the same of the planned sends", LOG, "Load"),
     Metric("offered_load_erlangs", VALUE, "erlangs", "none", "arrival_rate_qps × mean service time (sent to last byte, good answers; to the end of what was abandoned)", LOG, "Load"),
+    Metric("turns_not_due", VALUE, "turns", "none", "later turns of conversations that never became due, over the whole step: the turn before failed, or the window was over; n: all later turns drawn; only with workload.conversation", LOG, "Load", where_used=True),
 )
 THROUGHPUT = (
     Metric("throughput_qps", VALUE, "1/s", "higher", "good answers that ended in the window, whenever planned / its length", LOG, "Throughput", "Poisson (Garwood)"),

@@ -50,14 +50,14 @@ def farthest_gap_cv(step: MeasuredStep, planned: float) -> float:
     place = np.zeros(1 + max(max(node["workers"], default=0) for node in nodes), dtype=int)
     for number, node in enumerate(nodes):
         place[node["workers"]] = number
-    there = ~np.isnan(step.cohort.sent)
-    worker = step.data.requests["worker"].to_numpy()[step.cohort.rows[there]]
+    there = ~np.isnan(step.scheduled.sent)
+    worker = step.data.requests["worker"].to_numpy()[step.scheduled.rows[there]]
     moved = [
         scale * np.concatenate([[0.0], pattern]) * errors
         for pattern in _patterns(len(nodes) - 1, step.seed)
         for scale in _SCALES
     ]
-    found = [_spread(step.cohort.sent[there] + shift[place[worker]]) for shift in moved]
+    found = [_spread(step.scheduled.sent[there] + shift[place[worker]]) for shift in moved]
     return max(abs(spread - planned) for spread in found)
 
 

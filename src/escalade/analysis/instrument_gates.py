@@ -49,7 +49,9 @@ def arrival_rate(found: Found) -> Gate:
     """Check that the sent rate is within 1 % of the plan."""
     if found.step.level.name != RATE:
         return not_applicable("arrival_rate", _unplanned(found))
-    sent, planned = found.value("arrival_rate_qps"), send_rate(found.step.cohort.planned)
+    scheduled = found.step.scheduled
+    sent = send_rate(np.sort(scheduled.sent[~np.isnan(scheduled.sent)]))
+    planned = send_rate(scheduled.planned)
     if sent is None or planned is None:
         value, detail = None, "fewer than two requests were sent in the window: no rate to compare"
     else:

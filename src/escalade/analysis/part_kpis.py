@@ -1,4 +1,4 @@
-"""KPIs of a part of a step's requests: of each workload of a mix.
+"""KPIs of a part of a step's requests: of each workload of a mix, of first and later turns.
 
 They stand beside those of the whole step, with the part in the row's label.
 """
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 
 def part_readings(step: MeasuredStep) -> list[Reading]:
-    """Compute the KPIs of each workload of a mix; none where there is one workload.
+    """Compute the KPIs of each workload of a mix, and of first and later turns; none without such.
 
     The rate at which a part was offered, its answers, errors, times and tokens: what the
     service or the client does as a whole belongs to the whole step. A time is marked as the
     step's own is: parts wait in the same queue.
     """
     found: list[Reading] = []
-    for name in step.workloads:
-        part = step.part(name)
+    parts = [("workload", name, step.part(name)) for name in step.workloads]
+    parts += [("turn", name, part) for name, part in step.turns.items()]
+    for key, name, part in parts:
         readings = [
             *([_offered(part)] if step.level.name == RATE else ()),
             throughput(part),
@@ -36,7 +37,7 @@ def part_readings(step: MeasuredStep) -> list[Reading]:
             *(flagged_by(reading, step) for reading in times(part)),
             *tokens(part),
         ]
-        found += [with_label(reading, workload=name) for reading in readings]
+        found += [with_label(reading, **{key: name}) for reading in readings]
     return found
 
 

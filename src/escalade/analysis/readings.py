@@ -34,7 +34,7 @@ COLUMNS = (
 )
 
 
-_OF_A_PART = r'[{,]workload="'
+_OF_A_PART = r'[{,](?:workload|turn)="'
 """In the source of rows that tell of a part of a step's requests; within a value quotes are escaped."""
 
 

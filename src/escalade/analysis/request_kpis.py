@@ -22,7 +22,7 @@ from escalade.analysis.levels import HIDES, PILE, RATE
 from escalade.analysis.loop_kpis import AT_ONCE, NOTHING_PLANNED, loop_readings
 from escalade.analysis.noted_kpis import noted_metrics
 from escalade.analysis.readings import Reading, label_of, missing, plain
-from escalade.analysis.windows import completions, gap_cv, has, occupancy, tokens_per_block
+from escalade.analysis.windows import NOT_DUE, completions, gap_cv, has, occupancy, tokens_per_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,9 @@ def _load(step: MeasuredStep) -> list[Reading]:
     sent = np.sort(step.cohort.sent[~np.isnan(step.cohort.sent)])
     rate = send_rate(sent)
     few = f"{len(sent)} requests were sent in the window: a rate needs two"
-    gaps = f"{len(sent)} requests were sent in the window: a spread of gaps needs three"
+    scheduled = step.scheduled
+    apart = np.sort(scheduled.sent[~np.isnan(scheduled.sent)])
+    gaps = f"{len(apart)} requests were sent in the window: a spread of gaps needs three"
     if step.level.at_once:
         return missing((*_RATES, *_PLANNED), AT_ONCE)
     planned: list[Reading] = (
@@ -82,15 +84,26 @@ def _load(step: MeasuredStep) -> list[Reading]:
         else [
             plain("target_qps", step.target_qps, ""),
             plain("offered_qps", len(step.cohort) / step.window.seconds, "", n=len(step.cohort)),
-            plain("planned_gap_cv", gap_cv(step.cohort.planned), gaps, n=len(step.cohort)),
+            plain("planned_gap_cv", gap_cv(scheduled.planned), gaps, n=len(scheduled)),
         ]
     )
     return [
         *planned,
         plain("arrival_rate_qps", rate, few, n=len(sent)),
-        plain("gap_cv", gap_cv(sent), gaps, n=len(sent)),
+        plain("gap_cv", gap_cv(apart), gaps, n=len(apart)),
         Reading("offered_load_erlangs", "value", _erlangs(step, rate)),
+        *_never_due(step),
     ]
+
+
+def _never_due(step: MeasuredStep) -> list[Reading]:
+    """Count later turns that never came, over the whole step; nothing without conversations."""
+    requests = step.data.requests
+    if not has(requests, "turn"):
+        return []
+    mine = requests[requests["step"] == step.number]
+    later = int((mine["turn"] > 1).sum())
+    return [plain("turns_not_due", int((mine["error"] == NOT_DUE).sum()), "", n=later)]
 
 
 def send_rate(times: FloatArray) -> float | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from escalade.analysis.levels import Level
     from escalade.analysis.windows import FloatArray, Occupancy, RequestLog
 
+FIRST_TURN, LATER_TURNS = "first turn", "later turns"
 LATE_SECONDS = 0.005
 LATE_SHARE = 0.05
 
@@ -111,6 +112,11 @@ class MeasuredStep:
         return cohort(self.log, self.window)
 
     @cached_property
+    def scheduled(self) -> RequestLog:
+        """Those of them whose time the schedule says: all but later turns of conversations."""
+        return self.cohort.only(self.cohort.turn <= 1)
+
+    @cached_property
     def judged(self) -> RequestLog:
         """Those of them that count for latency, errors and goodput: not what clients were to leave."""
         return self.cohort.only(self.cohort.judged)
@@ -121,6 +127,17 @@ class MeasuredStep:
         if not has(self.data.requests, "workload"):
             return []
         return sorted(set(self.data.requests["workload"].iloc[self.log.rows].dropna()))
+
+    @property
+    def turns(self) -> dict[str, MeasuredStep]:
+        """First and later turns of conversations, each as a step without objectives; {} without."""
+        turn = self.log.turn
+        if not has(self.data.requests, "turn"):
+            return {}
+        masks = {FIRST_TURN: turn == 1, LATER_TURNS: turn > 1}
+        return {
+            name: replace(self, log=self.log.only(mask), slos=()) for name, mask in masks.items()
+        }
 
     def part(self, workload: str) -> MeasuredStep:
         """Give what one workload of a mix did in this step, with the objectives on it alone."""

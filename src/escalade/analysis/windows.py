@@ -26,7 +26,7 @@ IntArray = npt.NDArray[np.int64]
 
 TIMES = ("planned_at", "sent_at", "first_chunk_at", "last_chunk_at", "ended_at")
 TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
-ABANDONED = "abandoned"
+ABANDONED, NOT_DUE = "abandoned", "not_due"
 NOTE = "note_"
 """What the columns of a workload's own figures begin with."""
 LISTS = (np.ndarray, list, tuple)
@@ -112,6 +112,8 @@ class RequestLog:
         Whether its client left before the end, as planned.
     leaving
         Whether its client was to leave, be it that the answer ended or failed before.
+    turn
+        Number of its turn in its conversation, 0 for a request of its own.
     input_tokens, output_tokens, cached_tokens
         From the server's usage; NaN where it gave none.
     rows
@@ -126,6 +128,7 @@ class RequestLog:
     success: BoolArray
     abandoned: BoolArray
     leaving: BoolArray
+    turn: IntArray
     input_tokens: FloatArray
     output_tokens: FloatArray
     cached_tokens: FloatArray
@@ -175,6 +178,8 @@ def request_log(requests: pd.DataFrame, step: int, *, from_send: bool = False) -
     With `from_send` the send stands for the plan, as in a closed loop, which has none; a
     request that was never sent keeps the time at which it was due.
 
+    Turns of conversations that never became due are no requests.
+
     Raises
     ------
     NoDataError
@@ -187,7 +192,8 @@ def request_log(requests: pd.DataFrame, step: int, *, from_send: bool = False) -
             f"{', '.join(map(str, requests.columns))}. It was not written by this version of "
             "Escalade, or it was changed: `escalade replay` checks a campaign against its manifest."
         )
-    rows = np.flatnonzero(requests["step"].to_numpy() == step)
+    due = (requests["error"] != NOT_DUE).to_numpy(dtype=bool, na_value=True)
+    rows = np.flatnonzero((requests["step"].to_numpy() == step) & due)
     index, planned = requests["index"].to_numpy()[rows], requests["planned_at"].to_numpy()[rows]
     if from_send:
         sent = _floats(requests["sent_at"])[rows]
@@ -206,6 +212,7 @@ def request_log(requests: pd.DataFrame, step: int, *, from_send: bool = False) -
         success=mine["error"].isna().to_numpy() & ~np.isnan(times["ended_at"]),
         abandoned=abandoned,
         leaving=abandoned | _true(requests, "leaving", rows),
+        turn=_turns(requests, rows),
         input_tokens=times["input_tokens"],
         output_tokens=times["output_tokens"],
         cached_tokens=times["cached_tokens"],
@@ -223,6 +230,13 @@ def _true(requests: pd.DataFrame, column: str, rows: IntArray) -> BoolArray:
     if column not in requests:
         return np.zeros(len(rows), dtype=bool)
     return (requests[column].iloc[rows] == True).to_numpy(dtype=bool, na_value=False)  # noqa: E712 - of objects
+
+
+def _turns(requests: pd.DataFrame, rows: IntArray) -> IntArray:
+    if "turn" not in requests:
+        return np.zeros(len(rows), dtype=np.int64)
+    found = _floats(requests["turn"].iloc[rows])
+    return np.where(np.isnan(found), 0, found).astype(np.int64)
 
 
 def _floats(column: pd.Series[Any]) -> FloatArray:

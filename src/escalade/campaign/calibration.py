@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 STEP_NAME = "null-server"
 CALIBRATED = ("openai_chat", "openai_completions", "openai_embeddings", "plain_http")
 """Workloads that the null server can answer; others are stood for by plain requests."""
+_LEFT_OUT = ("abandon", "conversation")
+"""Of a mix: what has the service or a user decide how many requests there are, and how far they go."""
 _WARMUP_SECONDS = 0.5
 _READY_SECONDS = 15.0
 _DRAIN_SECONDS = 5.0
@@ -113,7 +115,7 @@ def _measured(
 def _plan(here: CellRun, like: LoadStep, target: float, seconds: float) -> StepPlan:
     """Give the calibration step: a Poisson process, of prompts and answers as long as the ladder's."""
     first = here.cell.steps[0]
-    mix = [{key: of for key, of in part.items() if key != "abandon"} for part in first.mix]
+    mix = [{key: of for key, of in part.items() if key not in _LEFT_OUT} for part in first.mix]
     return StepPlan(
         step=1,
         target_qps=target,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.errors import InputError
 from escalade.files import sha256_of
 from escalade.load.draw import PHASES
+from escalade.load.prompts import read_prompts
 from escalade.load.schedule import StepPlan
 from escalade.load.trace import of_trace, read_trace
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from escalade.campaign.layout import CampaignFolder
     from escalade.campaign.models import Campaign, Deployment
+    from escalade.campaign.workload import Request
     from escalade.services.recipes import Recipe
 
 PROTOCOL_VERSION = 1
@@ -267,10 +269,28 @@ def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
             output_tokens=first["output_tokens"],
             parameters=of_trace(trace, *bounds) if trace else load.parameters_of(step, seconds),
             abandon={} if mix else first.get("abandon", {}),
-            mix=tuple(part.drawn for part in mix),
+            mix=tuple(part.drawn | _going_on(part) for part in mix),
+            conversation={} if mix else _conversation(campaign.workload),
         )
         planned.append(plan)
     return tuple(planned)
+
+
+def _going_on(part: Request) -> dict[str, Any]:
+    conversation = _conversation(part)
+    return {"conversation": conversation} if conversation else {}
+
+
+def _conversation(part: Request) -> dict[str, Any]:
+    """Give how the requests of a workload go on; {} when they don't."""
+    scripts = None
+    if part.prompts is not None:
+        prompts = read_prompts(Path(part.prompts))
+        scripts = [len(turns) for turns in prompts.messages] if prompts.are_scripts else None
+    try:
+        return part.conversation_drawn(scripts)
+    except ValueError as error:
+        raise InputError(f"workload: {error}") from None
 
 
 def describe(cells: Sequence[Cell]) -> str:

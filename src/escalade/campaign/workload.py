@@ -14,14 +14,19 @@ from pydantic import (
 )
 
 from escalade.load.abandonment import check_abandonment
+from escalade.load.conversation import check_conversation
 from escalade.load.lengths import check_lengths
 from escalade.services.validation import Section
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+_WHERE_GIVEN = ("prompts", "shared_prefix", "abandon", "conversation")
+"""Keys that are left out where they say nothing: cells keep the hash that they had before."""
 STREAMS = ("openai_chat", "openai_completions")
 """Workloads whose answers come in pieces."""
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -117,6 +122,60 @@ class Abandon(Section):
         return self
 
 
+class ThinkTime(Section):
+    """How long is thought before a turn: `fixed`, `uniform`, `exponential` or `values`; a number means `fixed`."""
+
+    fixed: Annotated[float, Field(ge=0, le=24 * 3600)] | None = None
+    """The same before all turns, in seconds."""
+    uniform: tuple[float, float] | None = None
+    """[least, most], in seconds."""
+    exponential: Annotated[float, Field(ge=0, le=24 * 3600)] | None = None
+    """Exponentially distributed with this mean, in seconds."""
+    values: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    """Drawn from these, each as likely, in seconds."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say that a plain number will do."""
+        return {"anyOf": [{"type": "number", "minimum": 0}, handler(core)]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, content: Any) -> Any:
+        return content if isinstance(content, (dict, ThinkTime)) else {"fixed": content}
+
+    @model_serializer(mode="plain")
+    def _as_written(self) -> float | dict[str, Any]:
+        return self.drawn
+
+    @property
+    def drawn(self) -> float | dict[str, Any]:
+        """The distribution as `escalade.load.conversation` takes it."""
+        if self.fixed is not None:
+            return self.fixed
+        given = {"uniform": self.uniform, "values": self.values}
+        content: dict[str, Any] = {name: list(of) for name, of in given.items() if of is not None}
+        return content | ({} if self.exponential is None else {"exponential": self.exponential})
+
+    @model_validator(mode="after")
+    def _one(self) -> ThinkTime:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("expected one of fixed, uniform, exponential and values")
+        check_conversation({"turns": 1, "think_seconds": self.drawn})
+        return self
+
+
+class Conversation(Section):
+    """Requests that go on as conversations; arrivals and target_qps are those of first turns."""
+
+    turns: Lengths | None = None
+    """Number of turns of each conversation, or how it is drawn. Left out where prompts are scripts with turns."""
+    think_seconds: ThinkTime = ThinkTime(fixed=1.0)
+    """From the end of an answer to the next turn, or how it is drawn."""
+
+
 class Request(Section):
     """What one request is."""
 
@@ -133,6 +192,8 @@ class Request(Section):
     """What prompts share at their beginning, for studies of prompt caches; by default no two begin alike."""
     abandon: Abandon | None = None
     """Share of requests whose clients leave before the end; by default all wait for it."""
+    conversation: Conversation | None = None
+    """Turns that follow each request with all that was said before; by default none does."""
     request_timeout_seconds: Seconds = 60.0
     """A request that takes longer counts as an error."""
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -141,11 +202,7 @@ class Request(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
-        for name in (
-            "prompts",
-            "shared_prefix",
-            "abandon",
-        ):  # cells keep the hash that they had before
+        for name in _WHERE_GIVEN:
             if content[name] is None:
                 del content[name]
         return content
@@ -159,6 +216,33 @@ class Request(Section):
         }
         return lengths | ({"abandon": self.abandon.drawn} if self.abandon else {})
 
+    def conversation_drawn(self, scripts: Sequence[int] | None) -> dict[str, Any]:
+        """Give how it goes on, as `escalade.load.conversation` takes it; {} when it does not.
+
+        Parameters
+        ----------
+        scripts
+            Numbers of turns of the prompts, where they are scripts.
+
+        Raises
+        ------
+        ValueError
+            When turns and prompts don't go together.
+        """
+        if self.conversation is None:
+            if scripts is not None:
+                raise ValueError("prompts with `turns` need workload.conversation")
+            return {}
+        if (scripts is None) == (self.conversation.turns is None):
+            raise ValueError(
+                "conversation: either turns says how many there are, or the prompts are scripts with "
+                '`turns` ({"turns": ["…", "…"]} on each line)'
+            )
+        told: dict[str, Any] = {"scripts": list(scripts)} if scripts is not None else {}
+        if self.conversation.turns is not None:
+            told = {"turns": self.conversation.turns.drawn}
+        return {**told, "think_seconds": self.conversation.think_seconds.drawn}
+
     @model_validator(mode="after")
     def _leaves_a_stream(self) -> Request:
         streams = self.kind in STREAMS or self.kind.endswith(".py")
@@ -167,6 +251,8 @@ class Request(Section):
                 f"abandon.after_tokens needs answers that come as a stream, and those of {self.kind} "
                 "don't; write after_seconds"
             )
+        if self.conversation and self.kind != "openai_chat" and not self.kind.endswith(".py"):
+            raise ValueError(f"conversation needs the kind openai_chat; the kind is {self.kind}")
         return self
 
 

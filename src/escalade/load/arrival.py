@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from escalade.load.faults import ABANDONED, error_class
 from escalade.load.live import NoCounters
 
 if TYPE_CHECKING:
+    from escalade.load.prompts import Messages
     from escalade.load.records import Records
 
 
@@ -40,6 +41,12 @@ class Arrival:
         What to send.
     part
         Place of its workload in the step's mix.
+    history
+        What was said in its conversation before, as messages.
+    asked
+        Messages that it was sent with, where another turn follows.
+    said
+        Pieces of the answer, where another turn follows.
     leaves_after
         Chunks after which its client goes away; 0: never.
     deadline
@@ -60,6 +67,9 @@ class Arrival:
     leaves_after: int = 0
     deadline: float = inf
     live: NoCounters = _NO_COUNTERS
+    history: Messages = field(default_factory=list)
+    asked: Messages = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     was_held: bool = False
     _due: bool = False
     _waiters: list[Waiter[None]] | None = None
@@ -97,6 +107,17 @@ class Arrival:
         self._due = True
         for waiter in self._waiters or ():
             get_hub().loop.run_callback(waiter.switch, None)
+
+    @property
+    def turn(self) -> int:
+        """Number of its turn in its conversation, from 1; 0 for a request of its own."""
+        turn = self.records.rows.turn
+        return 0 if turn is None else int(turn[self.row])
+
+    def says(self, text: str) -> None:
+        """Note a piece of the answer's text, which the next turn of a conversation carries."""
+        if self.records.rows.turn is not None:
+            self.said.append(text)
 
     def chunk(self) -> None:
         """Note that a piece of the answer that carries a token came now."""

@@ -10,7 +10,9 @@ import numpy as np
 from escalade.errors import InputError
 from escalade.load.abandonment import draw_abandonment
 from escalade.load.arrivals import Poisson, Ramp, process_of
+from escalade.load.conversation import with_turns
 from escalade.load.lengths import draw_lengths
+from escalade.load.mix import COLUMN as WORKLOAD
 from escalade.load.mix import draw_mix
 from escalade.load.trace import read_trace
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from escalade.load.trace import Trace
 
 PHASES = ("warmup", "window")
-_LENGTHS, _ABANDONMENT, _MIX = 2, 4, 5  # streams of random numbers beside those of the phases
+_LENGTHS, _ABANDONMENT, _MIX, _TURNS = 2, 4, 5, 6
+"""Streams of random numbers beside those of the phases."""
 
 
 def draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
@@ -34,7 +37,6 @@ def draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
     total = sum(counts)
     trace = _trace_of(plan) if plan.arrivals == "trace" else None
     columns: dict[str, Any] = {
-        "step": plan.step,
         "index": np.arange(total),
         "phase": np.repeat(PHASES, counts),
         "offset_seconds": np.concatenate([_draw_phase(plan, phase, seed) for phase in PHASES])
@@ -46,7 +48,14 @@ def draw_step(plan: StepPlan, seed: int) -> pd.DataFrame:
         columns |= draw_mix(plan.mix, counts, [seed, plan.step, _MIX])
     if trace is not None:
         columns |= {name: values[:total] for name, values in trace.columns.items()}
-    return pd.DataFrame(columns)
+    talks = plan.mix or [vars(plan)]
+    for place, part in enumerate(talks):
+        if part.get("conversation"):
+            mine = columns["turn"] == 0 if "turn" in columns else np.ones(total, dtype=bool)
+            if plan.mix:
+                mine &= columns[WORKLOAD] == place
+            columns = with_turns(columns, mine, part, [seed, plan.step, _TURNS, place])
+    return pd.DataFrame(columns).assign(step=plan.step)
 
 
 def _draw_one(plan: StepPlan, counts: Sequence[int], seed: int) -> dict[str, np.ndarray]:

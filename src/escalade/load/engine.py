@@ -38,6 +38,7 @@ from escalade.load.plan import SCHEMA
 from escalade.load.pool import UserPool
 from escalade.load.progress import Progress
 from escalade.load.records import Records, write_requests
+from escalade.load.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -135,9 +136,10 @@ class Engine:
         self._all_finished = Event()
         self._closed = False
         self._progress = Progress(progress_file, rows.plan, len(rows))
-        self._mix = iter(self._shares())
+        self._crew_of = self._shares()
         self._rate = (rows.plan.target_qps or 1.0) / step.workers
         self._dispatcher = Dispatcher(self._hand_out, self._rate)
+        self._turns = Turns(self.records, self._dispatcher, self._hand_out)
 
     def drive(self) -> None:
         """Run the step from the first user to the written files.
@@ -251,11 +253,12 @@ class Engine:
 
     def _follow_schedule(self) -> None:
         _, end = self._rows.plan.bounds("window")
+        self._turns.end = self.epoch + end
         self._dispatcher.follow(self._arrivals(), self.epoch + end)
         self._all_finished.wait(self.step.drain_timeout_seconds)
 
     def _hand_out(self, arrival: Arrival) -> None:
-        crew = next(self._mix)
+        crew = self._crew_of[arrival.row]
         arrival.live = self._live
         self._live.scheduled()
         crew.pool.put(arrival)
@@ -272,7 +275,8 @@ class Engine:
             self._rows.leaves_after.tolist(),
         )
         for row, planned in enumerate(zip(*columns, strict=True)):
-            yield Arrival(self.records, row, *planned)
+            if planned[0] != inf:  # a later turn of a conversation has its time later
+                yield Arrival(self.records, row, *planned)
 
     def _shares(self) -> list[Crew]:
         """Share the arrivals of each workload among its crews by weight, the same for the same seed."""
@@ -335,7 +339,7 @@ class Engine:
         self._dispatcher.learn(arrival)
         self.records.leave(arrival.row, now())
         self._live.left(self.records, arrival.row, arrival.planned)
-        self._finished += 1
+        self._finished += 1 + self._turns.after(arrival)
         self._progress.finished(
             self.records.ended[arrival.row] - arrival.planned,
             failed=self.records.errors[arrival.row] not in (None, ABANDONED),
@@ -353,7 +357,7 @@ class Engine:
     def _figures(self) -> dict[str, Any]:
         _, end = self._rows.plan.bounds("window")
         return {
-            "sent": self._finished + len(self._in_flight),
+            "sent": self._finished - self._turns.never_due + len(self._in_flight),
             "in_flight": len(self._in_flight),
             "window_end": self._unix(self.epoch + end),
             "now": self._unix(now()),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.load.abandonment import STAYS, check_abandonment, draw_abandonment
+from escalade.load.conversation import check_conversation
 from escalade.load.lengths import check_lengths, draw_lengths
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_mix(mix: Mix) -> None:
     ----------
     mix
         For each workload its `name`, its `share` relative to the others, `input_tokens` and
-        `output_tokens`, and `abandon` where clients leave.
+        `output_tokens`, `abandon` where clients leave, and `conversation` where they go on.
 
     Raises
     ------
@@ -46,6 +47,8 @@ def check_mix(mix: Mix) -> None:
         check_lengths(part["output_tokens"])
         if part.get("abandon"):
             check_abandonment(part["abandon"])
+        if part.get("conversation"):
+            check_conversation(part["conversation"])
 
 
 def draw_mix(mix: Mix, counts: Sequence[int], seed: Sequence[int]) -> dict[str, np.ndarray]:

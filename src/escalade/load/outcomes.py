@@ -11,6 +11,7 @@ ERRORS = (
     "refused",  # an error of the service's own, where its protocol has no HTTP status
     "malformed",
     "aborted",  # the load generator gave it up, or lost it
+    "not_due",  # a later turn of a conversation that never came: no error of the service
     "abandoned",  # its client left before the end, as planned: neither error nor success
 )
 ANSWERED = ("ok", "2xx", "3xx")  # without an error; ok: by a client that tells no HTTP status

@@ -73,12 +73,19 @@ class Payloads:
         """Give the prompt of a request as a chat begins."""
         if self.prompts is None:
             return [{"role": "user", "content": self.text(request)}]
-        first, *others = self.prompts.of(request.payload_id)
+        given = self.prompts.of(request.payload_id)
+        if self.prompts.are_scripts:
+            given = given[max(0, request.turn - 1) :][:1]
+        elif request.turn > 1:  # what the service is told at the beginning stands there already
+            given = [message for message in given if message["role"] != "system"] or given
+        first, *others = given
         shared = f"{self._shared(request)}{first['content']}"
         return [first | {"content": shared} if self.prefix else first, *others]
 
     def _shared(self, request: Arrival) -> str:
-        return f"{self.prefix.text(self.seed, request.payload_id)} " if self.prefix else ""
+        if self.prefix is None or request.turn > 1:
+            return ""
+        return f"{self.prefix.text(self.seed, request.payload_id)} "
 
 
 def prompt(seed: int, payload_id: int, input_tokens: int) -> str:

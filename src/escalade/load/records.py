@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalade.files import replacing
+from escalade.load.conversation import ALONE, CONVERSATION, TURN
 from escalade.load.outcomes import ERRORS
 
 __all__ = ["ERRORS", "SCHEMA", "Records", "write_requests"]
@@ -49,13 +50,16 @@ SCHEMA = pa.schema(
         ("bytes_in", pa.int64()),
         ("leaving", pa.bool_()),
         ("workload", pa.string()),
+        ("conversation", pa.int32()),
+        ("turn", pa.int16()),
     ]
 )
-LATER = ("leaving", "workload")
+LATER = ("leaving", "workload", "conversation", "turn")
 """Columns that request logs of earlier versions don't have; null where a workload has no use for them."""
 REQUIRED = tuple(name for name in SCHEMA.names if name not in LATER)
 _NULLABLE = ("input_tokens", "output_tokens", "cached_tokens")
 _NOTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+NOT_DUE = "not_due"
 _UNKNOWN = -1  # a token count that the server did not give
 NOTE = "note_"
 """What the columns of a workload's own figures begin with; a log without any has none."""
@@ -76,6 +80,7 @@ class Records:
     def __init__(self, rows: PlannedRows) -> None:
         self.rows = rows
         count = len(rows)
+        self.due = array("d", [nan]) * count  # of later turns, once known
         self.sent = array("d", [nan]) * count
         self.ended = array("d", [nan]) * count
         self.status = array("h", [0]) * count
@@ -154,6 +159,9 @@ class Records:
         for row, (sent, ended) in enumerate(zip(self.sent, self.ended, strict=True)):
             if isnan(ended) and self.errors[row] is None:
                 self.errors[row] = "not_sent" if isnan(sent) else unfinished
+        never = np.isinf(self.rows.offset_seconds) & np.isnan(self.due)
+        for row in np.flatnonzero(never).tolist():
+            self.errors[row] = NOT_DUE
 
     def table(self, repetition: int, worker: int, epoch: float, offset: float) -> pa.Table:
         """Give the log as a table in `SCHEMA`, with a column for each name that was noted.
@@ -168,6 +176,12 @@ class Records:
             What to add to `clock.now()` for Unix seconds.
         """
         count = len(self.rows)
+        offsets = self.rows.offset_seconds
+        planned = np.where(np.isinf(offsets), np.asarray(self.due), epoch + offsets)
+        start, _ = self.rows.plan.bounds("window")
+        inside = np.where(
+            np.isinf(offsets) & ~np.isnan(planned), planned - epoch >= start, self.rows.in_window
+        )
         chunks = [chunks or array("d") for chunks in self.chunks]
         edges = np.cumsum([0, *(len(times) for times in chunks)])
         gaps = [np.asarray(times) - times[0] for times in chunks if times]
@@ -176,9 +190,9 @@ class Records:
             "repetition": np.full(count, repetition),
             "worker": np.full(count, worker),
             "index": self.rows.index,
-            "phase": np.where(self.rows.in_window, "window", "warmup"),
+            "phase": np.where(inside, "window", "warmup"),
             "payload_id": self.rows.payload_id,
-            "planned_at": epoch + self.rows.offset_seconds + offset,
+            "planned_at": planned + offset,
             "sent_at": np.asarray(self.sent) + offset,
             "first_chunk_at": np.array([times[0] if times else nan for times in chunks]) + offset,
             "last_chunk_at": np.array([times[-1] if times else nan for times in chunks]) + offset,
@@ -195,6 +209,10 @@ class Records:
             columns[name] = pa.array(counts, pa.int32(), mask=counts == _UNKNOWN)
         columns["leaving"] = _or_nulls(self.rows.leaving, count)
         columns["workload"] = _or_nulls(self.rows.workload, count)
+        for name in (CONVERSATION, TURN):
+            numbers = self.rows.extra.get(name)
+            alone = None if numbers is None else numbers == ALONE[name]
+            columns[name] = _or_nulls(numbers, count, alone)
         arrays = [pa.array(columns[field.name]).cast(field.type) for field in SCHEMA]
         table = pa.Table.from_arrays(arrays, schema=SCHEMA)
         for name, values in sorted(self.notes.items()):
@@ -235,8 +253,8 @@ def write_requests(path: Path, table: pa.Table) -> None:
         pq.write_table(typed, temporary, compression="zstd")
 
 
-def _or_nulls(values: np.ndarray | None, count: int) -> pa.Array:
-    return pa.nulls(count) if values is None else pa.array(values)
+def _or_nulls(values: np.ndarray | None, count: int, mask: np.ndarray | None = None) -> pa.Array:
+    return pa.nulls(count) if values is None else pa.array(values, mask=mask)
 
 
 def _pandas_metadata() -> bytes:
@@ -244,11 +262,11 @@ def _pandas_metadata() -> bytes:
         {
             "name": name,
             "field_name": name,
-            "pandas_type": "int32",
-            "numpy_type": "Int32",
+            "pandas_type": str(SCHEMA.field(name).type),
+            "numpy_type": str(SCHEMA.field(name).type).capitalize(),
             "metadata": None,
         }
-        for name in _NULLABLE
+        for name in (*_NULLABLE, CONVERSATION, TURN)
     ]
     described = {"index_columns": [], "column_indexes": [], "columns": columns}
     return json.dumps(described | {"pandas_version": "3"}).encode()

@@ -23,6 +23,7 @@ from escalade.load.abandonment import (
 )
 from escalade.load.arrivals import Arrivals, Ramp, process_of
 from escalade.load.closed import UNPLANNED, check_counts, counts_of, words_of
+from escalade.load.conversation import ALONE, CONVERSATION, TURN, check_conversation
 from escalade.load.draw import PHASES, draw_step
 from escalade.load.lengths import check_lengths
 from escalade.load.mix import COLUMN as WORKLOAD
@@ -47,9 +48,16 @@ _COLUMNS = {
     "input_tokens": "int32",
     "output_tokens": "int32",
 }
-_OPTIONAL = {WORKLOAD: "int16", "abandon_tokens": "int32", "abandon_seconds": "float64"}
+_OPTIONAL = {
+    WORKLOAD: "int16",
+    "abandon_tokens": "int32",
+    "abandon_seconds": "float64",
+    CONVERSATION: "int32",
+    TURN: "int16",
+    "think_seconds": "float64",
+}
 """Columns that only schedules have that need them: the others keep the hash that they had."""
-_OTHERWISE = {WORKLOAD: 0, **STAYS}
+_OTHERWISE = {WORKLOAD: 0, **STAYS, **ALONE}
 """What a row holds where another step needs the column."""
 _PANDAS_ATTRS = b"PANDAS_ATTRS"
 
@@ -78,9 +86,12 @@ class StepPlan:
         `concurrency`, `samples_per_query` and `max_requests`; of samples sent at once `samples`.
     abandon
         Which requests their clients leave; see `escalade.load.abandonment`. {} for none.
+    conversation
+        How requests go on as conversations; see `escalade.load.conversation`. {} for not at all.
+        Arrivals and target_qps are then those of conversations.
     mix
-        Workloads that share the requests; see `escalade.load.mix`. Lengths and abandonment
-        are then those of each. () for one workload.
+        Workloads that share the requests; see `escalade.load.mix`. Lengths, abandonment
+        and conversations are then those of each. () for one workload.
 
     Raises
     ------
@@ -98,11 +109,16 @@ class StepPlan:
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     abandon: Mapping[str, Any] = field(default_factory=dict, hash=False)
     mix: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
+    conversation: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         wrong = [
             (self.step < 1, "step must be 1 or more"),
             (not self._has_rate(), "target_qps must be above 0"),
+            (
+                self.arrivals in UNPLANNED and self.has_conversations,
+                "conversations begin at a rate, which a closed loop has not",
+            ),
             (not _positive(self.window_seconds), "window_seconds must be above 0"),
             (
                 not isfinite(self.warmup_seconds) or self.warmup_seconds < 0,
@@ -122,6 +138,8 @@ class StepPlan:
             if self.abandon:
                 check_abandonment(self.abandon)
             check_mix(self.mix)
+            if self.conversation:
+                check_conversation(self.conversation)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"Step {self.step} of the ladder: {error}; it is {self}.") from None
         if self.count("window") == 0:
@@ -129,6 +147,11 @@ class StepPlan:
                 f"Step {self.step} of the ladder plans no request: {self.target_qps}/s for "
                 f"{self.window_seconds} s. Lengthen window_seconds or raise target_qps."
             )
+
+    @property
+    def has_conversations(self) -> bool:
+        """Whether later turns follow some of the requests."""
+        return bool(self.conversation) or any(part.get("conversation") for part in self.mix)
 
     def _has_rate(self) -> bool:
         if self.arrivals in UNPLANNED:
@@ -186,7 +209,7 @@ class StepPlan:
     def stored(self) -> dict[str, Any]:
         """Give the step as the schedule keeps it."""
         content = asdict(self)
-        for name in ("parameters", "abandon", "mix"):
+        for name in ("parameters", "abandon", "mix", "conversation"):
             if not content[name]:  # schedules keep the hash that they had before there were any
                 del content[name]
         return content
@@ -201,9 +224,11 @@ class PlannedRows:
     plan
         The step they belong to.
     offset_seconds
-        Planned send times after the step's epoch (float64, ascending); NaN in a closed loop.
+        Planned send times after the step's epoch (float64, ascending); NaN in a closed loop,
+        infinite for later turns of conversations, which come last.
     in_window
-        Whether the row belongs to the window (bool), else to the warm-up.
+        Whether the row, or its conversation's first one, belongs to the window (bool), else
+        to the warm-up.
     payload_id, input_tokens, output_tokens
         What to send (int64, int32, int32).
     index
@@ -223,6 +248,11 @@ class PlannedRows:
 
     def __len__(self) -> int:
         return len(self.offset_seconds)
+
+    @property
+    def turn(self) -> np.ndarray | None:
+        """Number of each row's turn in its conversation, 0 without; None where there are none."""
+        return self.extra.get(TURN)
 
     @property
     def part_of(self) -> np.ndarray:
@@ -252,10 +282,15 @@ class PlannedRows:
     def part(self, worker: int, workers: int) -> PlannedRows:
         """Give every `workers`-th row, from row `worker` on: what one of several workers sends.
 
-        What is sent together as one query stays together.
+        What is sent together as one query stays together, and a conversation's later turns
+        go where its first one goes.
         """
         together = int(self.plan.parameters.get("samples_per_query", 1))
-        return self._only(np.arange(len(self)) // together % workers == worker)
+        groups = np.arange(len(self)) // together
+        if CONVERSATION in self.extra:
+            begun = self.extra[CONVERSATION]
+            groups = np.where(begun < 0, self.index, begun)
+        return self._only(groups % workers == worker)
 
     def _only(self, mine: np.ndarray) -> PlannedRows:
         columns = {
@@ -283,7 +318,8 @@ def draw_schedule(steps: Sequence[StepPlan], seed: int) -> pd.DataFrame:
     pandas.DataFrame
         One row per request: `step` (int16), `index` (int32, 0-based within the
         step), `phase` ("warmup" or "window"), `offset_seconds` (float64, after the
-        step's epoch, ascending; NaN in a closed loop), `payload_id` (int64, distinct over the frame unless a
+        step's epoch, ascending; NaN in a closed loop, infinite for later turns of
+        conversations), `payload_id` (int64, distinct over the frame unless a
         trace repeats one), `input_tokens`, `output_tokens` (int32); and what not all steps
         need, see `escalade.load.abandonment`. `attrs["steps"]` holds the plans, since no row
         says how long a phase is; Parquet keeps them.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from escalade.load.truth_http import Exchange
 
 STREAMS = ("whole", "malformed", "truncated", "silent", "endless")
-_PIECE = " tok"
+PIECE = " tok"
 _DONE = b"data: [DONE]\n\n"
 _FOREVER = 1e9
 _BREAKS_AFTER = 2  # tokens
@@ -31,8 +31,8 @@ class ChatRequest:
 
     Parameters
     ----------
-    words
-        Text of all messages, or of the prompt.
+    texts
+        Those of all messages, or the prompt.
     max_tokens
         Tokens to generate.
     stream, include_usage, cache_prompt
@@ -43,13 +43,18 @@ class ChatRequest:
         Name that the answer gives back.
     """
 
-    words: str
+    texts: tuple[str, ...]
     max_tokens: int
     stream: bool
     include_usage: bool
     cache_prompt: bool
     chat: bool
     model: str = "truth"
+
+    @property
+    def tokens(self) -> int:
+        """Number of its words."""
+        return sum(len(text.split()) for text in self.texts)
 
     @classmethod
     def read(cls, body: bytes, *, chat: bool) -> ChatRequest:
@@ -64,7 +69,7 @@ class ChatRequest:
             asked = json.loads(body)
             messages = asked["messages"] if chat else [{"content": asked["prompt"]}]
             return cls(
-                words=" ".join(str(message["content"]) for message in messages),
+                texts=tuple(str(message["content"]) for message in messages),
                 max_tokens=int(asked.get("max_completion_tokens") or asked["max_tokens"]),
                 stream=bool(asked.get("stream")),
                 include_usage=bool((asked.get("stream_options") or {}).get("include_usage")),
@@ -138,7 +143,7 @@ class ChatModel:
         head = request.answer()
         if request.chat:  # no token: a trap
             exchange.send(_event(head, {"delta": {"role": "assistant", "content": None}}))
-        token = _event(head, {"delta": {"content": _PIECE}} if request.chat else {"text": _PIECE})
+        token = _event(head, {"delta": {"content": PIECE}} if request.chat else {"text": PIECE})
         async with aclosing(self.tokens(request, usage)) as tokens:
             async for at in tokens:
                 usage.setdefault("first_token", at)
@@ -165,7 +170,7 @@ class ChatModel:
 
 def completion(request: ChatRequest, usage: dict[str, Any]) -> bytes:
     """Give the body of an answer that is not streamed."""
-    text = _PIECE * usage["completion_tokens"]
+    text = PIECE * usage["completion_tokens"]
     answer = {"message": {"role": "assistant", "content": text}} if request.chat else {"text": text}
     choice = {"index": 0, **answer, "finish_reason": "length"}
     content = request.answer(whole=True) | {"choices": [choice], "usage": openai_usage(usage)}

@@ -32,7 +32,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from escalade.files import write_text
 from escalade.load.truth_batch import Batch, BatchRules
-from escalade.load.truth_chat import STREAMS, ChatModel, ChatRequest, completion, embedding
+from escalade.load.truth_chat import PIECE, STREAMS, ChatModel, ChatRequest, completion, embedding
 from escalade.load.truth_clock import AsyncTimer
 from escalade.load.truth_counts import Counts
 from escalade.load.truth_http import Exchange, listen
@@ -70,7 +70,7 @@ class TruthServer:
         self._unix_offset = time.time() - time.monotonic()
         self._ready_at = time.monotonic() + options.start_delay_seconds
         self._arrived = 0
-        self._prompts: set[str] = set()
+        self._prompts: set[tuple[str, ...]] = set()
 
     def _batching(self, options: argparse.Namespace) -> Batch | None:
         if not options.batch_sequences:
@@ -166,7 +166,7 @@ class TruthServer:
             request = ChatRequest.read(exchange.body, chat=exchange.path == _CHAT)
         except ValueError as error:
             return _refuse(exchange, error)
-        usage["prompt_tokens"] = len(request.words.split())
+        usage["prompt_tokens"] = request.tokens
         usage["cached_tokens"] = self._cached_tokens(request)
         async with nullcontext() if self._batch else self._slot():
             if request.stream:
@@ -174,12 +174,15 @@ class TruthServer:
             else:
                 await self._model.count(request, usage)
                 exchange.answer(200, completion(request, usage))
+        self._prompts.add((*request.texts, PIECE * usage["completion_tokens"]))
         return 200
 
     def _cached_tokens(self, request: ChatRequest) -> int:
-        seen = request.words in self._prompts
-        self._prompts.add(request.words)
-        cached = len(request.words.split()) if seen and request.cache_prompt else 0
+        """Count the words that a prompt has in common, message by message, with what was said before."""
+        begins = [request.texts[:n] for n in range(len(request.texts), 0, -1)]
+        known = next((begin for begin in begins if begin in self._prompts), ())
+        self._prompts.add(request.texts)
+        cached = sum(len(text.split()) for text in known) if request.cache_prompt else 0
         self._counts.cached += cached
         return cached
 

@@ -81,8 +81,15 @@ def prompt(request: Arrival) -> str:
 
 
 def messages(request: Arrival) -> Messages:
-    """Make the prompt of a request as a chat begins: a list of `role` and `content`."""
-    return _payloads(request).messages(request)
+    """Make the prompt of a request as a chat begins: a list of `role` and `content`.
+
+    A later turn of a conversation has all that was said before it in front: its own prompts
+    and the answers, as far as the workload noted them with `says`.
+    """
+    own = _payloads(request).messages(request)
+    if request.turn:
+        request.asked = [*request.history, *own]
+    return request.asked or own
 
 
 def _payloads(request: Arrival) -> Payloads:

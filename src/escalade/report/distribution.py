@@ -71,6 +71,7 @@ def spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
     if requests.empty or not wanted <= set(requests.columns):
         return Spread(step, np.empty(0), 0)
     inside = requests[(requests["step"] == step.number) & (requests["phase"] == "window")]
+    inside = inside[inside["error"] != "not_due"]
     if "leaving" in inside:  # what clients were to leave is no answer and no failure
         left = inside["error"].isna() | (inside["error"] == "abandoned")
         inside = inside[~((inside["leaving"] == True) & left)]  # noqa: E712 - of objects

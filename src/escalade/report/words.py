@@ -86,6 +86,7 @@ TITLES = {
     "target_qps": "Target rate",
     "throughput_qps": "Throughput",
     "tpot_seconds": "Time per output token",
+    "turns_not_due": "Turns that never came",
     "ttft_seconds": "Time to first token",
     "turnaround_ratio": "Turnaround, share of time",
     "turnaround_seconds": "Turnaround",

@@ -102,7 +102,7 @@ def plan_step(tmp_path: Path) -> Callable[..., LoadStep]:
         count += 1
         folder = tmp_path / f"step-{count}"
         fields = {"warmup_seconds": 0.0, "arrivals": "poisson", "output_tokens": 8}
-        fields |= {"abandon": {}}
+        fields |= {"abandon": {}, "conversation": {}}
         fields |= {name: changes.pop(name) for name in list(changes) if name in fields}
         fields["parameters"] = changes.pop("counts", {})
         rung = StepPlan(step=1, target_qps=qps, window_seconds=seconds, input_tokens=16, **fields)  # type: ignore[arg-type]

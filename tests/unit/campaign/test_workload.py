@@ -50,6 +50,13 @@ def test_an_abandonment_is_given_on_as_it_is_drawn() -> None:
             {"kind": "plain_http", "abandon": {"share": 0.5, "after_tokens": 5}},
             "write after_seconds",
         ),
+        (
+            {"kind": "openai_embeddings", "conversation": {"turns": 2}},
+            "conversation needs the kind openai_chat",
+        ),
+        ({"conversation": {"turns": 0}}, "turns"),
+        ({"conversation": {"turns": 2, "think_seconds": -1}}, "think_seconds"),
+        ({"conversation": {"turns": 2, "think_seconds": {"fixed": 1, "exponential": 2}}}, "one of"),
         ({"mix": [{"share": 1}]}, "mix"),
         ({"mix": [{"share": 1}, {"share": 2}]}, "give name to openai_chat"),
         ({"mix": MIX, "output_tokens": 5}, "move output_tokens there"),
@@ -94,3 +101,37 @@ def test_an_objective_names_a_workload_of_the_mix() -> None:
     assert campaign.slos[0].workload == "openai_chat"
     assert "there is no mix" in refusal(configuration(slos=[slo]))
     assert "openai_embeddings" in refusal(workload(mix=MIX) | {"slos": [slo | {"workload": "x"}]})
+
+
+@pytest.mark.parametrize(
+    ("think", "drawn"),
+    [
+        (2, 2.0),
+        ({"fixed": 2}, 2.0),
+        ({"uniform": [1, 9]}, {"uniform": [1.0, 9.0]}),
+        ({"exponential": 5}, {"exponential": 5.0}),
+        ({"values": [2, 30]}, {"values": [2.0, 30.0]}),
+    ],
+)
+def test_a_conversation_is_given_on_as_it_is_drawn(think: Any, drawn: Any) -> None:
+    campaign = parse_campaign(
+        workload(conversation={"turns": 3, "think_seconds": think}), "my.yaml"
+    )
+    request = campaign.workload
+
+    assert request.conversation_drawn(None) == {"turns": 3, "think_seconds": drawn}
+    again = parse_campaign(configuration(workload=request.model_dump(mode="json")), "my.yaml")
+    assert again.workload.conversation == request.conversation
+
+
+def test_turns_come_from_the_campaign_or_from_scripts() -> None:
+    drawn = parse_campaign(workload(conversation={}), "my.yaml").workload
+    assert drawn.conversation_drawn([3, 1]) == {"scripts": [3, 1], "think_seconds": 1.0}
+    with pytest.raises(ValueError, match="either turns"):
+        drawn.conversation_drawn(None)
+
+    both = parse_campaign(workload(conversation={"turns": 2}), "my.yaml").workload
+    with pytest.raises(ValueError, match="either turns"):
+        both.conversation_drawn([3, 1])
+    with pytest.raises(ValueError, match=r"need workload\.conversation"):
+        parse_campaign(workload(), "my.yaml").workload.conversation_drawn([3, 1])

@@ -28,6 +28,7 @@ PLAN = StepPlan(1, 7.0, 0.0, 1.0, "poisson", 32, 16)
 class Request:
     payload_id: int
     input_tokens: int = 20
+    turn: int = 0
 
 
 @pytest.fixture
@@ -75,9 +76,9 @@ def test_payloads_of_a_trace_stay_as_they_are(file: Path) -> None:
         ("", "is empty"),
         ("\n \n", "is empty"),
         ('{"prompt": "a"}\n{', "line 2 is no JSON"),
-        ('["a"]', "line 1: expected an object with either"),
-        ('{"question": "a"}', "line 1: expected an object with either"),
-        ('{"prompt": "a", "messages": []}', "line 1: expected an object with either"),
+        ('["a"]', "line 1: expected an object with one of"),
+        ('{"question": "a"}', "line 1: expected an object with one of"),
+        ('{"prompt": "a", "messages": []}', "line 1: expected an object with one of"),
         ('{"prompt": "  "}', "expected a text"),
         ('{"prompt": 7}', "expected a text"),
         ('{"messages": []}', "expected messages"),

@@ -184,5 +184,6 @@ def test_all_error_classes_are_those_of_the_contract() -> None:
         "refused",
         "malformed",
         "aborted",
+        "not_due",
         "abandoned",
     }

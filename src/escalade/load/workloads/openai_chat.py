@@ -18,8 +18,6 @@ headers
     Added to each request, as for an API key ({}).
 """
 
-from typing import Any
-
 from locust import task
 
 from escalade.load.http_user import LeanHttpUser
@@ -37,10 +35,7 @@ class ChatUser(LeanHttpUser):
         request = due()
         ask = {"messages": messages(request)}
         for event in streamed(self.client, request, name="chat", path=PATH, ask=ask):
-            if _carries_token(event):
+            deltas = [choice.get("delta") or {} for choice in event.get("choices") or []]
+            if any(delta.get("content") or delta.get("reasoning_content") for delta in deltas):
                 request.chunk()
-
-
-def _carries_token(event: dict[str, Any]) -> bool:
-    deltas = [choice.get("delta") or {} for choice in event.get("choices") or []]
-    return any(delta.get("content") or delta.get("reasoning_content") for delta in deltas)
+                request.says("".join(delta.get("content") or "" for delta in deltas))
