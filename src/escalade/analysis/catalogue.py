@@ -178,5 +178,7 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 WAITING = ("latency_seconds", "ttft_seconds")
 """Metrics that contain the time in the queue: functions of time when the backlog grows."""
+QUEUED = (*WAITING, "operation_latency_seconds")
+"""All rows that contain it, objectives or not."""
 TIMES = (*WAITING, "itl_seconds", "tpot_seconds")
 """Metrics that the client times: no finer than the client's own resolution."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from escalade.analysis.calibration import calibration_readings
-from escalade.analysis.catalogue import BY_NAME, METRICS
+from escalade.analysis.catalogue import BY_NAME, METRICS, QUEUED
 from escalade.analysis.levels import CONCURRENCY, RATE, SAMPLES, foreign, level_of
 from escalade.analysis.noted_kpis import noted_metrics, noted_readings
 from escalade.analysis.part_kpis import part_readings, without_parts_objectives
 from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plain, rows_of
-from escalade.analysis.request_kpis import request_readings
+from escalade.analysis.request_kpis import flagged, request_readings
 from escalade.analysis.series_kpis import GPU_METRICS, no_gpu, series_readings
 from escalade.analysis.steps import measured_steps, why_unmeasured
 
@@ -83,7 +83,10 @@ def _step_readings(
         whole = without_parts_objectives(step)
         return [
             *request_readings(whole),
-            *noted_readings(step),
+            *(
+                flagged(reading, step) if reading.metric in QUEUED else reading
+                for reading in noted_readings(step)
+            ),
             *series_readings(step),
             *part_readings(step),
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from escalade.analysis.catalogue import BY_NAME, LOG, SHARES, TIMES, WAITING
+from escalade.analysis.catalogue import BY_NAME, LOG, QUEUED, SHARES, TIMES, WAITING
 from escalade.analysis.clocks import clock_error
 from escalade.analysis.clusters import Clustered
 from escalade.analysis.intervals import (
@@ -261,13 +261,13 @@ def _per_token(step: MeasuredStep) -> list[Reading]:
 def flagged(reading: Reading, step: MeasuredStep) -> Reading:
     """Mark a time of an over-saturated step, and one that the client can hardly resolve."""
     reasons = []
-    if reading.metric in WAITING and step.saturated:
+    if reading.metric in QUEUED and step.saturated:
         reasons.append(OVER_SATURATED)
-    if reading.metric in (*WAITING, "query_latency_seconds") and step.level.closed:
+    if reading.metric in (*QUEUED, "query_latency_seconds") and step.level.closed:
         reasons.append(f"{HIDES}: {step.level.value:g} in flight")
-    if reading.metric in WAITING and step.level.at_once:
+    if reading.metric in QUEUED and step.level.at_once:
         reasons.append(PILE)
-    is_time = BY_NAME[reading.metric].section == "Latency"
+    is_time = BY_NAME[reading.metric].section == "Latency" or reading.metric in QUEUED
     if is_time and reading.estimate.value < RESOLUTION_FACTOR * step.resolution_seconds:
         reasons.append(
             f"under ten times the client's resolution of {step.resolution_seconds:.2g} s"

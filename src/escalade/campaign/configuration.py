@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from escalade.campaign.models import Deployment
 
-WORKLOADS = ("openai_chat", "openai_completions", "openai_embeddings", "pgvector", "plain_http")
+WORKLOADS = (
+    "openai_chat",
+    "openai_completions",
+    "openai_embeddings",
+    "pgvector",
+    "plain_http",
+    "s3",
+)
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

@@ -180,7 +180,7 @@ class Request(Section):
     """What one request is."""
 
     kind: str = "openai_chat"
-    """openai_chat, openai_completions, openai_embeddings, pgvector or plain_http, or the path of a locustfile."""
+    """openai_chat, openai_completions, openai_embeddings, pgvector, plain_http or s3, or the path of a locustfile."""
     input_tokens: Lengths = Lengths(fixed=32)
     """Approximate length of each prompt, in tokens: a number, or lines that say how it is drawn."""
     output_tokens: Lengths = Lengths(fixed=16)

@@ -1,4 +1,4 @@
-"""Real stores for tests: a PostgreSQL with pgvector."""
+"""Real stores for tests: a PostgreSQL with pgvector, an S3 server that checks signatures."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def serving(command: list[str], url: str, folder: Path) -> Iterator[Store]:
     secret.write_text("only-for-this-test")
     secret.chmod(0o600)
     scratch = tempfile.mkdtemp(prefix="escalade-test-")  # pytest's own is closed to other users
+    (folder / "scratch-link").symlink_to(scratch)
     values = {"port": str(port), "scratch": scratch, "secret": str(secret)}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -81,3 +82,10 @@ def postgres(folder: Path) -> contextlib.AbstractContextManager[Store]:
     command += ["--port", "{port}", "--data", "{scratch}", "--secret-file", "{secret}"]
     command += ["--shared-buffers", "32"]
     return serving(command, "postgresql://escalade@127.0.0.1:{port}/postgres", folder)
+
+
+def object_store(folder: Path) -> contextlib.AbstractContextManager[Store]:
+    """Run nanio."""
+    command = ["-m", "escalade.services.s3_server", "--port", "{port}"]
+    command += ["--data", "{scratch}", "--secret-file", "{secret}"]
+    return serving(command, "http://127.0.0.1:{port}", folder)

@@ -112,6 +112,17 @@ def test_operations_have_latencies_of_their_own() -> None:
     assert row(data, "operation_latency_seconds", "p50", "put")["value"] == pytest.approx(1.1)
 
 
+def test_a_latency_of_an_operation_that_grows_with_time_says_so() -> None:
+    growing = [Request(place / 10, latency=0.1 + place / 10) for place in range(100)]
+    found = row(
+        noting(cell(Step(growing, target_qps=10.0)), put=[0.0] * 100),
+        "operation_latency_seconds",
+        "p50",
+    )
+
+    assert "over-saturated" in found["quality"]
+
+
 def test_figures_of_ones_own_have_a_row_for_each_name() -> None:
     data = noting(cell(Step(TEN)), hops=[2.0, 4.0] * 5, joules=[1.0] * 10)
 

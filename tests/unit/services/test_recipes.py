@@ -52,7 +52,7 @@ def test_every_metric_of_a_recipe_is_on_the_recorded_page_of_that_version(page: 
     assert set(names.values()) - metrics_of(page) == set()
 
 
-SILENT = ("pgvector", "pgvector_external")
+SILENT = ("nanio", "pgvector", "pgvector_external", "s3")
 """Recipes of stores that show no metrics of their own."""
 TELLING = [path for path in sorted(RECIPES.glob("*.yaml")) if path.stem not in SILENT]
 
@@ -124,7 +124,7 @@ def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
     with pytest.raises(InputError) as caught:
         load_recipe("lama_cpp", RECIPES)
 
-    assert "Did you mean 'llama_cpp'? Valid: llama_cpp, pgvector, " in str(caught.value)
+    assert "Did you mean 'llama_cpp'? Valid: llama_cpp, nanio, pgvector, " in str(caught.value)
 
 
 def test_a_recipe_is_not_looked_for_outside_its_folder() -> None:
