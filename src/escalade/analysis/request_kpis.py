@@ -165,10 +165,11 @@ def goodput(step: MeasuredStep) -> list[Reading]:
 
 
 def _good(step: MeasuredStep, slo: Slo) -> Estimate:
-    if not len(step.judged):
+    judged = step.judged if slo.metric == "latency_seconds" else step.streamed
+    if not len(judged):
         return Estimate.missing(NO_REQUEST)
-    values = step.judged.latency if slo.metric == "latency_seconds" else step.judged.ttft
-    share, offered = ratio(values <= slo.limit), len(step.judged) / step.window.seconds
+    values = judged.latency if slo.metric == "latency_seconds" else judged.ttft
+    share, offered = ratio(values <= slo.limit), len(judged) / step.window.seconds
     return replace(
         share,
         value=share.value * offered,
@@ -224,11 +225,11 @@ def _largest(values: FloatArray, failures: str) -> Estimate:
 def _first_chunk(step: MeasuredStep) -> list[Reading]:
     if np.isnan(step.judged.first[step.judged.success]).all() and step.judged.success.any():
         return missing(["ttft_seconds"], "no answer came in chunks")
-    return _spread("ttft_seconds", step.judged.ttft, step)
+    return _spread("ttft_seconds", step.streamed.ttft, step)
 
 
 def _gaps(step: MeasuredStep) -> list[Reading]:
-    inside = step.window.holds(step.log.planned) & step.log.judged
+    inside = step.window.holds(step.log.planned) & step.log.judged & step.may_stream(step.log)
     gaps, owner = step.chunks.gaps()
     good = (step.log.success & inside)[owner]
     gaps, owner = gaps[good], owner[good]
@@ -249,7 +250,7 @@ def _gaps(step: MeasuredStep) -> list[Reading]:
 
 
 def _per_token(step: MeasuredStep) -> list[Reading]:
-    log = step.judged
+    log = step.streamed
     good = log.success & ~np.isnan(log.first) & (log.output_tokens >= 2)
     if not good.any():
         return missing(["tpot_seconds"], "no good answer had chunks and two output tokens or more")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import CellData, Slo
     from escalade.analysis.levels import Level
-    from escalade.analysis.windows import FloatArray, Occupancy, RequestLog
+    from escalade.analysis.windows import BoolArray, FloatArray, Occupancy, RequestLog
 
 FIRST_TURN, LATER_TURNS = "first turn", "later turns"
 LATE_SECONDS = 0.005
@@ -122,6 +122,25 @@ class MeasuredStep:
         return self.cohort.only(self.cohort.judged)
 
     @cached_property
+    def streamed(self) -> RequestLog:
+        """Those of the judged that may come in chunks: see `may_stream`."""
+        return self.judged.only(self.may_stream(self.judged))
+
+    def may_stream(self, log: RequestLog) -> BoolArray:
+        """Say of requests of this step whether they may come in chunks.
+
+        Those of a mix's workload don't of which good answers came and none in chunks, as
+        embeddings: they have no time to first token, and must not count as one that never came.
+        """
+        if not self.workloads:
+            return np.ones(len(log), dtype=bool)
+        names = self.data.requests["workload"]
+        answered = names.iloc[self.log.rows[self.log.success]]
+        chunked = names.iloc[self.log.rows[self.log.success & ~np.isnan(self.log.first)]]
+        whole = set(answered) - set(chunked)
+        return ~names.iloc[log.rows].isin(whole).to_numpy(dtype=bool)
+
+    @cached_property
     def workloads(self) -> list[str]:
         """Names of the workloads of a mix, in order of the alphabet; none where there is one."""
         if not has(self.data.requests, "workload"):
@@ -202,8 +221,10 @@ class MeasuredStep:
         return max(LATE_SECONDS, LATE_SHARE * min(finite, default=0.0))
 
     def _measured_value(self, metric: str, stat: str, workload: str | None = None) -> float:
-        judged = (self.part(workload) if workload else self).judged
-        values: FloatArray = judged.latency if metric == "latency_seconds" else judged.ttft
+        part = self.part(workload) if workload else self
+        values: FloatArray = (
+            part.judged.latency if metric == "latency_seconds" else part.streamed.ttft
+        )
         values = values[np.isfinite(values)]
         if not len(values):
             return math.nan

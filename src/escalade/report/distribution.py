@@ -75,6 +75,12 @@ def spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
     if "leaving" in inside:  # what clients were to leave is no answer and no failure
         left = inside["error"].isna() | (inside["error"] == "abandoned")
         inside = inside[~((inside["leaving"] == True) & left)]  # noqa: E712 - of objects
+    if "workload" in inside and inside["workload"].notna().any():
+        good = inside[
+            inside["error"].isna()
+        ]  # what of a mix never comes in chunks has no first one
+        ends = good.groupby("workload")[end].count()
+        inside = inside[~inside["workload"].isin(ends[ends == 0].index)]
     good = inside[inside["error"].isna()]
     begun = good["sent_at" if step.level.closed else "planned_at"]
     seconds = (good[end] - begun).to_numpy(dtype=float)
