@@ -51,6 +51,8 @@ NODE_METRICS = (
 """What node_exporter tells about the whole node: CPU, memory, load, disks, network."""
 
 _OWN = "escalade_"
+_OWN_BUCKETS = "escalade_load_.*_bucket"
+"""Left to the archive: the request log has what they round."""
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _HISTOGRAM = "(_bucket|_count|_sum)?"
 _SCRAPE_UNDER_WAY_SECONDS = 1.0
@@ -86,7 +88,8 @@ def selectors(names: Sequence[str] = ()) -> list[str]:
         f"{name}{_HISTOGRAM}" for name in {*names} - known if not name.startswith(_OWN)
     )
     listed = "|".join([*sorted(known), *service])
-    return [f'{{__name__=~"{listed}"}}', f'{{__name__=~"{_OWN}.*"}}']
+    own = f'{{__name__=~"{_OWN}.*",__name__!~"{_OWN_BUCKETS}"}}'
+    return [f'{{__name__=~"{listed}"}}', own]
 
 
 def empty_series() -> pd.DataFrame:
