@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class CellData:
         Content of environment.json.
     calibration
         Content of calibration.json; None for a cell whose client was not calibrated.
+    search
+        Content of search.json; empty for a ladder.
     """
 
     cell: Mapping[str, Any]
@@ -37,6 +39,7 @@ class CellData:
     series: pd.DataFrame
     environment: Mapping[str, Any]
     calibration: Mapping[str, Any] | None = None
+    search: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

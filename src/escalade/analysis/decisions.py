@@ -11,6 +11,7 @@ from escalade.analysis.levels import HIDES, NO_LEVEL, PILE, RATE, Level, level_o
 from escalade.analysis.readings import rows_of
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
 from escalade.analysis.sample_size import more_requests
+from escalade.analysis.steps import GIVEN_UP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,6 +184,8 @@ def _by_interval(evidence: Evidence) -> Decision:
     if high <= limit:
         blocked = pass_blocked(evidence)
         return Decision("INCONCLUSIVE", f"{said}; {blocked}") if blocked else Decision("PASS", said)
+    if evidence.outcome == GIVEN_UP:
+        return Decision("INCONCLUSIVE", f"{said}; the step was abandoned before its end")
     if evidence.fails("over_saturation"):
         return Decision(
             "INCONCLUSIVE",

@@ -52,7 +52,7 @@ def cell_gates(
     rows = []
     for outcome in data.steps:
         number = int(outcome["step"])
-        gates = [_step_measured(outcome)]
+        gates = [step_measured(outcome)]
         if number in measured:
             mine = kpis[(kpis["cell"] == data.name) & (kpis["step"] == number)]
             found = Found(measured[number], rows_of(mine))
@@ -66,7 +66,8 @@ def cell_gates(
     return rows
 
 
-def _step_measured(outcome: Mapping[str, Any]) -> Gate:
+def step_measured(outcome: Mapping[str, Any]) -> Gate:
+    """Check that a step was measured: to its end, or until it was decided."""
     why = why_unmeasured(outcome)
-    detail = why or "the step ran to its end"
+    detail = why or str(outcome.get("cause") or "the step ran to its end")
     return Gate("step_measured", passed(why is None), detail, invalidates=True)

@@ -253,13 +253,17 @@ def neighbours(found: Found) -> Gate:
     )
 
 
-INSTRUMENT: tuple[Callable[[Found], Gate], ...] = (
+CLIENT: tuple[Callable[[Found], Gate], ...] = (
     late_ratio,
     arrival_rate,
     gap_cv,
     client_backlog,
     client_cpu,
     client_suspended,
+)
+"""Those that need nothing but the request log and the client's own figures."""
+INSTRUMENT: tuple[Callable[[Found], Gate], ...] = (
+    *CLIENT,
     started_idle,
     scrape_coverage,
     scrape_gap,

@@ -11,6 +11,7 @@ import numpy as np
 from escalade.analysis.catalogue import BY_NAME, LOG, QUEUED, SHARES, TIMES, WAITING
 from escalade.analysis.clocks import clock_error
 from escalade.analysis.clusters import Clustered
+from escalade.analysis.hopeless import of_hopeless
 from escalade.analysis.intervals import (
     Estimate,
     mean,
@@ -58,7 +59,7 @@ def request_readings(step: MeasuredStep) -> list[Reading]:
             *missing(unlogged, EMPTY_LOG),
             *_client(step),
         ]
-    return [
+    readings = [
         *_load(step),
         *_throughput(step),
         *(flagged(reading, step) for reading in (*times(step), *loop_readings(step))),
@@ -67,6 +68,7 @@ def request_readings(step: MeasuredStep) -> list[Reading]:
         *_sends(step),
         *_client(step),
     ]
+    return readings if step.given_up is None else of_hopeless(step, readings)
 
 
 def _load(step: MeasuredStep) -> list[Reading]:

@@ -63,7 +63,8 @@ def slo_capacity(
     up to the first step that misses it; between the last that holds and that
     one the statistic is interpolated, its logarithm linear in the rate. The
     interval is where the ends of the statistic's own intervals cross the limit,
-    in the same way.
+    in the same way. Of several steps at one rate, as a search has them, that with
+    the most requests counts.
     """
     if not slos:
         return SloCapacity(math.nan, "no SLO")
@@ -108,10 +109,10 @@ def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) 
 def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
     kpis = rows_of(kpis, slo.workload)
     rows = kpis[(kpis["metric"] == slo.metric) & (kpis["stat"] == slo.stat) & (kpis["step"] > 0)]
+    valid = rows[~rows["step"].isin(invalid)]
+    longest = valid.sort_values(["n", "step"]).drop_duplicates("target_qps", keep="last")
     rungs = []
-    for row in rows.to_dict("records"):
-        if row["step"] in invalid:
-            continue
+    for row in longest.to_dict("records"):
         value, low = float(row["value"]), float(row["ci_low"])
         holds: bool | None = None
         if math.isfinite(value):

@@ -33,12 +33,14 @@ OUTCOME_WORDS = {
     "client_failed": "the load client failed",
     "not_run": "not run",
 }
+GIVEN_UP = "abandoned"
+"""Outcome of a step that was given up when it was decided; its window ends where sending did."""
 
 
 def why_unmeasured(outcome: Mapping[str, Any]) -> str | None:
     """Say why a step has no KPIs, or None when it was measured."""
     kind = str(outcome.get("outcome"))
-    if kind == "measured":
+    if kind in ("measured", GIVEN_UP):
         return None if window_of(outcome) else "the step has no window"
     words = OUTCOME_WORDS.get(kind, f"outcome {kind!r}")
     cause = outcome.get("cause")
@@ -95,6 +97,11 @@ class MeasuredStep:
         """When nothing was in flight any more, or waiting for it ended."""
         drained = self.outcome.get("drained_at")
         return self.window.end if drained is None else float(drained)
+
+    @property
+    def given_up(self) -> Mapping[str, Any] | None:
+        """Why the step was given up before its end, if it was."""
+        return self.outcome.get("abandoned") if self.outcome["outcome"] == GIVEN_UP else None
 
     @property
     def client(self) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from escalade.analysis.repetitions import deployment_verdicts
 from escalade.analysis.windows import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -62,8 +62,9 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
             checked = cell_gates(cell, mine, slos)
             gates += checked
             rows.append(cell_verdicts(cell, mine, checked, slos, counting=not repeated))
-            fits.append(ladder_capacity(mine, checked, slos))
-        joined = deployment_verdicts(rows, slos) if repeated else []
+            fits.append(ladder_capacity(mine, checked, _sought(cell, slos)))
+        searched = any(cell.search for cell in group)  # the repetitions' rates differ
+        joined = deployment_verdicts(rows, slos) if repeated and not searched else []
         verdicts += [judged.row for each in rows for judged in each] + joined
         capacity += [*fits, *([deployment_capacity(fits, slos)] if repeated else [])]
     return {
@@ -84,11 +85,25 @@ def _deployments(cells: Sequence[CellData]) -> list[list[CellData]]:
     return [sorted(group, key=lambda cell: cell.repetition) for group in groups.values()]
 
 
+def _sought(cell: CellData, slos: Sequence[Slo]) -> list[Slo]:
+    """Give the objectives that the cell's capacity is about: all, or those that it searched for."""
+    names = cell.search.get("slos", [slo.name for slo in slos])
+    return [slo for slo in slos if slo.name in names]
+
+
 def _once(cells: Sequence[CellData]) -> bool:
     return any(len(group) < MIN_REPETITIONS for group in _deployments(cells))
 
 
+def _confirming(cell: CellData) -> list[Mapping[str, Any]]:
+    """Give the steps that a verdict rests on: of a search its confirmations."""
+    if not cell.search:
+        return cell.steps
+    kinds = {trial["step"]: trial["kind"] for trial in cell.search["trials"]}
+    return [outcome for outcome in cell.steps if kinds.get(outcome["step"]) == "confirm"]
+
+
 def _exploratory(cells: Sequence[CellData]) -> bool:
-    windows = [window_of(outcome) for cell in cells for outcome in cell.steps]
+    windows = [window_of(outcome) for cell in cells for outcome in _confirming(cell)]
     lengths = [window.seconds for window in windows if window is not None]
     return min(lengths, default=0.0) < CONFIRMATION_SECONDS - CLOCK_SECONDS

@@ -63,7 +63,7 @@ def calibrate(here: CellRun, generator: Generator, like: LoadStep) -> None:
     seconds = here.cell.calibration_seconds
     if not seconds:
         return
-    target = FACTOR * max(step.target_qps or 0.0 for step in here.cell.steps)
+    target = FACTOR * here.cell.top_qps
     kinds = sorted({part.workload for part in like.parts})
     if not set(kinds) <= set(CALIBRATED):
         kinds = ["plain_http"]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from escalade.campaign import events
 from escalade.campaign.deploy import release_allocation
-from escalade.campaign.measure import read_outcomes
+from escalade.campaign.measure import read_outcomes, steps_of
 from escalade.campaign.state import (
     read_allocation,
     read_exporters,
@@ -86,8 +86,8 @@ def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
 def _requests(here: CellRun) -> pa.Table:
     tables = [
         pq.read_table(path)
-        for step in here.cell.steps
-        for path in sorted(here.folder.step(step.step).glob("requests-*.parquet"))
+        for step in steps_of(here)
+        for path in sorted(here.folder.step(step).glob("requests-*.parquet"))
     ]
     requests = joined(tables)
     if here.run.plan.campaign.load.workers > 1:

@@ -38,9 +38,12 @@ from escalade.runtime.slurm.queue import Order
 from escalade.services import loader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from escalade.campaign.run import CellRun
+    from escalade.load.schedule import StepPlan
     from escalade.runtime.launcher import AllocationState, Place
     from escalade.services.recipes import Recipe
 
@@ -52,8 +55,8 @@ logger = logging.getLogger(__name__)
 
 def allocate(here: CellRun) -> None:
     """Set aside what an earlier attempt left, draw the schedule, and get the allocation."""
-    here.folder.set_aside()
-    write_table(here.folder.schedule, _schedule(here))
+    here.folder.set_aside(schedule=here.cell.search is not None)
+    write_table(here.folder.schedule, schedule_of(here, here.cell.steps))
     launcher = launcher_for(here.run.plan.campaign.execution.launcher)
     run = RunFolder.open(here.run.state)
     allocation = launcher.allocate(
@@ -64,10 +67,11 @@ def allocate(here: CellRun) -> None:
     write_json(here.folder.held, held)
 
 
-def _schedule(here: CellRun) -> pd.DataFrame:
+def schedule_of(here: CellRun, steps: Sequence[StepPlan]) -> pd.DataFrame:
+    """Draw what is sent in some steps of a cell; a step's requests do not depend on later ones."""
     parts = here.run.plan.campaign.workload.parts
-    frame = draw_schedule(here.cell.steps, here.cell.seed)
-    told = any(step.parameters.get("payloads") for step in here.cell.steps)  # by a trace
+    frame = draw_schedule(steps, here.cell.seed)
+    told = any(step.parameters.get("payloads") for step in steps)  # by a trace
     for place, part in enumerate(parts):
         if part.prompts is None:
             continue

@@ -34,6 +34,11 @@ class CellFolder:
         return self.path / "windows.json"
 
     @property
+    def search(self) -> Path:
+        """Trials of a search in order, and what was found; a ladder has none."""
+        return self.path / "search.json"
+
+    @property
     def series(self) -> Path:
         """Raw samples from Prometheus."""
         return self.path / "series.parquet"
@@ -99,12 +104,13 @@ class CellFolder:
         """
         return 1 + sum(1 for entry in _entries(self.attempts) if (entry / self.cell.name).exists())
 
-    def set_aside(self) -> None:
+    def set_aside(self, *, schedule: bool = False) -> None:
         """Move what an unfinished or failed attempt left to `attempts/<n>`.
 
-        The schedule stays: it is drawn from the seed and was no one's result.
+        The schedule stays unless `schedule` says otherwise: a ladder's is drawn from the seed and
+        was no one's result; a search's followed from what was measured.
         """
-        keep = {self.attempts.name, self.schedule.name}
+        keep = {self.attempts.name} | ({self.schedule.name} if not schedule else set())
         left = [entry for entry in _entries(self.path) if entry.name not in keep]
         if not left:
             return

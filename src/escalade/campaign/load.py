@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from escalade.campaign.scenarios import LEVELS, check_ladder, check_rung, written_out
+from escalade.campaign.search import Search
 from escalade.campaign.workload import Seconds
 from escalade.load.arrivals import Arrivals, process_of
 from escalade.load.closed import UNPLANNED, rows_for
@@ -117,8 +118,10 @@ class Load(Section):
     )
     """Before each cell's ladder the client is tried against a null server for so long, at 1.5 times the top rate:
     what is late then is the client's own. 0 leaves it out, and so does a load without a rate."""
-    ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
-    """Steps in ascending order of rate, concurrency or number of samples."""
+    ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)] = ()
+    """Steps in ascending order of rate, concurrency or number of samples. Either this or `search` is given."""
+    search: Search | None = None
+    """Find the highest rate at which the objectives hold, instead of measuring given rates."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that share the requests of a step, row by row; one sends about 1,000/s on a core of its own."""
     run_as: Literal["step", "job"] = "step"
@@ -137,6 +140,9 @@ class Load(Section):
             del content["workers"]
         if self.calibration_seconds == CALIBRATION_SECONDS:
             del content["calibration_seconds"]
+        for name in ("ladder", "search"):
+            if not content[name]:
+                del content[name]
         if self.run_as == "step":  # cells keep the hash that they had before this key
             del content["run_as"]
         return content
@@ -190,6 +196,15 @@ class Load(Section):
                 process_of(self.arrivals, self.arrival_parameters)
             except ValueError as error:
                 raise ValueError(f"{self.arrivals}: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _ladder_or_search(self) -> Load:
+        if bool(self.ladder) == (self.search is not None):
+            both = "both are given" if self.ladder else "neither is given"
+            raise ValueError(
+                f"either a ladder of rates or a search says what is measured, and {both}"
+            )
         return self
 
     @model_validator(mode="after")

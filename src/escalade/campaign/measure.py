@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
 from escalade.campaign.calibration import calibrate
+from escalade.campaign.course import course_of
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import LADDER, read_allocation, read_exporters, read_service
 from escalade.errors import InfrastructureError, InputError
@@ -28,13 +30,14 @@ from escalade.runtime.slurm.own import own_job
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from escalade.campaign.course import Planned
     from escalade.campaign.run import CellRun
     from escalade.campaign.workload import Request
     from escalade.load.generator import Generator
     from escalade.load.schedule import StepPlan
     from escalade.runtime.launcher import AllocationState
 
-WENT_WELL = ("measured", "client_failed")
+WENT_WELL = ("measured", "abandoned", "client_failed")
 """Outcomes after which the service is still there for the next step."""
 _SETTLE_SECONDS = 2.0
 """From the end of a job's first step until all of it is seen to have ended: the load generator
@@ -42,7 +45,7 @@ that went first has not failed."""
 
 
 def run_ladder(here: CellRun) -> None:
-    """Run all steps of the cell, one right after the other.
+    """Run all steps of the cell, one right after the other: a ladder's, or those of a search.
 
     Writes `outcome.json` and `requests-*.parquet` into each step's folder, and the state
     file LADDER once there is an outcome of every step.
@@ -54,19 +57,22 @@ def run_ladder(here: CellRun) -> None:
     """
     service = read_service(here.state)
     outcomes: list[dict[str, Any]] = []
+    course = course_of(here)
     with _generator(here) as generator:
         if service["outcome"] == "ready" and here.cell.calibration_seconds:
             events.append(here.run.events, here.cell.name, "calibrate", "started")
             calibrate(here, generator, _load_step(here, here.cell.steps[0], service))
             events.append(here.run.events, here.cell.name, "calibrate", "ended")
-        for plan in here.cell.steps:
+        while (planned := course.next()) is not None:
+            plan = planned.plan
             stage = f"run_load_{plan.step}"
-            events.append(here.run.events, here.cell.name, stage, "started")
+            events.append(here.run.events, here.cell.name, stage, "started", planned.words)
             cause = _cause_not_to_run(service, outcomes)
             if cause is None and outcomes:
                 _cool_down(here, outcomes[-1])
-            outcome = _run(here, plan, service, generator) if cause is None else None
+            outcome = _run(here, planned, service, generator) if cause is None else None
             outcomes.append(outcome or _skip(here, plan, str(cause)))
+            course.took(outcomes[-1])
             events.append(here.run.events, here.cell.name, stage, "ended")
     told = [{name: step[name] for name in ("step", "outcome", "cause")} for step in outcomes]
     write_json(here.state / LADDER, {"schema": 1, "steps": told})
@@ -80,9 +86,9 @@ def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
 
 
 def _run(
-    here: CellRun, plan: StepPlan, service: dict[str, Any], generator: Generator
+    here: CellRun, planned: Planned, service: dict[str, Any], generator: Generator
 ) -> dict[str, Any]:
-    step = _load_step(here, plan, service)
+    step = replace(_load_step(here, planned.plan, service), bounds=planned.bounds)
     outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
     if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:
         time.sleep(_SETTLE_SECONDS)
@@ -231,6 +237,14 @@ def _part(request: Request, service: dict[str, Any]) -> Part:
 def read_outcomes(here: CellRun) -> list[dict[str, Any]]:
     """Read the outcomes of all steps, in order."""
     return [
-        read_json(here.folder.step(step.step) / "outcome.json", "outcome of a step")
-        for step in here.cell.steps
+        read_json(here.folder.step(step) / "outcome.json", "outcome of a step")
+        for step in steps_of(here)
     ]
+
+
+def steps_of(here: CellRun) -> list[int]:
+    """Give the numbers of the cell's steps: those of its ladder, or those that its search tried."""
+    if here.cell.search is None:
+        return [step.step for step in here.cell.steps]
+    search = read_json(here.folder.search, "search of a cell")
+    return [int(trial["step"]) for trial in search["trials"]]

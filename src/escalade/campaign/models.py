@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from escalade.campaign.load import Load
+from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
 from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Section
@@ -138,6 +139,9 @@ class Campaign(Section):
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         self._enough_workers()
+        if self.load.search is not None:
+            check_search(self.load, self.load.search, self.slos)
+            return self
         rates = [step.target_qps for step in self.load.ladder if step.target_qps is not None]
         names = [part.name for part in self.workload.mix or ()]
         for slo in self.slos:

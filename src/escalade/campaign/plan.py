@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign.search import searched_slos, settings_of
 from escalade.errors import InputError
 from escalade.files import sha256_of
 from escalade.load.draw import PHASES
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from escalade.campaign.layout import CampaignFolder
     from escalade.campaign.models import Campaign, Deployment
     from escalade.campaign.workload import Request
+    from escalade.load.search import Ask, Settings
     from escalade.services.recipes import Recipe
 
 PROTOCOL_VERSION = 1
@@ -41,6 +44,10 @@ SCRAPE_SECONDS = 0.05
 """Of a scrape itself, and of timers: what a cool-down of one scrape interval is longer."""
 CAMPAIGN_OVERHEAD_SECONDS = 12.0
 """Workflow start, KPIs, report [measured on 2 cores]."""
+CLIMBS = 3
+"""Up to the rate of that climb a search's client is calibrated, where no highest rate is given."""
+LEAST_TRIALS = 2
+"""Of a search: one that holds at the highest rate, and its confirmation."""
 BYTES_PER_REQUEST = 220
 BYTES_PER_SECOND_OF_CELL = 6_000
 BYTES_PER_CELL = 600_000
@@ -62,16 +69,48 @@ class Cell:
     ready_timeout_seconds: float
     cooldown_seconds: float
     calibration_seconds: float
+    search: Settings | None = None
+    """Of a cell whose steps are found one by one; `steps` then holds the first one alone."""
+
+    @property
+    def most_steps(self) -> int:
+        """Number of steps, of a search at most."""
+        return len(self.steps) if self.search is None else self.search.budget_trials
+
+    @property
+    def step_range(self) -> tuple[int, int]:
+        """Give the least and the largest number of steps."""
+        if self.search is None:
+            return len(self.steps), len(self.steps)
+        return min(LEAST_TRIALS, self.search.budget_trials), self.search.budget_trials
+
+    @property
+    def top_qps(self) -> float:
+        """Highest rate; of a search the highest allowed, else that of its third climb."""
+        if self.search is None:
+            return max(step.target_qps or 0.0 for step in self.steps)
+        climbed = self.search.start_qps * self.search.factor**CLIMBS
+        highest = self.search.highest_qps
+        return highest if math.isfinite(highest) else climbed
+
+    @property
+    def load_seconds(self) -> float:
+        """Sum of warm-ups and windows, of a search at most, in s."""
+        if self.search is not None:
+            return self.search.budget_seconds
+        return sum(step.warmup_seconds + step.window_seconds for step in self.steps)
 
     @property
     def window_seconds(self) -> float:
-        """Sum of the windows, in s."""
+        """Sum of the windows, of a search at most, in s."""
+        if self.search is not None:
+            return self.load_seconds
         return sum(step.window_seconds for step in self.steps)
 
     @property
     def requests(self) -> int | None:
-        """Number of requests, warm-up included; None in a closed loop, which nobody knows beforehand."""
-        if any(step.open_ended for step in self.steps):
+        """Number of requests, warm-up included; None where nobody knows it beforehand: in a closed loop, in a search."""
+        if self.search is not None or any(step.open_ended for step in self.steps):
             return None
         return sum(step.count(phase) for step in self.steps for phase in PHASES)
 
@@ -82,16 +121,16 @@ class Cell:
 
     @property
     def expected_seconds(self) -> float:
-        """Duration when only the last step has a queue to drain, in s."""
-        load = sum(step.warmup_seconds + step.window_seconds for step in self.steps)
-        steps = self.pause_seconds * len(self.steps)
+        """Duration when only the last step has a queue to drain, of a search at most, in s."""
+        steps = self.pause_seconds * self.most_steps
         alone = self.calibration_seconds and self.calibration_seconds + CALIBRATION_OVERHEAD_SECONDS
-        return CELL_OVERHEAD_SECONDS + alone + load + steps + self.drain_timeout_seconds / 2
+        before = CELL_OVERHEAD_SECONDS + alone
+        return before + self.load_seconds + steps + self.drain_timeout_seconds / 2
 
     @property
     def longest_seconds(self) -> float:
         """Duration when the service is ready at the last moment and every step drains to its end, in s."""
-        every_drain = self.drain_timeout_seconds * len(self.steps)
+        every_drain = self.drain_timeout_seconds * self.most_steps
         without_drain = self.expected_seconds - self.drain_timeout_seconds / 2
         return without_drain + self.ready_timeout_seconds + every_drain
 
@@ -99,7 +138,16 @@ class Cell:
     def disk_bytes(self) -> float:
         """Expected size of the cell's results, in bytes; without the request log of a closed loop."""
         samples = BYTES_PER_SECOND_OF_CELL * self.expected_seconds
-        return BYTES_PER_CELL + BYTES_PER_REQUEST * (self.requests or 0) + samples
+        return BYTES_PER_CELL + BYTES_PER_REQUEST * self._most_requests + samples
+
+    @property
+    def _most_requests(self) -> float:
+        """Number of requests; of a search all at its highest rate, else that its windows are made for."""
+        if self.search is None:
+            return self.requests or 0
+        usual = max(self.search.least_requests / self.search.window_seconds, self.search.start_qps)
+        highest = self.search.highest_qps
+        return self.search.budget_seconds * (highest if math.isfinite(highest) else usual)
 
 
 @dataclass(frozen=True)
@@ -178,11 +226,21 @@ def _cell(
     common: dict[str, Any],
 ) -> Cell:
     seed = _derived_seed(campaign.seed, repetition)
-    definition = common | {
-        "seed": seed,
-        "deployment": deployment.model_dump(mode="json", exclude={"name", "ready_timeout_seconds"}),
-        "recipe": recipe.defining(),
-    }
+    search = campaign.load.search
+    slos = searched_slos(campaign)
+    settings = None if search is None else settings_of(campaign.load, search, slos)
+    sought = {"slos": [slo.model_dump(mode="json") for slo in slos]} if slos else {}
+    definition = (
+        common
+        | sought
+        | {
+            "seed": seed,
+            "deployment": deployment.model_dump(
+                mode="json", exclude={"name", "ready_timeout_seconds"}
+            ),
+            "recipe": recipe.defining(),
+        }
+    )
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
     return Cell(
         name=f"{deployment.name}_rep-{repetition}_{digest[:8]}",
@@ -196,6 +254,7 @@ def _cell(
         ready_timeout_seconds=deployment.ready_timeout_seconds or recipe.probe.timeout_seconds,
         cooldown_seconds=_cooldown(campaign),
         calibration_seconds=campaign.load.calibrated_seconds,
+        search=settings,
     )
 
 
@@ -250,30 +309,58 @@ def _resources(campaign: Campaign) -> dict[str, Any]:
     return {"resources": resources}
 
 
+def trial_plan(campaign: Campaign, step: int, ask: Ask) -> StepPlan:
+    """Give a trial of a search as a step of the cell."""
+    return _step_plan(
+        campaign,
+        step,
+        (ask.qps, ask.warmup_seconds, ask.window_seconds),
+        campaign.load.arrival_parameters,
+    )
+
+
 def _steps(campaign: Campaign) -> tuple[StepPlan, ...]:
     load = campaign.load
+    if load.search is not None:
+        settings = settings_of(load, load.search, searched_slos(campaign))
+        return (trial_plan(campaign, 1, settings.ask(settings.start_qps, "climb")),)
     trace = None if load.trace is None else read_trace(Path(load.trace.file))
-    first, mix = campaign.workload.parts[0].drawn, campaign.workload.mix or ()
     planned = []
     for number, step in enumerate(load.ladder, start=1):
         warmup = load.warmup_seconds if step.warmup_seconds is None else step.warmup_seconds
-        bounds = step.target_qps or 0.0, warmup, step.window_seconds
+        rates = step.target_qps, warmup, step.window_seconds
         seconds = warmup + step.window_seconds
-        plan = StepPlan(
-            step=number,
-            target_qps=step.target_qps,
-            warmup_seconds=warmup,
-            window_seconds=step.window_seconds,
-            arrivals=load.arrivals,
-            input_tokens=first["input_tokens"],
-            output_tokens=first["output_tokens"],
-            parameters=of_trace(trace, *bounds) if trace else load.parameters_of(step, seconds),
-            abandon={} if mix else first.get("abandon", {}),
-            mix=tuple(part.drawn | _going_on(part) for part in mix),
-            conversation={} if mix else _conversation(campaign.workload),
+        parameters = (
+            of_trace(trace, step.target_qps or 0.0, warmup, step.window_seconds)
+            if trace
+            else load.parameters_of(step, seconds)
         )
-        planned.append(plan)
+        planned.append(_step_plan(campaign, number, rates, parameters))
     return tuple(planned)
+
+
+def _step_plan(
+    campaign: Campaign,
+    number: int,
+    bounds: tuple[float | None, float, float],
+    parameters: Mapping[str, Any],
+) -> StepPlan:
+    """Plan a step of a rate, a warm-up and a window."""
+    first, mix = campaign.workload.parts[0].drawn, campaign.workload.mix or ()
+    qps, warmup, window = bounds
+    return StepPlan(
+        step=number,
+        target_qps=qps,
+        warmup_seconds=warmup,
+        window_seconds=window,
+        arrivals=campaign.load.arrivals,
+        input_tokens=first["input_tokens"],
+        output_tokens=first["output_tokens"],
+        parameters=parameters,
+        abandon={} if mix else first.get("abandon", {}),
+        mix=tuple(part.drawn | _going_on(part) for part in mix),
+        conversation={} if mix else _conversation(campaign.workload),
+    )
 
 
 def _going_on(part: Request) -> dict[str, Any]:
@@ -294,6 +381,7 @@ def _conversation(part: Request) -> dict[str, Any]:
 
 
 def describe(cells: Sequence[Cell]) -> str:
-    """Say in one line how many cells and steps there are."""
-    steps = sum(len(cell.steps) for cell in cells)
-    return f"{len(cells)} cell{'s' * (len(cells) != 1)}, {steps} step{'s' * (steps != 1)}"
+    """Say in one line how many cells and steps there are, of a search at most."""
+    steps = sum(cell.most_steps for cell in cells)
+    most = "at most " if any(cell.search for cell in cells) else ""
+    return f"{len(cells)} cell{'s' * (len(cells) != 1)}, {most}{steps} step{'s' * (steps != 1)}"

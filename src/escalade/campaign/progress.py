@@ -31,6 +31,8 @@ class CellProgress:
     cell: Cell
     stage: str = ""
     step: int = 0
+    words: str = ""
+    """What the step is for, where its number alone does not say it."""
     began_at: float | None = None
     over: bool = False
     failed: bool = False
@@ -44,6 +46,8 @@ class CellProgress:
         if self.step == 0:
             elapsed = min(now - self.began_at, self.cell.expected_seconds / 4)
             return self.cell.expected_seconds - elapsed
+        if self.cell.search is not None:  # how many trials are to come is not known
+            return max(0.0, self.cell.expected_seconds - (now - self.began_at))
         ahead = [step for step in self.cell.steps if step.step > self.step]
         pause = self.cell.pause_seconds
         later = sum(s.warmup_seconds + s.window_seconds + pause for s in ahead)
@@ -105,6 +109,7 @@ class Progress:
         cell.stage = event.stage
         if event.stage.startswith("run_load") and event.kind == "started":
             cell.step = int(event.stage.rpartition("_")[2])
+            cell.words = event.message
         if event.kind == "failed":
             cell.failed = cell.over = True
         if event.stage == _LAST_STAGE and event.kind == "ended":

@@ -58,6 +58,7 @@ def read_cell(folder: CellFolder) -> CellData:
         calibration=read_json(folder.calibration, "calibration of a cell's client")
         if folder.calibration.exists()
         else None,
+        search=read_json(folder.search, "search of a cell") if folder.search.exists() else {},
     )
 
 

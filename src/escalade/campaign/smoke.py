@@ -24,7 +24,13 @@ def reduced(campaign: Campaign) -> Campaign:
     Launcher, site, components, recipe and models stay as they are: what is proved is
     that these work.
     """
-    rung, arrivals = _rung(campaign.load.ladder[0]), campaign.load.arrivals
+    search, arrivals = campaign.load.search, campaign.load.arrivals
+    first = (
+        campaign.load.ladder[0]
+        if search is None
+        else Step(target_qps=search.start_qps, window_seconds=search.window_seconds)
+    )
+    rung = _rung(first)
     load = Load(
         arrivals="constant" if rung.target_qps is not None else arrivals,
         samples_per_query=campaign.load.samples_per_query,

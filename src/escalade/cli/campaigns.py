@@ -16,6 +16,7 @@ from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.models import Campaign
 from escalade.campaign.plan import describe
 from escalade.campaign.run import open_run
+from escalade.campaign.search import searched_slos
 from escalade.cli import allocations
 from escalade.cli.progress import duration
 from escalade.errors import InputError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.campaign.cost import Cost
+    from escalade.campaign.plan import Cell, Plan
     from escalade.campaign.run import CampaignRun
     from escalade.campaign.site import Site
     from escalade.load.schedule import StepPlan
@@ -149,8 +151,7 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
             {
                 "cell": cell.name,
                 "measured": cell.name not in unfinished,
-                "steps": len(cell.steps),
-                "requests": cell.requests,
+                **_plan_steps(cell),
                 "window_seconds": cell.window_seconds,
                 "expected_seconds": cell.expected_seconds,
                 "longest_seconds": cell.longest_seconds,
@@ -161,6 +162,13 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
     }
 
 
+def _plan_steps(cell: Cell) -> dict[str, object]:
+    if cell.search is None:
+        return {"steps": len(cell.steps), "requests": cell.requests}
+    least, most = cell.step_range
+    return {"steps": None, "steps_least": least, "steps_most": most, "requests": None}
+
+
 def _plan_table(opened: CampaignRun) -> Table:
     table = Table(title=f"Campaign {opened.name}", title_justify="left", box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
@@ -168,11 +176,12 @@ def _plan_table(opened: CampaignRun) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     unfinished = {cell.name for cell in opened.unfinished}
     for cell in opened.plan.cells:
+        searches = cell.search is not None
         table.add_row(
             cell.name,
-            str(len(cell.steps)),
+            "–".join(map(str, cell.step_range)) if searches else str(len(cell.steps)),
             "unknown" if cell.requests is None else str(cell.requests),
-            duration(cell.expected_seconds),
+            f"{'≤ ' * searches}{duration(cell.expected_seconds)}",
             duration(cell.longest_seconds),
             f"{cell.disk_bytes / 1e6:.1f} MB",
             "to measure" if cell.name in unfinished else "measured",
@@ -193,12 +202,28 @@ def _ladder(steps: Sequence[StepPlan]) -> str:
     )
 
 
+def _what_is_run(whole: Plan) -> str:
+    """Name the rungs of the ladder, or say what is searched for and within what."""
+    search = whole.cells[0].search
+    if search is None:
+        return _ladder(whole.cells[0].steps)
+    slos = ", ".join(slo.name for slo in searched_slos(whole.campaign))
+    return (
+        f"search for the rate up to which {slos} hold{'s' * (', ' not in slos)}: from "
+        f"{search.start_qps:g} requests/s by factors of {search.factor:g}, then by halves to "
+        f"{100 * search.resolution:g} %; within {search.budget_seconds:g} s of load and "
+        f"{search.budget_trials} trials a cell, the confirmation among them "
+        f"({search.confirmation_seconds:g} s)"
+    )
+
+
 def _print_totals(opened: CampaignRun, console: Console) -> None:
     whole = opened.plan
-    console.print(_ladder(whole.cells[0].steps), highlight=False, soft_wrap=True)
+    console.print(_what_is_run(whole), highlight=False, soft_wrap=True)
     lanes = whole.campaign.execution.parallel_cells
     console.print(
-        f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: about "
+        f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: "
+        f"{'at most' if whole.campaign.load.search else 'about'} "
         f"{duration(whole.expected_seconds)} and {whole.disk_bytes / 1e6:.1f} MB in {opened.folder.path}.",
         highlight=False,
         soft_wrap=True,

@@ -96,6 +96,8 @@ class ProgressView:
             self._console.print(text, soft_wrap=True)
 
     def _started(self, event: Event) -> str:
+        if event.message:
+            return event.message
         if event.stage.startswith("run_load"):
             steps = self._progress.cells[event.cell].cell.steps
             return step_words(steps, int(event.stage.rpartition("_")[2]))
@@ -120,7 +122,7 @@ def cell_lines(progress: Progress, cell: CellProgress) -> list[Text]:
     live = progress.live(name)
     if not cell.stage.startswith("run_load") or live.get("step") != cell.step:
         return [Text(f"{head}  {WORDS.get(cell.stage, 'starts the load')}", style="bold")]
-    step = step_words(cell.cell.steps, cell.step)
+    step = cell.words or step_words(cell.cell.steps, cell.step)
     return [Text(f"{head}  {step}", style="bold"), Text(live_figures(live))]
 
 

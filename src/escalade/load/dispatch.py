@@ -47,6 +47,7 @@ class Dispatcher:
         self._awake = min(_AWAKE_SECONDS, _AWAKE_SHARE / target_qps)
         self._blind = False
         self._ahead = 0.0
+        self._stopped = False
 
     def follow(self, arrivals: Iterator[Arrival], end: float) -> None:
         """Hand out and release every arrival, then wait until `now()` is `end`."""
@@ -61,11 +62,16 @@ class Dispatcher:
                         timer.sleep_until(at)
                     self._hand_out(coming)
                     handed.append(coming)
-                    coming = next(arrivals, None)
+                    coming = None if self._stopped else next(arrivals, None)
                 else:
                     timer.sleep_until(handed[0].planned, self._awake)
                     handed.popleft().release()
-            timer.sleep_until(end)
+            if not self._stopped:
+                timer.sleep_until(end)
+
+    def stop(self) -> None:
+        """Hand out at most the arrival that is next; the others never are."""
+        self._stopped = True
 
     def learn(self, arrival: Arrival) -> None:
         """Take an arrival that is over: only clients that can be held get a lead."""

@@ -33,6 +33,7 @@ from escalade.load.dispatch import Dispatcher
 from escalade.load.epoch import agree
 from escalade.load.faults import ABANDONED, error_class
 from escalade.load.health import Heartbeat, Usage
+from escalade.load.hopeless import Beyond
 from escalade.load.live import open_counters
 from escalade.load.plan import SCHEMA
 from escalade.load.pool import UserPool
@@ -135,8 +136,12 @@ class Engine:
         self._short = Event()
         self._all_finished = Event()
         self._closed = False
-        self._progress = Progress(progress_file, rows.plan, len(rows))
         self._crew_of = self._shares()
+        self._handed = 0
+        self._given_up = False
+        self._beyond = Beyond(step.bounds, self.records)
+        until = step.give_up_file if step.bounds else None
+        self._progress = Progress(progress_file, rows.plan, len(rows), until)
         self._rate = (rows.plan.target_qps or 1.0) / step.workers
         self._dispatcher = Dispatcher(self._hand_out, self._rate)
         self._turns = Turns(self.records, self._dispatcher, self._hand_out)
@@ -158,11 +163,16 @@ class Engine:
                 self._before = Usage.read()
                 helpers.append(gevent.spawn(self._announce))
                 helpers.append(gevent.spawn(self._heartbeat.run))
-                helpers.append(gevent.spawn(self._progress.run, self._figures))
+                helpers.append(gevent.spawn(self._progress.run, self._figures, self.give_up))
                 self._follow_schedule()
         finally:
             gevent.killall(helpers)
         self._finish("unfinished", complete=True)
+
+    def give_up(self) -> None:
+        """Send nothing more; what was sent is awaited, the rest of the rows stays `not_sent`."""
+        self._given_up = True
+        self._dispatcher.stop()
 
     def abort(self) -> None:
         """End the step before its time: write what there is, unless that is done."""
@@ -255,10 +265,12 @@ class Engine:
         _, end = self._rows.plan.bounds("window")
         self._turns.end = self.epoch + end
         self._dispatcher.follow(self._arrivals(), self.epoch + end)
+        self._see_whether_all_finished()
         self._all_finished.wait(self.step.drain_timeout_seconds)
 
     def _hand_out(self, arrival: Arrival) -> None:
         crew = self._crew_of[arrival.row]
+        self._handed = arrival.row + 1
         arrival.live = self._live
         self._live.scheduled()
         crew.pool.put(arrival)
@@ -345,14 +357,19 @@ class Engine:
             failed=self.records.errors[arrival.row] not in (None, ABANDONED),
         )
         self._over(arrival)
-        if self._is_over():
-            self._all_finished.set()
+        self._beyond.ended(arrival)
+        self._see_whether_all_finished()
 
     def _over(self, arrival: Arrival) -> None:
         """Take note that an arrival is over."""
 
+    def _see_whether_all_finished(self) -> None:
+        if self._is_over():
+            self._all_finished.set()
+
     def _is_over(self) -> bool:
-        return self._finished == len(self._rows)
+        """Tell whether all rows have ended that are to be sent: when given up those that were."""
+        return self._finished == (self._handed if self._given_up else len(self._rows))
 
     def _figures(self) -> dict[str, Any]:
         _, end = self._rows.plan.bounds("window")
@@ -361,6 +378,7 @@ class Engine:
             "in_flight": len(self._in_flight),
             "window_end": self._unix(self.epoch + end),
             "now": self._unix(now()),
+            "beyond": self._beyond.counts(self._in_flight.values(), now()),
         }
 
     def _window_end(self) -> float:
@@ -377,6 +395,7 @@ class Engine:
             "window_start": self._unix(self.epoch + start) if began else None,
             "window_end": self._unix(self._window_end()) if began else None,
             "drained_at": self._unix(now()) if began else None,
+            "given_up_at": self._given_up_at(),
             "drained": self._is_over(),
             "client": {
                 **usage,
@@ -386,6 +405,12 @@ class Engine:
                 "suspended_seconds": self._heartbeat.suspended_seconds,
             },
         }
+
+    def _given_up_at(self) -> float | None:
+        """Give when the first request was planned that was not sent any more; None: all were."""
+        if not self._given_up or self._handed == len(self._rows):
+            return None
+        return self._unix(self.epoch + float(self._rows.offset_seconds[self._handed]))
 
     def _unix(self, at: float) -> float:
         return at + self._offset

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import InputError
 from escalade.files import read_json, write_json
+from escalade.load.hopeless import Bound
 from escalade.load.payloads import Payloads, Prefix
 from escalade.load.prompts import read_prompts
 
@@ -99,6 +100,8 @@ class LoadStep:
         Which of how many processes this is: it sends rows `worker`, `worker + workers`, …
     mix
         Workloads that share the requests, in the schedule's order, in place of the one above.
+    bounds
+        Where more requests than these are beyond a limit, the step is given up.
     """
 
     schedule: Path
@@ -118,6 +121,7 @@ class LoadStep:
     prefix: Mapping[str, int] = field(default_factory=dict, hash=False)
     worker: int = 0
     workers: int = 1
+    bounds: tuple[Bound, ...] = ()
     mix: tuple[Part, ...] = ()
 
     @property
@@ -154,6 +158,11 @@ class LoadStep:
         return self.scratch / f"started-{self.worker}.json"
 
     @property
+    def give_up_file(self) -> Path:
+        """Tells all workers to send nothing more, once it is there."""
+        return self.scratch / "give_up.json"
+
+    @property
     def client_file(self) -> Path:
         """What the worker says of the step when it ends."""
         return self.scratch / f"client-{self.worker}.json"
@@ -168,14 +177,20 @@ def write_plan(path: Path, step: LoadStep, progress: Path | None) -> None:
         name: str(value.resolve()) if isinstance(value, Path) else value
         for name, value in vars(step).items()
     } | {"mix": [part.stored() for part in step.mix]}
+    content["bounds"] = [asdict(bound) for bound in step.bounds]
     write_json(
         path,
         {
             "schema": SCHEMA,
             "step": content,
-            "progress": str(_numbered(progress.resolve(), step.worker)) if progress else None,
+            "progress": str(live_file(progress.resolve(), step.worker)) if progress else None,
         },
     )
+
+
+def live_file(progress: Path, worker: int) -> Path:
+    """Name the live file of a worker."""
+    return _numbered(progress, worker)
 
 
 def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
@@ -194,6 +209,7 @@ def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
         for name in ("live", "prompts"):
             fields[name] = Path(fields[name]) if fields[name] else None
         fields["mix"] = tuple(map(Part.of, fields["mix"]))
+        fields["bounds"] = tuple(Bound(**bound) for bound in fields["bounds"])
         progress = stored["progress"]
         return LoadStep(**fields), Path(progress) if progress else None
     except (KeyError, TypeError, ValueError) as error:

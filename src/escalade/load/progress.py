@@ -39,10 +39,15 @@ class Progress:
         The step.
     planned
         Its number of requests, which a closed loop does not know beforehand.
+    until
+        A file that ends the sending once it is there.
     """
 
-    def __init__(self, path: Path | None, plan: StepPlan, planned: int) -> None:
+    def __init__(
+        self, path: Path | None, plan: StepPlan, planned: int, until: Path | None = None
+    ) -> None:
         self._path = path
+        self._until = until
         self._fixed = {
             "step": plan.step,
             "target_qps": plan.target_qps,
@@ -71,13 +76,17 @@ class Progress:
             "errors": self._errors,
         }
 
-    def run(self, live: Callable[[], dict[str, Any]]) -> None:
-        """Write until the greenlet is killed."""
+    def run(
+        self, live: Callable[[], dict[str, Any]], give_up: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write until the greenlet is killed; call `give_up` when the file is there that says so."""
         if self._path is None:
             return
         pool = get_hub().threadpool  # the disk may be slow, the schedule can't wait
         while True:
             pool.apply(_write, (self._path, self.figures(live())))
+            if self._until is not None and pool.apply(self._until.exists):
+                give_up()
             gevent.sleep(_PERIOD_SECONDS)
 
 

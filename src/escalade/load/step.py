@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 from escalade.files import read_json, tail, write_json
-from escalade.load import workers
-from escalade.load.plan import SCHEMA, LoadStep, workload_file, write_plan
+from escalade.load import hopeless, workers
+from escalade.load.plan import SCHEMA, LoadStep, live_file, workload_file, write_plan
 from escalade.load.records import Records, write_requests
 from escalade.load.schedule import PlannedRows, read_rows
 
@@ -48,7 +49,9 @@ def run_step(
     Returns
     -------
     dict
-        The outcome, as written to `outcome.json`: "measured"; "service_failed" with
+        The outcome, as written to `outcome.json`: "measured"; "abandoned", when more
+        requests were beyond one of the step's `bounds` than may be, with the evidence: the
+        window ends where sending did, and the rows after it are `not_sent`; "service_failed" with
         the cause that `watch` gave; or "client_failed", when the load generator
         died or hung, with the end of its log. Every row of the schedule has its row
         in one of `requests-*.parquet` in each case. Requests that fail are data: a
@@ -69,7 +72,7 @@ def run_step(
         write_plan(worker.plan_file, worker, progress)
     generator.run([(_argv(worker, workloads), worker.log) for worker in each])
     try:
-        outcome, cause = _supervise(generator, watch, _longest(step, rows))
+        outcome, cause = _supervise(generator, watch, _longest(step, rows), _Hope(step, progress))
     finally:
         generator.stop()
     content = _outcome(step, rows, outcome, cause)
@@ -83,6 +86,7 @@ def run_step(
 
 def _clear(step: LoadStep) -> None:
     step.outcome_file.unlink(missing_ok=True)
+    step.give_up_file.unlink(missing_ok=True)
     for worker in step.each():
         for file in (worker.requests_file, worker.started_file, worker.client_file):
             file.unlink(missing_ok=True)
@@ -94,8 +98,29 @@ def _argv(worker: LoadStep, workloads: Sequence[Path]) -> list[str]:
     return [*told, *where, "--headless", "--only-summary", "--users", "1", "--spawn-rate", "1"]
 
 
+class _Hope:
+    """Gives a step up when the counts of its workers have decided it."""
+
+    def __init__(self, step: LoadStep, progress: Path | None) -> None:
+        self._step = step
+        self._live = (
+            [live_file(progress, worker) for worker in range(step.workers)] if progress else []
+        )
+        self._lost = not step.bounds
+
+    def look(self) -> None:
+        """Read what was counted; tell the workers to stop once it is enough."""
+        if self._lost:
+            return
+        counts = hopeless.told(self._live, self._step.step, self._step.bounds)
+        if found := hopeless.decided(self._step.bounds, counts):
+            self._lost = True
+            bound, count = found
+            write_json(self._step.give_up_file, {**asdict(bound), "count": count})
+
+
 def _supervise(
-    generator: Generator, watch: Callable[[], str | None], longest: float
+    generator: Generator, watch: Callable[[], str | None], longest: float, hope: _Hope
 ) -> tuple[str, str | None]:
     """Wait for the end of the step; give its outcome and the cause, if it has one."""
     awake = 0.0  # a stopped driver (Ctrl-Z) must not take its own pause for a hang
@@ -106,6 +131,7 @@ def _supervise(
             return "service_failed", cause
         if code is not None:
             return ("measured", None) if code == 0 else ("client_failed", generator.describe(code))
+        hope.look()
         awake += min(time.monotonic() - seen, 2 * _WATCH_SECONDS)
         seen = time.monotonic()
         if awake > longest:
@@ -118,7 +144,8 @@ def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None)
         outcome, cause = "client_failed", "the load generator ended before the step was over"
     window = int(rows.in_window.sum())
     planned = {"warmup": len(rows) - window, "window": window}
-    return {
+    ends = [facts["given_up_at"] for facts in told if facts.get("given_up_at") is not None]
+    content = {
         "schema": SCHEMA,
         "step": step.step,
         **rows.plan.facts,
@@ -127,6 +154,27 @@ def _outcome(step: LoadStep, rows: PlannedRows, outcome: str, cause: str | None)
         "log_tail": _last_words(step) if outcome == "client_failed" else [],
         **workers.joined(told),
         "planned": rows.plan.planned() if rows.plan.open_ended else planned,
+    }
+    if outcome == "measured" and ends:
+        content |= _given_up(step, content, min(ends))
+    return content
+
+
+def _given_up(step: LoadStep, content: dict[str, Any], at: float) -> dict[str, Any]:
+    """Say of a step that was given up what was seen, and end its window where sending did."""
+    evidence = read_json(step.give_up_file, "Evidence against the step")
+    beyond = (
+        "failed" if evidence["metric"] == "error_ratio" else f"were beyond {evidence['limit']:g} s"
+    )
+    planned_end = content["window_end"]
+    return {
+        "outcome": "abandoned",
+        "cause": f"abandoned after {at - content['window_start']:.1f} of "
+        f"{planned_end - content['window_start']:.1f} s: {evidence['count']} of the "
+        f"{evidence['planned']} requests of the window {beyond} ({evidence['slo']}), "
+        f"and more than {evidence['most']} decide it",
+        "window_end": at,
+        "abandoned": {**evidence, "at": at, "planned_end": planned_end},
     }
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.levels import RATE
+from escalade.analysis.steps import GIVEN_UP
 from escalade.report.axis import AXES, level
 from escalade.report.words import bound, clean, known
 
@@ -96,7 +97,7 @@ class StepFacts:
     @property
     def measured(self) -> bool:
         """Whether the step has a window to look at."""
-        return self.outcome == "measured"
+        return self.outcome in ("measured", GIVEN_UP)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class CellFacts:
     environment: Mapping[str, Any]
     started_at: float
     scrape_interval_seconds: float
+    search: Mapping[str, Any]
+    """What search.json says; empty for a ladder."""
 
     @property
     def anchor(self) -> str:
@@ -281,6 +284,8 @@ def _cell_facts(number: int, cell: CellData, data: ReportData) -> CellFacts:
         cell.windows.get("steps") or [], key=lambda outcome: _or(known(outcome.get("step")), 0)
     )
     steps = tuple(_step_facts(name, outcome, data) for outcome in outcomes)
+    if cell.search:  # a ladder ascends by itself
+        steps = tuple(sorted(steps, key=lambda step: (step.place, step.number)))
     began = [step.times["started_at"] for step in steps if math.isfinite(step.times["started_at"])]
     return CellFacts(
         number=number,
@@ -296,6 +301,7 @@ def _cell_facts(number: int, cell: CellData, data: ReportData) -> CellFacts:
         environment=cell.environment or {},
         started_at=min(began, default=math.nan),
         scrape_interval_seconds=_or(known(cell.windows.get("scrape_interval_seconds")), 1.0),
+        search=cell.search,
     )
 
 
@@ -320,7 +326,7 @@ def _step_facts(cell: str, outcome: Mapping[str, Any], data: ReportData) -> Step
 def _state(cell: str, step: int, outcome: str, data: ReportData) -> str:
     if outcome == "not_run":
         return NOT_RUN
-    if outcome != "measured":
+    if outcome not in ("measured", GIVEN_UP):
         return FAILED
     failing = [r for r in data.gates if _is_at(r, cell, step) and r.get("outcome") == "fail"]
     slos = [row for row in data.slos if _is_at(row, cell, step)]

@@ -18,6 +18,7 @@ from escalade.report.distribution import distribution_charts
 from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
+from escalade.report.search import trials_table
 from escalade.report.story import run_of, summary
 from escalade.report.tables import (
     absent_figures,
@@ -220,6 +221,7 @@ def _kpis(cell: CellFacts, data: ReportData) -> dict[str, Any]:
         "instrument": instrument,
         "absent": absent_figures(cell, data),
         "whole": whole_cell_table(cell, data),
+        "trials": trials_table(cell),
         "heads": [Head(*both) for both in zip(results.columns, remarks, strict=True)],
         "why": words.sentence(cell.cause or "the KPI table has no row of this cell"),
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.intervals import MIN_REPETITIONS
 from escalade.analysis.levels import CONCURRENCY, SAMPLES
-from escalade.report import words
+from escalade.report import search, words
 from escalade.report.axis import AXES, at, level
 from escalade.report.data import VALID, Estimate
 from escalade.report.objectives import objective
@@ -63,6 +63,11 @@ def summary(data: ReportData) -> list[Statement]:
             continue
         text = objectives(_capacities(data, deployment), judged=_judged(data, deployment))
         told += [Statement(text)] if text else []
+        told += [
+            Statement(text)
+            for cell in cells
+            for text in search.sentences(cell, several=len(cells) > 1)
+        ]
     return told
 
 
