@@ -73,7 +73,7 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
         readings = _step_readings(data, outcome, measured.get(number))
         where = _where(data, number, level_of(outcome).qps)
         rows += [reading.row(where) for reading in sorted(readings, key=_place)]
-    return table_of(rows)
+    return _table(rows)
 
 
 def _step_readings(
@@ -119,8 +119,7 @@ def _where(data: CellData, step: int, target_qps: float) -> dict[str, Any]:
     }
 
 
-def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Make the KPI table of its rows."""
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = ["target_qps", "value", "ci_low", "ci_high", "n_eff"]
     return frame.astype(

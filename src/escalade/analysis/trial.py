@@ -19,8 +19,8 @@ from escalade.analysis.decisions import cell_verdicts
 from escalade.analysis.gate import Found
 from escalade.analysis.gates import step_measured
 from escalade.analysis.instrument_gates import CLIENT
-from escalade.analysis.kpis import table_of
-from escalade.analysis.request_kpis import request_readings
+from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.readings import rows_of
 from escalade.analysis.state_gates import STATE
 from escalade.analysis.steps import measured_steps
 
@@ -92,7 +92,7 @@ def judge_trial(
     return TrialVerdict(
         judged=str(worst.row["verdict"]),
         leans=_leans(judged),
-        saturated=any(rung.saturated for rung in rungs(kpis, gates)),
+        saturated=any(rung.saturated for rung in rungs(rows_of(kpis), gates)),
         reason=f"{worst.row['slo']}: {worst.row['reason']}",
         rows=tuple(each.row for each in judged),
     )
@@ -103,18 +103,10 @@ def _measured(
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Give KPIs and gates as far as the client knows them."""
     number = int(outcome["step"])
-    where = {
-        "cell": data.name,
-        "deployment": data.deployment,
-        "repetition": data.repetition,
-        "step": number,
-        "target_qps": float(outcome["target_qps"]),
-    }
+    kpis = cell_kpis(data, slos)
     steps = measured_steps(data, slos)
-    readings = [reading for step in steps for reading in request_readings(step)]
-    kpis = table_of([reading.row(where) for reading in readings])
     gates = [step_measured(outcome)]
-    gates += [check(Found(step, kpis)) for step in steps for check in (*CLIENT, *STATE)]
+    gates += [check(Found(step, rows_of(kpis))) for step in steps for check in (*CLIENT, *STATE)]
     return kpis, [gate.row(data.name, number) for gate in gates]
 
 

@@ -122,7 +122,7 @@ class SearchCourse:
         self._write(None)
 
     def _bounds(self, plan: StepPlan, ask: Ask) -> tuple[Bound, ...]:
-        """Say when the trial is hopeless."""
+        """Say when the trial is hopeless; of a part of a mix it is not counted."""
         from escalade.analysis.hopeless import most_beyond  # noqa: PLC0415 - the same
 
         search = self._here.run.plan.campaign.load.search
@@ -133,7 +133,7 @@ class SearchCourse:
         return tuple(
             Bound(slo.name, slo.metric, slo.limit, most, planned)
             for slo, most in found
-            if most is not None and most < planned
+            if most is not None and most < planned and slo.workload is None
         )
 
     def _requests(self) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def test_a_ladder_has_no_such_sentence() -> None:
 def test_figures_are_by_rate_and_the_table_is_in_order() -> None:
     (cell,) = report().facts
 
-    assert [step.target_qps for step in cell.steps] == [1.0, 2.0, 2.5, 2.5, 4.0]
+    assert [step.place for step in cell.steps] == [1.0, 2.0, 2.5, 2.5, 4.0]
     assert [step.number for step in cell.steps] == [1, 3, 4, 5, 2]
     assert [row[0] for row in trials_table(cell).rows] == ["1", "2", "3", "4", "5"]
     assert trials_table(cell).rows[1][1:7] == ("climb", "4", "40", "45", "FAIL", "missed")
