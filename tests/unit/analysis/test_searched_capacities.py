@@ -35,7 +35,7 @@ SEARCH = Settings(
     budget_trials=20,
 )
 """Twelve minutes of load."""
-SEEDS = range(8)
+SEEDS = range(5)
 AWAKE = {"suspended_seconds": 0.0, "cpu_ratio": 0.1}
 
 
