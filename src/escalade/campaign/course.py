@@ -121,12 +121,18 @@ class SearchCourse:
         self._told.append(_told(len(self._trials), trial, outcome, ask, verdict))
         self._write(None)
 
+    def _may_end_early(self, plan: StepPlan, ask: Ask) -> bool:
+        """Tell whether a trial may be given up; turns of a conversation are not known beforehand."""
+        search = self._here.run.plan.campaign.load.search
+        asked = search is not None and search.give_up and ask.kind not in WHOLE
+        turns = plan.conversation or any(part.get("conversation") for part in plan.mix)
+        return asked and not turns
+
     def _bounds(self, plan: StepPlan, ask: Ask) -> tuple[Bound, ...]:
         """Say when the trial is hopeless; of a part of a mix it is not counted."""
         from escalade.analysis.hopeless import most_beyond  # noqa: PLC0415 - the same
 
-        search = self._here.run.plan.campaign.load.search
-        if ask.kind in WHOLE or search is None or not search.give_up:
+        if not self._may_end_early(plan, ask):
             return ()
         planned = plan.count("window")
         found = [(slo, most_beyond(slo, planned)) for slo in self._slos]
