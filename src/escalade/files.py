@@ -96,8 +96,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
         frame.to_parquet(temporary, engine="pyarrow", compression="zstd", index=False)
 
 
-def read_table(path: Path, what: str, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read Parquet and insist on `columns`.
+def read_table(
+    path: Path, what: str, columns: Sequence[str] = (), only: list[str] | None = None
+) -> pd.DataFrame:
+    """Read Parquet, or `only` some columns of it, and insist on `columns`.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def read_table(path: Path, what: str, columns: Sequence[str] = ()) -> pd.DataFra
     import pandas as pd  # noqa: PLC0415 - a second to import, and most callers read JSON only
 
     try:
-        frame = pd.read_parquet(path, engine="pyarrow")
+        frame = pd.read_parquet(path, engine="pyarrow", columns=only)
     except FileNotFoundError:
         raise InputError(f"{what}: {path} does not exist.") from None
     except (OSError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class CellData:
     environment: Mapping[str, Any]
     calibration: Mapping[str, Any] | None = None
     search: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, step: int) -> CellData:
+        """Give the cell with the requests of one step alone, in the order in which they are stored."""
+        if "step" not in self.requests:  # who reads it says so
+            return self
+        return replace(self, requests=self.requests[self.requests["step"] == step])
 
     @property
     def name(self) -> str:

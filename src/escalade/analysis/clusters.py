@@ -25,6 +25,8 @@ MIN_CLUSTERS = 10
 class Clustered:
     """Observations that come in clusters: inter-token gaps of requests.
 
+    What comes in time order, but for what failed at the end, is counted without sorting groups.
+
     Parameters
     ----------
     values
@@ -51,10 +53,9 @@ class Clustered:
             short = f"not estimable: needs {MIN_CLUSTERS} requests with gaps, has {clusters}"
             return [Estimate(n=len(self.values), quality=short) for _ in (*shares, "mean")]
         drawn = self._draws()
-        order = np.argsort(self.values)
-        ordered = self.values[order]
+        ordered = np.sort(self.values)
         grid = ordered[_grid_ranks(len(ordered))]
-        below = drawn @ self._counts_below(order, ordered, grid)
+        below = drawn @ self._counts_below(grid)
         total = below[:, -1]
         found = [
             self._percentile(ordered, grid, below / total[:, None], q, why_infinite) for q in shares
@@ -69,7 +70,8 @@ class Clustered:
     def _group(self) -> IntArray:
         """Number the clusters without holes, then join neighbours."""
         place = np.cumsum(np.bincount(self.cluster) > 0) - 1
-        groups: IntArray = (place * self._groups // self._clusters)[self.cluster]
+        numbers: IntArray = place * self._groups // self._clusters
+        groups: IntArray = numbers[self.cluster]
         return groups
 
     @property
@@ -81,14 +83,20 @@ class Clustered:
         chances = np.full(self._groups, 1 / self._groups)
         return rng.multinomial(self._groups, chances, size=RESAMPLES).astype(np.float64)
 
-    def _counts_below(self, order: IntArray, ordered: FloatArray, grid: FloatArray) -> FloatArray:
+    def _counts_below(self, grid: FloatArray) -> FloatArray:
         """Count each group's values up to each point of the grid."""
-        edges = np.searchsorted(ordered, grid, side="right")
-        place = np.repeat(np.arange(len(grid)), np.diff(edges, prepend=0))
-        cell = self._group[order] * len(grid) + place
-        counts = np.bincount(cell, minlength=self._groups * len(grid))
-        counts = np.cumsum(counts.reshape(self._groups, len(grid)), axis=1)
-        return counts.astype(np.float64)
+        group, values = self._group, self.values
+        falls = np.flatnonzero(group[1:] < group[:-1]) + 1
+        if len(falls) > 1:
+            order = np.argsort(group, kind="stable")
+            group, values, falls = group[order], values[order], falls[:0]
+        counts = np.zeros((self._groups, len(grid)))
+        for numbers, own in zip(np.split(group, falls), np.split(values, falls), strict=True):
+            edges = np.searchsorted(numbers, np.arange(1, self._groups))
+            for number, mine in enumerate(np.split(own, edges)):
+                if len(mine):
+                    counts[number] += np.searchsorted(np.sort(mine), grid, side="right")
+        return counts
 
     def _percentile(
         self, ordered: FloatArray, grid: FloatArray, levels: FloatArray, share: float, why: str
@@ -116,9 +124,10 @@ class Clustered:
         finite = np.isfinite(self.values)
         if not finite.any():
             return Estimate.missing("no finite value")
-        point = float(self.values[finite].mean())
-        sums = np.bincount(group[finite], weights=self.values[finite], minlength=groups)
-        counts = np.bincount(group[finite], minlength=groups)
+        known, group = self.values[finite], group[finite]
+        point = float(known.mean())
+        sums = np.bincount(group, weights=known, minlength=groups)
+        counts = np.bincount(group, minlength=groups)
         seen = drawn @ counts
         totals = (drawn * sums).sum(axis=1)  # not @: its order of adding depends on threads
         low, high = _middle(totals[seen > 0] / seen[seen > 0])

@@ -48,22 +48,26 @@ def cell_gates(
         steps ascending, gates in a fixed order. A step that was not measured
         has one row, `step_measured`.
     """
-    measured = {step.number: step for step in measured_steps(data, slos)}
+    measured = measured_steps(data, slos)
     rows = []
     for outcome in data.steps:
         number = int(outcome["step"])
         gates = [step_measured(outcome)]
-        if number in measured:
+        if why_unmeasured(outcome) is None:
             mine = kpis[(kpis["cell"] == data.name) & (kpis["step"] == number)]
-            found = Found(measured[number], rows_of(mine))
-            loop = LOOP if found.step.level.closed else ()
-            gates += [check(found) for check in (*INSTRUMENT, *loop, *STATE)]
-            if data.calibration is not None:
-                gates.append(calibration_gate(data.calibration))
-            if (live := live_metrics(found)) is not None:
-                gates.append(live)
+            gates += _checked(Found(next(measured), rows_of(mine)), data)
         rows += [gate.row(data.name, number) for gate in gates]
     return rows
+
+
+def _checked(found: Found, data: CellData) -> list[Gate]:
+    loop = LOOP if found.step.level.closed else ()
+    gates = [check(found) for check in (*INSTRUMENT, *loop, *STATE)]
+    if data.calibration is not None:
+        gates.append(calibration_gate(data.calibration))
+    if (live := live_metrics(found)) is not None:
+        gates.append(live)
+    return gates
 
 
 def step_measured(outcome: Mapping[str, Any]) -> Gate:

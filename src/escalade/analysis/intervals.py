@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from escalade.analysis.distributions import (
     binomial_quantile,
@@ -113,12 +112,26 @@ def rank_bounds(n: int, n_eff: float, share: float) -> tuple[int, int]:
     return rank_low, rank_high
 
 
+def ranked(values: FloatArray | BoolArray) -> FloatArray:
+    """Give the rank of each value, from 1; equal ones share the mean of theirs."""
+    order = np.argsort(values)
+    ordered = values[order]
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    ranks = np.empty(len(values))
+    if len(begins) == len(values):
+        ranks[order] = np.arange(1.0, len(values) + 1)
+        return ranks
+    ends = np.append(begins[1:], len(values))
+    ranks[order] = np.repeat((begins + ends + 1) / 2, ends - begins)
+    return ranks
+
+
 def autocorrelation(values: FloatArray | BoolArray) -> float:
     """Give the lag-1 autocorrelation of the ranks; ranks bear infinite and extreme values."""
     if len(values) < 3:
         return 0.0
     is_binary = values.dtype == np.bool_  # ranks of two values are as good as the values
-    ranks = values.astype(np.float64) if is_binary else pd.Series(values).rank().to_numpy(copy=True)
+    ranks = values.astype(np.float64) if is_binary else ranked(values)
     ranks -= ranks.mean()
     spread = float((ranks**2).sum())
     return float((ranks[1:] * ranks[:-1]).sum()) / spread if spread > 0 else 0.0
@@ -169,7 +182,7 @@ def effective_size_by_ranks(values: FloatArray) -> float:
     made monotone.
     """
     n = len(values)
-    ranks = pd.Series(values).rank().to_numpy(copy=True)
+    ranks = ranked(values)
     ranks -= ranks.mean()
     spread = float((ranks**2).sum())
     if spread <= 0:

@@ -63,14 +63,15 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
     NoDataError
         When the request log or the samples lack a column.
     """
-    measured = {step.number: step for step in measured_steps(data, slos)}
+    measured = measured_steps(data, slos)
     whole = _start_readings(data.environment)
     if data.calibration is not None:
         whole += calibration_readings(data.calibration)
     rows = [reading.row(_where(data, 0, math.nan)) for reading in whole]
     for outcome in data.steps:
         number = int(outcome["step"])
-        readings = _step_readings(data, outcome, measured.get(number))
+        ran = why_unmeasured(outcome) is None
+        readings = _step_readings(data, outcome, next(measured) if ran else None)
         where = _where(data, number, level_of(outcome).qps)
         rows += [reading.row(where) for reading in sorted(readings, key=_place)]
     return _table(rows)

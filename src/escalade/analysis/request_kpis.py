@@ -232,9 +232,7 @@ def _first_chunk(step: MeasuredStep) -> list[Reading]:
 
 def _gaps(step: MeasuredStep) -> list[Reading]:
     inside = step.window.holds(step.log.planned) & step.log.judged & step.may_stream(step.log)
-    gaps, owner = step.chunks.gaps()
-    good = (step.log.success & inside)[owner]
-    gaps, owner = gaps[good], owner[good]
+    gaps, owner = step.chunks.gaps(step.log.success & inside)
     if not len(gaps):
         return missing(["itl_seconds"], "no good answer had two chunks")
     failed = np.flatnonzero(~step.log.success & inside)

@@ -18,7 +18,7 @@ from escalade.analysis.steadiness import Saturation, saturation
 from escalade.analysis.windows import Chunks, Window, cohort, has, occupancy, request_log, window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from escalade.analysis.cell import CellData, Slo
     from escalade.analysis.levels import Level
@@ -54,7 +54,7 @@ class MeasuredStep:
     Attributes
     ----------
     data
-        The cell that it belongs to.
+        The cell that it belongs to, with the step's own requests.
     outcome
         Its entry in windows.json.
     window
@@ -174,8 +174,7 @@ class MeasuredStep:
     @cached_property
     def chunks(self) -> Chunks:
         """Chunks of every request of the log."""
-        lists = self.data.requests["chunk_offsets"].to_numpy(dtype=object)
-        return Chunks.of(lists[self.log.rows])
+        return Chunks.of(self.data.requests["chunk_offsets"].iloc[self.log.rows])
 
     @cached_property
     def saturation(self) -> Saturation:
@@ -252,26 +251,33 @@ class MeasuredStep:
         return max(known, default=math.nan)
 
 
-def measured_steps(data: CellData, slos: Sequence[Slo]) -> list[MeasuredStep]:
-    """Give the steps of a cell that were measured, in ascending order."""
+def measured_steps(data: CellData, slos: Sequence[Slo]) -> Iterator[MeasuredStep]:
+    """Give the steps of a cell that were measured, in ascending order.
+
+    One after the other: a step's requests are read when its turn comes, and nothing here keeps
+    them, so that a cell may be larger than memory.
+    """
     interval = data.scrape_interval_seconds
     outcomes = [outcome for outcome in data.steps if why_unmeasured(outcome) is None]
     if not outcomes:
-        return []
+        return
     targets = targets_of(Samples(data.series, interval).only(["up"]))
     number = data.series["step"].to_numpy()
-    return [
-        MeasuredStep(
-            data=data,
-            outcome=outcome,
-            window=window,
-            log=request_log(
-                data.requests, int(outcome["step"]), from_send=level_of(outcome).closed
-            ),
-            samples=Samples(data.series[number == int(outcome["step"])], interval),
-            targets=targets,
-            slos=slos,
-        )
-        for outcome in outcomes
-        if (window := window_of(outcome)) is not None
-    ]
+    for outcome in outcomes:
+        step = int(outcome["step"])
+        samples = Samples(data.series[number == step], interval)
+        yield _measured_step(data, outcome, samples, targets, slos)
+
+
+def _measured_step(
+    data: CellData,
+    outcome: Mapping[str, Any],
+    samples: Samples,
+    targets: Sequence[Mapping[str, str]],
+    slos: Sequence[Slo],
+) -> MeasuredStep:
+    step, window = int(outcome["step"]), window_of(outcome)
+    assert window is not None  # noqa: S101 - `why_unmeasured` has seen to it
+    mine = data.at(step)
+    log = request_log(mine.requests, step, from_send=level_of(outcome).closed)
+    return MeasuredStep(mine, outcome, window, log, samples, targets, slos)

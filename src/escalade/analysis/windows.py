@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from escalade.errors import NoDataError
 
@@ -79,7 +81,15 @@ class Chunks:
 
     @classmethod
     def of(cls, column: Iterable[Any]) -> Chunks:
-        """Flatten a column of lists; a request without chunks may hold None, NaN or []."""
+        """Flatten a column of lists; a request without chunks may hold None, NaN or [].
+
+        A column that Arrow holds is taken as it is, without an object per request.
+        """
+        if isinstance(column, pd.Series) and isinstance(column.dtype, pd.ArrowDtype):
+            held = pa.chunked_array(pa.array(column)).combine_chunks()
+            counts = pc.fill_null(pc.list_value_length(held), 0).to_numpy(zero_copy_only=False)
+            offsets = pc.list_flatten(held).to_numpy(zero_copy_only=False)
+            return cls(offsets.astype(np.float64, copy=False), counts.astype(np.int64))
         lists = [row if isinstance(row, LISTS) else () for row in column]
         counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
         if not counts.sum():
@@ -91,11 +101,20 @@ class Chunks:
         """Place of the request that each chunk belongs to."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
-    def gaps(self) -> tuple[FloatArray, IntArray]:
-        """Give the times between neighbouring chunks of one request, and that request's place."""
-        owner = self.owner
-        within = owner[1:] == owner[:-1]
-        return np.diff(self.offsets)[within], owner[1:][within]
+    def gaps(self, of: BoolArray | None = None) -> tuple[FloatArray, IntArray]:
+        """Give the times between neighbouring chunks of one request, and that request's place.
+
+        Only of the requests in the mask `of`, where one is given.
+        """
+        mine = self.counts > 0 if of is None else (self.counts > 0) & of
+        places = np.flatnonzero(mine)
+        if not len(places):
+            return np.empty(0), places
+        counts = self.counts[places]
+        offsets = self.offsets if mine.all() else self.offsets[np.repeat(mine, self.counts)]
+        within = np.ones(len(offsets) - 1, dtype=bool)
+        within[np.cumsum(counts)[:-1] - 1] = False
+        return np.diff(offsets)[within], np.repeat(places, counts - 1)
 
 
 @dataclass(frozen=True)

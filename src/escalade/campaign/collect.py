@@ -21,13 +21,16 @@ from escalade.campaign.state import (
     read_service,
 )
 from escalade.files import write_json, write_table
-from escalade.load.records import joined, write_requests
+from escalade.load.records import joined, write_steps
 from escalade.monitoring import collector, manager
 from escalade.monitoring.client import PrometheusClient
 from escalade.provenance import host_facts
 from escalade.runtime.launcher import launcher_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from escalade.campaign.run import CellRun
     from escalade.runtime.launcher import AllocationState
 
@@ -42,7 +45,7 @@ def query_windows(here: CellRun) -> None:
     """
     outcomes = read_outcomes(here)
     write_table(here.folder.series, _series(here, outcomes))
-    write_requests(here.folder.requests, _requests(here))
+    _write_requests(here)
     interval = here.run.plan.campaign.monitoring.scrape_interval_seconds
     windows = {
         "schema": 1,
@@ -83,16 +86,18 @@ def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
     return series.astype({"step": "int16"})[list(collector.SERIES_COLUMNS)]
 
 
-def _requests(here: CellRun) -> pa.Table:
-    tables = [
-        pq.read_table(path)
-        for step in steps_of(here)
-        for path in sorted(here.folder.step(step).glob("requests-*.parquet"))
-    ]
-    requests = joined(tables)
-    if here.run.plan.campaign.load.workers > 1:
-        requests = requests.sort_by([("step", "ascending"), ("index", "ascending")])
-    return requests
+def _write_requests(here: CellRun) -> None:
+    """Join the logs of all steps, one step after the other: all of them may not fit in memory."""
+    steps = [sorted(here.folder.step(step).glob("requests-*.parquet")) for step in steps_of(here)]
+    names = {name for paths in steps for path in paths for name in pq.read_schema(path).names}
+    tables = (_of_workers(paths) for paths in steps if paths)
+    write_steps(here.folder.requests, tables, names)
+
+
+def _of_workers(paths: Sequence[Path]) -> pa.Table:
+    """Join what the workers of one step have sent, in the order of its schedule."""
+    table = joined(pq.read_table(path) for path in paths)
+    return table.sort_by("index") if len(paths) > 1 else table
 
 
 def _environment(here: CellRun) -> dict[str, Any]:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from escalade.analysis.cell import CellData
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
-from escalade.load.records import REQUIRED
 from escalade.monitoring.collector import SERIES_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from escalade.analysis.cell import CellData
     from escalade.campaign.layout import CampaignFolder, CellFolder
     from escalade.campaign.models import Campaign
     from escalade.campaign.run import CampaignRun
@@ -49,10 +49,10 @@ def read_cell(folder: CellFolder) -> CellData:
     InputError
         When a file is missing or damaged; the message names it.
     """
-    return CellData(
+    return StoredCell(
+        folder.requests,
         cell=read_json(folder.cell, "outcome of a cell"),
         windows=read_json(folder.windows, "windows of a cell"),
-        requests=read_table(folder.requests, "request log", REQUIRED),
         series=read_table(folder.series, "samples of a cell", SERIES_COLUMNS),
         environment=read_json(folder.environment, "environment of a cell"),
         calibration=read_json(folder.calibration, "calibration of a cell's client")

@@ -227,7 +227,7 @@ def joined(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def write_requests(path: Path, table: pa.Table) -> None:
-    """Write a request log to Parquet, whole or not at all.
+    """Write the request log of one step to Parquet, whole or not at all.
 
     Parameters
     ----------
@@ -235,22 +235,46 @@ def write_requests(path: Path, table: pa.Table) -> None:
         Where to.
     table
         In `SCHEMA`, and columns of notes, as `Records.table` gives it; logs of several
-        steps may be `joined`.
+        workers may be `joined`.
+    """
+    write_steps(path, [table], table.column_names)
+
+
+def write_steps(path: Path, tables: Iterable[pa.Table], names: Iterable[str]) -> None:
+    """Write the request logs of several steps one after the other, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    tables
+        One for each step. Each has row groups of its own, so that a reader finds a step's
+        without reading the others.
+    names
+        Columns of any of them; a note that one lacks is empty there.
 
     Notes
     -----
     The pandas metadata make a reader's token counts nullable integers; without
     them a count of a failed request would turn all of them into floats.
     """
-    for name in LATER:
+    notes = sorted({name for name in names if name.startswith(NOTE)})
+    schema = pa.schema([*SCHEMA, *((name, pa.float64()) for name in notes)])
+    described = schema.with_metadata({b"pandas": _pandas_metadata()})
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, described, compression="zstd") as writer,
+    ):
+        for table in tables:
+            writer.write_table(_typed(table, schema).cast(described))
+
+
+def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    for name in (*LATER, *(name for name in schema.names if name.startswith(NOTE))):
         if name not in table.column_names:
-            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table)))
-    names = sorted(name for name in table.column_names if name.startswith(NOTE))
-    schema = pa.schema([*SCHEMA, *((name, pa.float64()) for name in names)])
-    typed = table.select(schema.names).cast(schema)
-    typed = typed.replace_schema_metadata({b"pandas": _pandas_metadata()})
-    with replacing(path) as temporary:
-        pq.write_table(typed, temporary, compression="zstd")
+            field = schema.field(name)
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names).cast(schema)
 
 
 def _or_nulls(values: np.ndarray | None, count: int, mask: np.ndarray | None = None) -> pa.Array:

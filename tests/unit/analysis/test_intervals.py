@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from escalade.analysis.intervals import (
     poisson,
     quantile,
     rank_bounds,
+    ranked,
     ratio,
     sample_floor,
     wilson,
@@ -345,3 +347,10 @@ def test_too_few_repetitions_or_no_logarithm_give_no_estimate(values: list[float
 def test_a_flag_keeps_the_number_and_missing_stays_missing() -> None:
     assert Estimate(1.0).flagged("a").flagged("b").quality == "flagged: a; b"
     assert Estimate.missing("gone").flagged("a").quality == "missing: gone"
+
+
+@given(st.lists(st.one_of(st.integers(0, 5), st.floats(allow_nan=False)), max_size=60))
+def test_equal_values_share_the_mean_of_their_ranks(values: list[float]) -> None:
+    array = np.array(values, dtype=np.float64)
+
+    assert ranked(array).tolist() == pd.Series(array).rank().tolist()

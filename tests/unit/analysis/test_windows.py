@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from escalade.analysis.windows import (
@@ -90,6 +92,30 @@ def test_gaps_never_reach_from_one_request_to_the_next() -> None:
 
     assert gaps.tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert owner.tolist() == [0, 0, 2]
+
+
+def test_gaps_of_some_requests_alone() -> None:
+    chunks = chunks_of(
+        Request(0.0, chunks=(0.5, 0.6)), Request(1.0), Request(2.0, chunks=(0.1, 0.4, 0.5))
+    )
+
+    gaps, owner = chunks.gaps(np.array([False, True, True]))
+    nothing, nobody = chunks.gaps(np.array([False, True, False]))
+
+    assert gaps.tolist() == pytest.approx([0.3, 0.1])
+    assert owner.tolist() == [2, 2]
+    assert len(nothing) == len(nobody) == 0
+
+
+def test_chunks_that_arrow_holds_are_the_same() -> None:
+    lists = [[0.0, 0.5], [], None, [0.0], [0.0, 0.1, 0.2]]
+    held = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([lists[:2], lists[2:]])))
+
+    for rows in ([0, 1, 2, 3, 4], [4, 2, 0]):
+        found, expected = Chunks.of(held.iloc[rows]), Chunks.of([lists[row] for row in rows])
+
+        assert found.counts.tolist() == expected.counts.tolist()
+        assert found.offsets.tolist() == expected.offsets.tolist()
 
 
 def test_chunks_may_be_absent_in_every_way_that_a_table_can_say_it() -> None:
