@@ -107,6 +107,7 @@ def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) 
 
 
 def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
+    going_on = _rates_of_conversations(kpis)
     kpis = rows_of(kpis, slo.workload)
     rows = kpis[(kpis["metric"] == slo.metric) & (kpis["stat"] == slo.stat) & (kpis["step"] > 0)]
     valid = rows[~rows["step"].isin(invalid)]
@@ -120,8 +121,18 @@ def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
         elif low > slo.limit or "requests failed" in str(row["quality"]):
             holds = False
         high = float(row["ci_high"])
-        rungs.append(Rung(float(row["target_qps"]), value, holds, low, high))
+        qps = going_on.get(int(row["step"]), float(row["target_qps"]))
+        rungs.append(Rung(qps, value, holds, low, high))
     return sorted(rungs, key=lambda rung: rung.qps)
+
+
+def _rates_of_conversations(kpis: pd.DataFrame) -> dict[int, float]:
+    """Give what steps of conversations were offered, later turns included: more than they ask for."""
+    whole = rows_of(kpis)
+    talks = set(whole.loc[whole["metric"] == "turns_not_due", "step"])
+    offered = whole[(whole["metric"] == "offered_qps") & whole["step"].isin(talks)]
+    pairs = zip(offered["step"], offered["value"], strict=True)
+    return {int(step): float(value) for step, value in pairs if math.isfinite(value)}
 
 
 def _capacity_of(slo: Slo, ladder: Sequence[Rung]) -> SloCapacity:

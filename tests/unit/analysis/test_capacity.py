@@ -169,6 +169,7 @@ def kpis_of(
                 "target_qps": qps,
                 "metric": metric,
                 "stat": stat,
+                "source": "requests.parquet",
                 "value": value,
                 "ci_low": 0.625 * value,
                 "ci_high": 2.0 * value,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from escalade.analysis.cell import Slo
 from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.slo_capacity import slo_capacity
 from escalade.analysis.verdicts import judge
 from unit.analysis.builders import Request, Step, cell
 
@@ -49,6 +51,14 @@ def test_what_became_due_is_offered_and_the_rest_is_counted_apart() -> None:
     assert value(kpis, "turns_not_due") == 6
     assert value(kpis, "error_ratio") == 0
     assert value(kpis, "throughput_qps") == pytest.approx(1.4)
+
+
+def test_the_rate_at_which_objectives_hold_is_one_of_requests() -> None:
+    data = talks()
+    slos = [Slo("fast", "latency_seconds", "p50", 1.0)]
+
+    found = slo_capacity(cell_kpis(data, slos), [], slos)
+    assert found.qps == pytest.approx(1.4)  # of 1.0 conversations a second
 
 
 def test_later_turns_show_what_a_prefix_cache_is_worth() -> None:
