@@ -173,6 +173,7 @@ def kpis_of(
                 "value": value,
                 "ci_low": 0.625 * value,
                 "ci_high": 2.0 * value,
+                "n": 100,
                 "quality": quality
                 if np.isfinite(value)
                 else "not estimable: 30 % of requests failed",
@@ -183,6 +184,15 @@ def kpis_of(
 
 
 P90 = Slo("fast", "latency_seconds", "p90", 1.0)
+
+
+def test_of_several_steps_at_one_rate_that_with_the_most_requests_counts() -> None:
+    kpis = kpis_of("latency_seconds", "p90", {2.0: 0.25, 4.0: 2.0, 8.0: 4.0})
+    longer = kpis[kpis["target_qps"] == 4.0].assign(step=4, value=0.5, n=200)
+
+    found = slo_capacity(pd.concat([kpis, longer]), [], [P90])
+
+    assert found.qps == pytest.approx(4 + 4 * np.log(2) / np.log(8))  # between 0.5 at 4 and 4 at 8
 
 
 def test_the_slo_capacity_is_interpolated_on_the_logarithm() -> None:
