@@ -95,5 +95,5 @@ def test_a_search_finds_capacity_and_slo_capacity(name: str) -> None:
         row["slo_ci_low"] <= truth.slo_qps <= (row["slo_ci_high"] or math.inf) for row in rows
     ]
     assert statistics.median(errors) < 0.05
-    assert statistics.median(capacities) < 0.03
+    assert statistics.median(capacities) < 0.05
     assert sum(within) > 0.8 * len(rows)
