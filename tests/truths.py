@@ -17,7 +17,8 @@ from scipy import optimize, signal, stats
 from escalade.analysis.cell import CellData, Slo
 from escalade.analysis.kpis import cell_kpis
 from escalade.analysis.verdicts import judge
-from escalade.load.schedule import PlannedRows, StepPlan, draw_schedule
+from escalade.load.rows import PlannedRows
+from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.truth_batch import BatchRules
 from escalade.load.virtual import Batching, Slots, measure
 from escalade.monitoring.collector import empty_series

@@ -44,12 +44,13 @@ from locust.user.task import (
 
 from escalade.errors import EscaladeError, InputError
 from escalade.load.clock import now
-from escalade.load.engine import Crew, Engine
+from escalade.load.crews import Crew
+from escalade.load.engine import Engine
 from escalade.load.faults import forget_tracebacks
 from escalade.load.http_user import LeanSession
 from escalade.load.loops import ENGINES
 from escalade.load.plan import read_plan, workload_file
-from escalade.load.schedule import read_rows
+from escalade.load.rows import read_rows
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

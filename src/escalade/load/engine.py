@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import gc
 import logging
-import random
-import resource
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from math import ceil, inf, isfinite, nan
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
-from escalade.errors import InfrastructureError
 from escalade.files import write_json
 from escalade.load.abandonment import AFTER_SECONDS, AbandonedError
 from escalade.load.arrival import Arrival
 from escalade.load.clock import now, unix_offset
+from escalade.load.crews import Crews
 from escalade.load.deadlines import Deadlines
 from escalade.load.dispatch import Dispatcher
 from escalade.load.epoch import agree
@@ -36,60 +33,21 @@ from escalade.load.health import Heartbeat, Usage
 from escalade.load.hopeless import Beyond
 from escalade.load.live import open_counters
 from escalade.load.plan import SCHEMA
-from escalade.load.pool import UserPool
 from escalade.load.progress import Progress
 from escalade.load.records import Records, write_requests
 from escalade.load.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from escalade.load.crews import Crew
     from escalade.load.plan import LoadStep
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
 LOG = logging.getLogger(__name__)
 
-READY_SECONDS = 10.0  # for the first users to become idle
-_SPARE_USERS = 10
 _LATENCY_GUESS_SECONDS = 1.5  # the first users last for rate x this
-_FIRST_USERS_MAX = 1000
-_IDLE_SHARE = 0.1  # below it the pool grows
-_BATCH = 10  # users made at once, about 1 ms
-_FILES_KEPT = 200  # descriptors that are not for connections
-
-
-@dataclass
-class Crew:
-    """The users of one class.
-
-    Parameters
-    ----------
-    weight
-        Share of the arrivals, relative to the other classes.
-    parts
-        Places in the step's mix of the workloads that they send.
-    spawn
-        Starts that many more users; gives their greenlets.
-    pool
-        Where its idle users wait.
-    size
-        Users that live.
-    starting
-        Those of them that were never idle.
-    """
-
-    weight: float
-    spawn: Callable[[int], list[gevent.Greenlet]]
-    pool: UserPool[Arrival] = field(default_factory=UserPool)
-    parts: frozenset[int] = frozenset({0})
-    size: int = 0
-    starting: int = 0
-
-    def is_short(self) -> bool:
-        """Say whether more users are needed for what waits and what may come."""
-        spare = max(_SPARE_USERS, self.size * _IDLE_SHARE)
-        return self.pool.idle + self.starting < self.pool.backlog + spare
 
 
 class Engine:
@@ -121,10 +79,7 @@ class Engine:
         self._rows = rows
         self._leave_at = rows.extra.get(AFTER_SECONDS)
         self._leaving: dict[gevent.Greenlet, gevent.Timeout] = {}
-        self._crews = crews
-        self._users: dict[gevent.Greenlet, Crew] = {}
-        self._starting: set[gevent.Greenlet] = set()
-        self._failed_starts = 0
+        self._crews = Crews(crews, self._release)
         self._in_flight: dict[gevent.Greenlet, Arrival] = {}
         self._deadlines = Deadlines(
             self._in_flight, [part.request_timeout_seconds for part in step.parts]
@@ -133,10 +88,9 @@ class Engine:
         self._offset = unix_offset()
         self._heartbeat = Heartbeat()
         self._before: Usage | None = None
-        self._short = Event()
         self._all_finished = Event()
         self._closed = False
-        self._crew_of = self._shares()
+        self._crew_of = self._crews.shares(rows, step.seed)
         self._handed = 0
         self._given_up = False
         self._beyond = Beyond(step.bounds, self.records)
@@ -154,9 +108,9 @@ class Engine:
         InfrastructureError
             When no user becomes ready, or a file can't be written.
         """
-        helpers = [gevent.spawn(self._grow), gevent.spawn(self._deadlines.run)]
+        helpers = [gevent.spawn(self._crews.grow), gevent.spawn(self._deadlines.run)]
         try:
-            self._make_ready()
+            self._crews.make_ready(self._users_wanted())
             with _quiet_garbage():
                 epoch = agree()
                 self.epoch, self._offset = epoch.at, epoch.unix_offset
@@ -203,12 +157,8 @@ class Engine:
             Name of the user's crew.
         """
         user = gevent.getcurrent()
-        crew = self._crews[kind]
         self._release(user)
-        if user not in self._users:  # locust's own first user
-            self._admit(user, crew)
-        self._started(user)
-        arrival = crew.pool.take()
+        arrival = self._crews.idle(user, kind).pool.take()
         arrival.live.taken()
         self._deadlines.set(arrival)
         self._let_leave(user, arrival)
@@ -239,20 +189,6 @@ class Engine:
         if arrival is not None and self.records.errors[arrival.row] is None:
             self.records.errors[arrival.row] = error_class(error, 0)
 
-    def _make_ready(self) -> None:
-        wanted = ceil(min(self._users_wanted() + _SPARE_USERS, _FIRST_USERS_MAX))
-        total = sum(crew.weight for crew in self._crews.values())
-        for crew in self._crews.values():
-            self._spawn(crew, ceil(wanted * crew.weight / total))
-        with gevent.Timeout(READY_SECONDS, False):  # noqa: FBT003 - gevent's "raise nothing"
-            while self._starting:
-                gevent.sleep(0.01)
-        if not any(crew.pool.idle for crew in self._crews.values()):
-            raise InfrastructureError(
-                f"No user of {', '.join(self._crews)} became ready within {READY_SECONDS:.0f} s: "
-                "see above for what its on_start raised or waits for."
-            )
-
     def _users_wanted(self) -> float:
         return self._rate * _LATENCY_GUESS_SECONDS
 
@@ -273,9 +209,7 @@ class Engine:
         self._handed = arrival.row + 1
         arrival.live = self._live
         self._live.scheduled()
-        crew.pool.put(arrival)
-        if crew.is_short():
-            self._short.set()
+        self._crews.put(crew, arrival)
 
     def _arrivals(self) -> Iterator[Arrival]:
         columns = (
@@ -289,55 +223,6 @@ class Engine:
         for row, planned in enumerate(zip(*columns, strict=True)):
             if planned[0] != inf:  # a later turn of a conversation has its time later
                 yield Arrival(self.records, row, *planned)
-
-    def _shares(self) -> list[Crew]:
-        """Share the arrivals of each workload among its crews by weight, the same for the same seed."""
-        places, parts = self._rows.index.tolist(), self._rows.part_of.tolist()
-        last = max(places, default=-1)  # more draws would not change the first ones
-        drawn = {}
-        for part in sorted(set(parts)):
-            crews = [crew for crew in self._crews.values() if part in crew.parts]
-            weights = [crew.weight for crew in crews]
-            drawn[part] = random.Random(self.step.seed).choices(crews, weights, k=last + 1)
-        return [drawn[part][place] for part, place in zip(parts, places, strict=True)]
-
-    def _grow(self) -> None:
-        limit = _most_users()
-        while True:
-            self._short.wait()
-            self._short.clear()
-            for crew in self._crews.values():
-                while len(self._users) < limit and crew.is_short():
-                    failed = self._failed_starts
-                    self._spawn(crew, _BATCH)
-                    gevent.sleep(0.001)
-                    if self._failed_starts > failed:
-                        gevent.sleep(0.2)  # a broken on_start must not take the whole core
-
-    def _spawn(self, crew: Crew, count: int) -> None:
-        for user in crew.spawn(count):
-            self._admit(user, crew)
-            self._starting.add(user)
-            crew.starting += 1
-
-    def _admit(self, user: gevent.Greenlet, crew: Crew) -> None:
-        self._users[user] = crew
-        crew.size += 1
-        user.rawlink(self._dismiss)
-
-    def _started(self, user: gevent.Greenlet) -> bool:
-        """Count a user as started; say whether it was not yet."""
-        if user not in self._starting:
-            return False
-        self._starting.discard(user)
-        self._users[user].starting -= 1
-        return True
-
-    def _dismiss(self, user: gevent.Greenlet) -> None:
-        """Forget a user whose greenlet has ended, in a task or before its first one."""
-        self._failed_starts += self._started(user)
-        self._users.pop(user).size -= 1
-        self._release(user)
 
     def _release(self, user: gevent.Greenlet) -> None:
         """End the arrival of a user, if it has one."""
@@ -400,8 +285,8 @@ class Engine:
             "client": {
                 **usage,
                 "event_loop_lag_seconds": self._heartbeat.lag(),
-                "users": len(self._users),
-                "backlog_max": max(crew.pool.backlog_max for crew in self._crews.values()),
+                "users": len(self._crews),
+                "backlog_max": self._crews.backlog_max,
                 "suspended_seconds": self._heartbeat.suspended_seconds,
             },
         }
@@ -414,11 +299,6 @@ class Engine:
 
     def _unix(self, at: float) -> float:
         return at + self._offset
-
-
-def _most_users() -> float:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return inf if files == resource.RLIM_INFINITY else files - _FILES_KEPT
 
 
 @contextmanager

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.load.arrival import Arrival
-    from escalade.load.engine import Crew
+    from escalade.load.crews import Crew
     from escalade.load.plan import LoadStep
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
 _TOGETHER = 50  # hand-outs until users get their turn
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
 SCHEMA = pa.schema(
     [

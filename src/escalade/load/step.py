@@ -11,7 +11,7 @@ from escalade.files import read_json, tail, write_json
 from escalade.load import hopeless, workers
 from escalade.load.plan import SCHEMA, LoadStep, live_file, workload_file, write_plan
 from escalade.load.records import Records, write_requests
-from escalade.load.schedule import PlannedRows, read_rows
+from escalade.load.rows import PlannedRows, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

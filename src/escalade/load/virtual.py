@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from escalade.load.plan import SCHEMA
 from escalade.load.records import Records
-from escalade.load.schedule import PlannedRows, plans_of
+from escalade.load.rows import PlannedRows
+from escalade.load.schedule import plans_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

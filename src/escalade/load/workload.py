@@ -22,7 +22,8 @@ from escalade.load.arrival import Arrival
 from escalade.load.clock import now
 from escalade.load.payloads import Payloads
 from escalade.load.records import Records
-from escalade.load.schedule import PlannedRows, StepPlan
+from escalade.load.rows import PlannedRows
+from escalade.load.schedule import StepPlan
 from escalade.load.sse import MalformedStreamError, SseParser
 
 if TYPE_CHECKING:

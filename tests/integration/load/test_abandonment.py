@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from escalade.load.schedule import read_rows
+from escalade.load.rows import read_rows
 
 TOKENS = 40
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from escalade.load.generator import LoadGenerator
-from escalade.load.schedule import read_rows
+from escalade.load.rows import read_rows
 from escalade.load.step import run_step
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 
 from escalade.files import write_table
 from escalade.load.plan import Part
-from escalade.load.schedule import StepPlan, draw_schedule, read_rows
+from escalade.load.rows import read_rows
+from escalade.load.schedule import StepPlan, draw_schedule
 
 if TYPE_CHECKING:
     from pathlib import Path

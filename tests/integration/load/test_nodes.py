@@ -18,7 +18,7 @@ import pytest
 
 from escalade.load import nodes as load_nodes
 from escalade.load.nodes import ClientNode, NodesGenerator
-from escalade.load.schedule import read_rows
+from escalade.load.rows import read_rows
 from escalade.load.step import run_step
 from support import require_or_skip
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from escalade.load.plan import LoadStep
-from escalade.load.schedule import PlannedRows, StepPlan
+from escalade.load.rows import PlannedRows
+from escalade.load.schedule import StepPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,7 +16,8 @@ from escalade.load.abandonment import AbandonedError, draw_abandonment
 from escalade.load.arrival import Arrival
 from escalade.load.faults import error_class
 from escalade.load.records import Records
-from escalade.load.schedule import StepPlan, draw_schedule, read_rows, schedule_sha256
+from escalade.load.rows import read_rows
+from escalade.load.schedule import StepPlan, draw_schedule, schedule_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,11 +16,13 @@ from escalade.errors import InputError
 from escalade.files import read_table, write_table
 from escalade.load.arrival import Arrival
 from escalade.load.clock import now
-from escalade.load.engine import Crew, Engine
+from escalade.load.crews import Crew
+from escalade.load.engine import Engine
 from escalade.load.payloads import Payloads
 from escalade.load.prompts import read_prompts
 from escalade.load.records import SCHEMA, Records
-from escalade.load.schedule import StepPlan, draw_schedule, read_rows, schedule_sha256
+from escalade.load.rows import read_rows
+from escalade.load.schedule import StepPlan, draw_schedule, schedule_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

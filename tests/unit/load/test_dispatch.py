@@ -15,7 +15,7 @@ from escalade.load.records import Records
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 from escalade.errors import InfrastructureError
 from escalade.files import read_json, read_table
 from escalade.load.clock import Timer, now, unix_offset
-from escalade.load.engine import Crew, Engine
+from escalade.load.crews import Crew
+from escalade.load.engine import Engine
 from escalade.load.records import SCHEMA
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from escalade.load.plan import LoadStep
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
     Make = Callable[..., PlannedRows]
 
@@ -41,11 +42,11 @@ class Bench:
     users: list[gevent.Greenlet] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        crews = {
+        self.crews = {
             kind: Crew(weight, lambda count, kind=kind: self.spawn(kind, count))
             for kind, weight in self.kinds.items()
         }
-        self.engine = Engine(self.step, self.rows, crews)
+        self.engine = Engine(self.step, self.rows, self.crews)
 
     def spawn(self, kind: str, count: int) -> list[gevent.Greenlet]:
         started = [gevent.spawn(self.live, kind) for _ in range(count)]
@@ -110,7 +111,7 @@ def test_latency_counts_from_the_planned_send_when_users_run_short(
     patient = replace(load_step, drain_timeout_seconds=2.0)
     bench = Bench(patient, rows_at([0.0, 0.0, 0.0, 0.0], 0.0, 0.05), serving(0.1))
     only = iter([bench.spawn("User", 1)])
-    bench.engine._crews["User"].spawn = lambda _: next(only, [])  # type: ignore[method-assign]
+    bench.crews["User"].spawn = lambda _: next(only, [])
     table = bench.run()
 
     latency = (table.ended_at - table.planned_at).sort_values()
@@ -210,7 +211,7 @@ def test_arrivals_are_shared_by_weight_and_the_same_for_the_same_seed(
     rows = rows_at([k / 4000 for k in range(400)], 0.0, 0.1)
     kinds = {"Reader": 3.0, "Writer": 1.0}
     shares = [
-        [crew.weight for crew in Bench(load_step, rows, serving(0), kinds).engine._shares()]
+        [crew.weight for crew in Bench(load_step, rows, serving(0), kinds).engine._crew_of]
         for _ in range(2)
     ]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.load.plan import LoadStep
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
 EPOCH = 50.0
 FAST = Bound("fast", "latency_seconds", 0.5, 2, 10)

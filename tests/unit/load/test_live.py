@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.load.plan import LoadStep
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
     Make = Callable[..., PlannedRows]
 

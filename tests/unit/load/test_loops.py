@@ -11,10 +11,11 @@ import pytest
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, write_table
 from escalade.load.clock import now
-from escalade.load.engine import Crew
+from escalade.load.crews import Crew
 from escalade.load.loops import ENGINES
 from escalade.load.records import SCHEMA
-from escalade.load.schedule import StepPlan, draw_schedule, read_rows, schedule_sha256
+from escalade.load.rows import read_rows
+from escalade.load.schedule import StepPlan, draw_schedule, schedule_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

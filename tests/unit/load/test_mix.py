@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from escalade.errors import InputError
 from escalade.files import write_table
-from escalade.load.engine import Crew, Engine
+from escalade.load.crews import Crew
+from escalade.load.engine import Engine
 from escalade.load.mix import draw_mix
 from escalade.load.plan import Part, read_plan, write_plan
 from escalade.load.prompts import PromptSet
-from escalade.load.schedule import StepPlan, draw_schedule, read_rows, schedule_sha256
+from escalade.load.rows import read_rows
+from escalade.load.schedule import StepPlan, draw_schedule, schedule_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +126,7 @@ def test_every_workload_is_sent_by_the_users_of_its_own_file(
     engine = Engine(load_step, rows, crews)
 
     sent_by = {id(crew): name for name, crew in crews.items()}
-    names = [sent_by[id(crew)] for crew in engine._shares()]
+    names = [sent_by[id(crew)] for crew in engine._crew_of]
     assert {name for name, part in zip(names, rows.part_of, strict=True) if part} == {"Embed"}
     of_chat = {name for name, part in zip(names, rows.part_of, strict=True) if not part}
     assert of_chat == {"Chat", "Other"}

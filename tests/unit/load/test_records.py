@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from escalade.load.schedule import PlannedRows
+    from escalade.load.rows import PlannedRows
 
     Make = Callable[..., PlannedRows]
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from escalade.load.records import SCHEMA
-from escalade.load.schedule import PlannedRows, StepPlan, draw_schedule
+from escalade.load.rows import PlannedRows
+from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.truth_batch import BatchRules
 from escalade.load.virtual import Batching, Server, Slots, measure
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.load.schedule import PlannedRows, StepPlan
+from escalade.load.rows import PlannedRows
+from escalade.load.schedule import StepPlan
 from escalade.load.workers import joined
 
 
