@@ -28,6 +28,7 @@ from escalade.files import read_table, write_json, write_table
 from escalade.load.records import SCHEMA, write_steps
 from escalade.monitoring.collector import empty_series
 from escalade.provenance import host_facts
+from escalade.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,13 +115,15 @@ def write_cell(root: Path, requests: int) -> None:
 
 
 def kpis(root: Path) -> None:
-    """Reduce the cell to its KPI table."""
+    """Reduce the cell to its KPI table, as `results.write_kpis` does."""
+    keep_freed_memory()
     cell = read_cell(CampaignFolder(root).cell(CELL))
     write_table(root / "kpis.parquet", cell_kpis(cell, SLOS))
 
 
 def verdicts(root: Path) -> None:
-    """Check the gates and judge."""
+    """Check the gates and judge, as `results.write_verdicts` does."""
+    keep_freed_memory()
     cell = read_cell(CampaignFolder(root).cell(CELL))
     judge(read_table(root / "kpis.parquet", "KPIs"), [cell], SLOS)
 

@@ -63,15 +63,27 @@ class Clustered:
         return [*found, self._mean(drawn)]
 
     @cached_property
+    def _runs(self) -> IntArray:
+        """Where runs of observations of one cluster begin: there are few of them."""
+        changes: IntArray = np.flatnonzero(self.cluster[1:] != self.cluster[:-1]) + 1
+        return np.concatenate([np.zeros(min(1, len(self.cluster)), dtype=np.int64), changes])
+
+    @cached_property
+    def _distinct(self) -> IntArray:
+        ordered = np.sort(self.cluster[self._runs], kind="stable")  # quick on what is nearly sorted
+        distinct: IntArray = ordered[np.diff(ordered, prepend=-1) > 0]
+        return distinct
+
+    @property
     def _clusters(self) -> int:
-        return int(np.count_nonzero(np.bincount(self.cluster)))
+        return len(self._distinct)
 
     @cached_property
     def _group(self) -> IntArray:
         """Number the clusters without holes, then join neighbours."""
-        place = np.cumsum(np.bincount(self.cluster) > 0) - 1
-        numbers: IntArray = place * self._groups // self._clusters
-        groups: IntArray = numbers[self.cluster]
+        place = np.searchsorted(self._distinct, self.cluster[self._runs])
+        sizes = np.diff(self._runs, append=len(self.cluster))
+        groups: IntArray = np.repeat(place * self._groups // self._clusters, sizes)
         return groups
 
     @property
@@ -124,7 +136,9 @@ class Clustered:
         finite = np.isfinite(self.values)
         if not finite.any():
             return Estimate.missing("no finite value")
-        known, group = self.values[finite], group[finite]
+        known = self.values
+        if not finite.all():
+            known, group = self.values[finite], group[finite]
         point = float(known.mean())
         sums = np.bincount(group, weights=known, minlength=groups)
         counts = np.bincount(group, minlength=groups)

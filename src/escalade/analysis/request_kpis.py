@@ -236,11 +236,12 @@ def _gaps(step: MeasuredStep) -> list[Reading]:
     if not len(gaps):
         return missing(["itl_seconds"], "no good answer had two chunks")
     failed = np.flatnonzero(~step.log.success & inside)
-    answers = int(np.count_nonzero(np.diff(owner))) + 1
-    each = max(1, round(len(gaps) / answers))
-    values = np.concatenate([gaps, np.full(len(failed) * each, np.inf)])
-    clusters = np.concatenate([owner, np.repeat(failed, each)])
-    clustered = Clustered(values, clusters, step.seed)
+    if len(failed):
+        answers = int(np.count_nonzero(owner[1:] != owner[:-1])) + 1
+        each = max(1, round(len(gaps) / answers))
+        gaps = np.concatenate([gaps, np.full(len(failed) * each, np.inf)])
+        owner = np.concatenate([owner, np.repeat(failed, each)])
+    clustered = Clustered(gaps, owner, step.seed)
     *found, average = clustered.estimates(tuple(SHARES.values()), step.failures)
     if len(failed):
         average = average.flagged(f"mean of good answers, {step.failures}")

@@ -18,6 +18,7 @@ from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
 from escalade.monitoring.collector import SERIES_COLUMNS
+from escalade.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,7 @@ def read_cell(folder: CellFolder) -> CellData:
 
 def write_kpis(folder: CampaignFolder, cells: Sequence[CellData], campaign: Campaign) -> None:
     """Reduce the cells to kpis.parquet, kpis.csv and metrics_summary.csv."""
+    keep_freed_memory()
     objectives = slos_of(campaign)
     frames = [cell_kpis(cell, objectives) for cell in cells]
     kpis = pd.concat(frames, ignore_index=True)
@@ -74,6 +76,7 @@ def write_kpis(folder: CampaignFolder, cells: Sequence[CellData], campaign: Camp
 
 def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: Campaign) -> None:
     """Judge the KPIs: verdicts.json, and capacity.csv as a table of one part of it."""
+    keep_freed_memory()
     kpis = read_table(folder.kpis, "KPIs")
     verdicts = judge(kpis, cells, slos_of(campaign))
     write_json(folder.verdicts, verdicts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from escalade.files import read_table
 from escalade.load.records import REQUIRED
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
 CHUNKS = "chunk_offsets"
@@ -43,11 +45,13 @@ class StoredCell(CellData):
     """
 
     _path: Path
+    _ahead: dict[int, Future[pa.Table]]
 
     def __init__(self, path: Path, **content: Any) -> None:
         super().__init__(requests=_UNREAD, **content)
         del self.__dict__["requests"]  # read when it is asked for
         object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "_ahead", {})
         if missing := set(REQUIRED) - set(self._columns):
             raise InputError(f"{WHAT}: {path} lacks the column(s) {', '.join(sorted(missing))}.")
 
@@ -58,9 +62,11 @@ class StoredCell(CellData):
         return read_table(self._path, WHAT, only=columns)
 
     def at(self, step: int) -> CellData:
-        """Give the cell with the requests of one step alone."""
+        """Give the cell with the requests of one step alone, and begin to read those of the next."""
         try:
-            table = self._read(step)
+            early = self._ahead.pop(step, None)
+            table = self._read(step) if early is None else early.result()
+            self._read_ahead(step)
         except (OSError, ValueError) as error:
             raise _damaged(self._path, error) from error
         frame = table.drop_columns([CHUNKS]).to_pandas()
@@ -84,6 +90,15 @@ class StoredCell(CellData):
         except (OSError, ValueError) as error:
             raise _damaged(self._path, error) from error
         return names
+
+    def _read_ahead(self, step: int) -> None:
+        """Read the step that follows another one in a thread: it takes half as long as its KPIs."""
+        self._ahead.clear()
+        later = [int(told["step"]) for told in self.steps if int(told["step"]) > step]
+        if later:
+            reader = ThreadPoolExecutor(1)
+            self._ahead[later[0]] = reader.submit(self._read, later[0])
+            reader.shutdown(wait=False)
 
     def _read(self, step: int) -> pa.Table:
         with pq.ParquetFile(self._path, pre_buffer=False) as file:

@@ -216,8 +216,10 @@ class NodesGenerator:
                     self._set_epoch()
             elif "ended" in answer:
                 side.runs = False
-                if (code := int(answer["ended"])) or not self._begun:
+                if code := int(answer["ended"]):
                     self._lose(side, code)
+                elif not self._begun:
+                    self._lose(side, 1, "ended before the step began")
 
     def _set_epoch(self) -> None:
         """Tell every node when the step begins, in its own clock."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,20 @@ CLASSES = {  # how a server fails, and what a client that waits 0.5 s makes of i
 }
 
 
+def _answers_plainly() -> int:
+    """Serve plain text to whatever comes, for as long as the tests run; give the port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return int(server.server_address[1])
+
+
 def test_what_fails_is_recorded_by_its_class(
     start_truth: Any, plan_step: Any, run: Any, tmp_path: Path
 ) -> None:
@@ -78,7 +94,7 @@ def test_what_fails_is_recorded_by_its_class(
     }
     urls["failing"] = start_truth("--error-ratio", "1", "--error-status", "503").url
     urls["refused"] = "http://127.0.0.1:1"
-    urls["no TLS"] = urls["whole"].replace("http:", "https:")
+    urls["no TLS"] = f"https://127.0.0.1:{_answers_plainly()}"
     slow = start_truth("--service-seconds", "60")
     step = plan_step(
         slow.url,

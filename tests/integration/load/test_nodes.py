@@ -168,7 +168,7 @@ def test_a_node_that_is_lost_is_named_and_ends_the_step_for_all(
 
 
 def test_a_node_whose_worker_can_not_begin_says_so(nodes: NodesGenerator, tmp_path: Path) -> None:
-    each = [(ENDS, tmp_path / "0.log"), (["-f", "nowhere.py"], tmp_path / "1.log")]
+    each = [(["-f", "nowhere.py"], tmp_path / f"{number}.log") for number in range(2)]
     nodes.run(each)
 
     code = None
@@ -176,7 +176,20 @@ def test_a_node_whose_worker_can_not_begin_says_so(nodes: NodesGenerator, tmp_pa
         code = nodes.wait(1.0)
 
     assert code != 0
-    assert "nowhere.py" in (tmp_path / "1.log").read_text()
+    assert "nowhere.py" in "".join(log.read_text() for _, log in each if log.exists())
+
+
+def test_a_worker_that_ends_well_before_the_step_began_has_failed(
+    nodes: NodesGenerator, tmp_path: Path
+) -> None:
+    nodes.run([(ENDS, tmp_path / "0.log"), (ENDS, tmp_path / "1.log")])
+
+    code = None
+    while code is None:
+        code = nodes.wait(1.0)
+
+    assert code == 1
+    assert "ended before the step began" in nodes.describe(code)
 
 
 def test_a_node_that_can_not_be_reached_says_why(plan_step: Any, tmp_path: Path) -> None:

@@ -14,13 +14,8 @@ from hypothesis import strategies as st
 from escalade.errors import InputError
 from escalade.files import read_table, write_table
 from escalade.load.draw import PHASES
-from escalade.load.schedule import (
-    StepPlan,
-    draw_schedule,
-    plans_of,
-    read_rows,
-    schedule_sha256,
-)
+from escalade.load.rows import read_rows
+from escalade.load.schedule import StepPlan, draw_schedule, plans_of, schedule_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
