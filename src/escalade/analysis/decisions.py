@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from escalade.analysis.catalogue import BY_NAME, TIMES, WAITING
+from escalade.analysis.gate import why_invalid
 from escalade.analysis.levels import HIDES, NO_LEVEL, PILE, RATE, Level, level_of
 from escalade.analysis.readings import rows_of
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
@@ -160,7 +161,7 @@ def _untrusted(evidence: Evidence) -> Decision | None:
     validity = [gate for gate in evidence.gates.values() if gate["invalidates"]]
     for gate in validity:
         if gate["outcome"] == "fail":
-            return Decision("INVALID", f"gate {gate['gate']}: {gate['detail']}")
+            return Decision("INVALID", why_invalid(gate))
     for gate in validity:
         if gate["outcome"] == "unknown":
             return Decision(

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
     from escalade.analysis.steps import MeasuredStep
 
+CLIENT = frozenset(
+    {
+        *("late_ratio", "arrival_rate", "gap_cv", "client_backlog", "client_cpu"),
+        *("client_suspended", "turnaround"),
+    }
+)
+"""Gates that the load generator fails, not the service: such a step is `client_limited`."""
+ADVICE = "raise load.workers, or give the client cores of its own"
 Outcome = Literal["pass", "fail", "unknown", "not applicable"]
 
 
@@ -136,3 +144,12 @@ def left_out(gates: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]
         elif gate["outcome"] == "fail" and gate["invalidates"]:
             first.setdefault(int(gate["step"]), gate)
     return first
+
+
+def why_invalid(gate: Mapping[str, Any]) -> str:
+    """Say which gate made a step INVALID, and what to change where the client was the limit."""
+    name, detail = str(gate["gate"]), str(gate["detail"])
+    if name not in CLIENT:
+        return f"gate {name}: {detail}"
+    advice = "" if ADVICE.split(",", maxsplit=1)[0] in detail else f"; {ADVICE}"
+    return f"client_limited, gate {name}: {detail}{advice}"

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.gate import ADVICE, CLIENT
 from escalade.analysis.loop_kpis import AT_ONCE
 from escalade.report import words
 from escalade.report.axis import AXES, amount
@@ -150,6 +151,9 @@ def _gate_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
         verb = "failed" if outcome == "fail" else "could not be judged"
         so = ", which makes it INVALID" if invalidates and outcome == "fail" else ""
         told = _gate_value(rows[0])
+        if so and gate in CLIENT:
+            so = f"{so} (client_limited)"
+            told += f"; {ADVICE}"
         if len(rows) > 1:
             told += "; the table of gates has the others"
         text = f"gate {gate.replace('_', ' ')} {verb} in {_named(steps)}{so}: {told}"

@@ -9,12 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from escalade.analysis.cell import CellData, Slo
+from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.verdicts import judge
+from escalade.monitoring.collector import empty_series
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pandas as pd
 
 pytestmark = pytest.mark.alone
+HTTP_USER = """
+from locust import HttpUser, task
+
+
+class Requests(HttpUser):
+    @task
+    def send(self):
+        self.client.get("/")
+"""
+"""Makes a thousand requests a second on one core, at most."""
 
 
 def rate(times: pd.Series) -> float:
@@ -116,3 +132,30 @@ def test_a_stopped_client_says_so_and_sends_late_what_it_missed(
     assert 100 < late.sum() < 250  # 3 s at 50/s
     assert done.requests.error.isna().all()
     assert len(truth.lines()) == 300
+
+
+def test_a_client_that_can_not_keep_up_is_client_limited_and_no_slow_service(
+    start_truth: Any, plan_step: Any, run: Any, tmp_path: Path
+) -> None:
+    own = tmp_path / "requests_based.py"
+    own.write_text(HTTP_USER)
+    truth = start_truth()  # answers at once
+    step = plan_step(truth.url, 3000, 2.0, workload=str(own), drain_timeout_seconds=20.0)
+
+    done = run(step)
+    slo = Slo("fast", "latency_seconds", "p90", 0.05)
+    data = CellData(
+        cell={"cell": "own_rep-1_0", "deployment": "own", "repetition": 1},
+        windows={"scrape_interval_seconds": 1.0, "steps": [done.outcome]},
+        requests=done.requests,
+        series=empty_series(),
+        environment={"metric_names": {}, "agreement": None, "gpus": [], "gpu_note": None},
+    )
+    verdicts = judge(cell_kpis(data, [slo]), [data], [slo])
+
+    (verdict,) = [row for row in verdicts["slos"] if row["step"] == 1]
+    assert verdict["verdict"] == "INVALID"
+    assert verdict["reason"].startswith("client_limited, gate late_ratio")
+    assert "raise load.workers" in verdict["reason"]
+    (capacity,) = [row for row in verdicts["capacity"] if row["cell"]]
+    assert capacity["capacity_qps"] is None  # such a step is no point of any fit

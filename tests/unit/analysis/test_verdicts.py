@@ -100,7 +100,10 @@ def test_a_failed_gate_makes_it_invalid_and_is_named() -> None:
     row = one(cell(step))
 
     assert row["verdict"] == "INVALID"
-    assert row["reason"] == "gate client_suspended: the client was stopped for 30 s"
+    assert row["reason"] == (
+        "client_limited, gate client_suspended: the client was stopped for 30 s; "
+        "raise load.workers, or give the client cores of its own"
+    )
 
 
 def test_a_gate_that_could_not_be_checked_leaves_it_undecided() -> None:
