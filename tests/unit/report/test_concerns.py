@@ -87,8 +87,8 @@ def test_gates_of_several_steps_make_one_concern(one: ReportData) -> None:
 
     assert warning.text == (
         "Gate late ratio failed in steps 1, 2 and 4, which makes it INVALID (client_limited): "
-        "2\N{NO-BREAK SPACE}% where 1\N{NO-BREAK SPACE}% is the limit; the table of gates has the "
-        "others; raise load.workers, or give the client cores of its own."
+        "2\N{NO-BREAK SPACE}% where 1\N{NO-BREAK SPACE}% is the limit; raise load.workers, or give the "
+        "client cores of its own; the table of gates has the others."
     )
 
 
