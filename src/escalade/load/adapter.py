@@ -229,17 +229,22 @@ class Session:
             setattr(owner, name, _stamped(call, self.current))
 
     def _on_test_start(self, **_: Any) -> None:
+        self._spawned.clear()
         try:
             crews = self._crews()
         except InputError as error:
             LOG.error("%s", error)  # noqa: TRY400 - a message for the user, not a traceback
             self.environment.process_exit_code = 3
-            self._runner.quit()
+            self._driver = gevent.spawn(self._leave)
             return
-        self._spawned.clear()
         kind = ENGINES.get(self._rows.plan.arrivals, Engine)
         self.engine = kind(self.step, self._rows, crews, self._progress_file)
         self._driver = gevent.spawn(self._drive, self.engine)
+
+    def _leave(self) -> None:
+        """End locust once it has begun: it would not hear of it before, and run on."""
+        self._spawned.wait()
+        self._runner.quit()
 
     def _spawn(self, kind: str, count: int) -> list[gevent.Greenlet]:
         return [user.greenlet for user in self._runner.spawn_users({kind: count})]
