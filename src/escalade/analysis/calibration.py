@@ -90,7 +90,7 @@ def calibrated(
         "checks": [check.row("", 0) for check in checks],
         "requests": len(log),
         "failed": log.failures,
-        "sent_qps": send_rate(log.sent),
+        "sent_qps": _sent_qps(log),
         "ceiling_qps": _ceiling(log, client, behind=worst.outcome == "fail"),
         "lag_seconds": _spread(log.dispatch_lag),
         "added_seconds": _spread(_added(log, requests, truth)),
@@ -151,8 +151,13 @@ def _late(log: RequestLog, after: float) -> Gate:
     return Gate("late_ratio", outcome, detail, share.value, MAX_LATE_RATIO, "ratio")
 
 
+def _sent_qps(log: RequestLog) -> float | None:
+    """Give the rate of what was sent; None when that was fewer than two requests."""
+    return send_rate(np.sort(log.sent[~np.isnan(log.sent)]))
+
+
 def _rate(log: RequestLog) -> Gate:
-    sent, planned = send_rate(np.sort(log.sent[~np.isnan(log.sent)])), send_rate(log.planned)
+    sent, planned = _sent_qps(log), send_rate(log.planned)
     value = None if sent is None or planned is None else abs(sent / planned - 1)
     detail = (
         "fewer than two requests were sent: no rate to compare"
@@ -196,7 +201,7 @@ def _ceiling(log: RequestLog, client: Mapping[str, Any], *, behind: bool) -> flo
     Part of it is not, so that a low rate leads to too low a ceiling. Where the client fell
     behind, the ceiling is at most what it sent.
     """
-    sent, used = send_rate(np.sort(log.sent[~np.isnan(log.sent)])), client.get("cpu_ratio")
+    sent, used = _sent_qps(log), client.get("cpu_ratio")
     if sent is None or not used:
         return None
     at_limit = sent * MAX_CLIENT_CPU / float(used)

@@ -97,6 +97,8 @@ def test_requests_that_were_never_sent_are_a_backlog_and_late() -> None:
     assert outcome_of(found, "client_backlog") == "fail"
     assert outcome_of(found, "late_ratio") == "fail"
     assert found["failed"] == 20
+    assert found["sent_qps"] == pytest.approx(10.0)  # of the eighty that left
+    json.dumps(found, allow_nan=False)
 
 
 def test_answers_that_the_null_server_does_not_know_add_nothing() -> None:
