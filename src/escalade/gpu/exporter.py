@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 import collections
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pynvml
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from escalade.gpu import nvml
+from escalade.runtime.exposition import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -138,23 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{note}\n")
         return 3
     with nvml.opened():
-        return _serve(GpuCollector(nvml.devices()[0]), options.address, options.port)
-
-
-def _serve(collector: GpuCollector, address: str, port: int) -> int:
-    registry = CollectorRegistry()
-    registry.register(collector)
-    awaited = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # before the server's threads begin
-    try:
-        server, thread = start_http_server(port, address, registry)
-    except OSError as error:
-        sys.stderr.write(f"{address}:{port} can't be had: {error.strerror}\n")
-        return 3
-    signal.sigwait(awaited)
-    server.shutdown()
-    thread.join()
-    return 0
+        return serve(GpuCollector(nvml.devices()[0]), options.address, options.port)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -25,6 +22,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from escalade.load.live import read_all
+from escalade.runtime.exposition import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,19 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", default="127.0.0.1", help="to listen on")
     options = parser.parse_args(arguments)
     os.nice(_NICENESS)
-    registry = CollectorRegistry()
-    registry.register(LoadCollector(options.folder))
-    awaited = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # before the server's threads begin
-    try:
-        server, thread = start_http_server(options.port, options.address, registry)
-    except OSError as error:
-        sys.stderr.write(f"{options.address}:{options.port} can't be had: {error.strerror}\n")
-        return 3
-    signal.sigwait(awaited)
-    server.shutdown()
-    thread.join()
-    return 0
+    return serve(LoadCollector(options.folder), options.address, options.port)
 
 
 if __name__ == "__main__":

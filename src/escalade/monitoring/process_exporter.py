@@ -9,17 +9,15 @@ not. A step that does not run has no samples.
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from escalade.monitoring.process_tree import ProcessTable, StepTree
+from escalade.runtime.exposition import serve
 from escalade.runtime.processes import Identity
 from escalade.runtime.spool import Spool
 
@@ -131,19 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--address", default="127.0.0.1", help="to listen on")
     options = parser.parse_args(arguments)
-    registry = CollectorRegistry()
-    registry.register(ProcessCollector(options.steps))
-    awaited = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # before the server's threads begin
-    try:
-        server, thread = start_http_server(options.port, options.address, registry)
-    except OSError as error:
-        sys.stderr.write(f"{options.address}:{options.port} can't be had: {error.strerror}\n")
-        return 3
-    signal.sigwait(awaited)
-    server.shutdown()
-    thread.join()
-    return 0
+    return serve(ProcessCollector(options.steps), options.address, options.port)
 
 
 if __name__ == "__main__":
