@@ -108,16 +108,17 @@ def cell_verdicts(
     for slo in slos:
         steps = [outcome for outcome in cell.steps if slo.at_qps in (None, level_of(outcome).qps)]
         for outcome in steps:
-            evidence = _evidence(slo, outcome, kpis, gates)
+            evidence = evidence_of(slo, outcome, kpis, gates)
             rows.append(Judged(_row(cell, outcome, evidence, counting=counting), evidence))
         if not steps:
             rows.append(Judged(_never_reached(cell, slo, counting=counting), None))
     return rows
 
 
-def _evidence(
+def evidence_of(
     slo: Slo, outcome: Mapping[str, Any], kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]
 ) -> Evidence:
+    """Gather what a verdict on one step rests on; `kpis` and `gates` are those of its cell."""
     all_rows = kpis[kpis["step"] == int(outcome["step"])]
     mine = rows_of(all_rows, slo.workload)
     judged = _kpi(mine, slo.metric, slo.stat)
@@ -141,7 +142,12 @@ def _kpi(kpis: pd.DataFrame, metric: str, stat: str) -> dict[str, Any]:
 
 def decide(evidence: Evidence) -> Decision:
     """Decide one objective at one step."""
-    return _unmeasured(evidence) or _untrusted(evidence) or _by_interval(evidence)
+    return refusal(evidence) or _by_interval(evidence)
+
+
+def refusal(evidence: Evidence) -> Decision | None:
+    """Say why a step can't be judged by its interval: it did not run, or a gate failed."""
+    return _unmeasured(evidence) or _untrusted(evidence)
 
 
 def _unmeasured(evidence: Evidence) -> Decision | None:

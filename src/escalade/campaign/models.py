@@ -13,12 +13,15 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from escalade.campaign.load import Load
 from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
+from escalade.campaign.targets import Target, check_targets
 from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Section
 
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME)]
 
+_WHERE_GIVEN = ("targets",)
+"""Sections of a campaign that are left out of what is written down where they say nothing."""
 JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
 JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
 
@@ -129,15 +132,27 @@ class Campaign(Section):
     """When requests are sent."""
     slos: tuple[Slo, ...] = ()
     """Service-level objectives."""
+    targets: tuple[Target, ...] = ()
+    """Table of performance targets for the report; they never count for the exit code."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus does."""
     execution: Execution = Execution()
     """How the campaign is carried out."""
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        for name in _WHERE_GIVEN:
+            if not content[name]:
+                del content[name]
+        return content
+
     @model_validator(mode="after")
     def _consistent(self) -> Campaign:
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
+        _refuse_duplicates("targets", [target.name for target in self.targets])
+        check_targets(self)
         self._enough_workers()
         if self.load.search is not None:
             check_search(self.load, self.load.search, self.slos)

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from escalade.analysis.kpis import cell_kpis, summary
+from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.stored import StoredCell
@@ -79,6 +80,8 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     keep_freed_memory()
     kpis = read_table(folder.kpis, "KPIs")
     verdicts = judge(kpis, cells, slos_of(campaign))
+    if campaign.targets:
+        verdicts["targets"] = target_table(targets_of(campaign), cells, kpis, verdicts)
     write_json(folder.verdicts, verdicts)
     write_csv(folder.capacity, capacity_table(verdicts))
 
@@ -103,6 +106,25 @@ def slos_of(campaign: Campaign) -> list[Slo]:
     return [
         Slo(slo.name, slo.metric, slo.stat, slo.limit, slo.at_qps, slo.workload)
         for slo in campaign.slos
+    ]
+
+
+def targets_of(campaign: Campaign) -> list[Target]:
+    """Give the campaign's table of targets as the analysis takes it."""
+    return [
+        Target(
+            name=target.name,
+            component=target.component,
+            metric=target.metric,
+            stat=target.statistic,
+            bound=float(target.at_least if target.at_most is None else target.at_most),  # type: ignore[arg-type]
+            at_least=target.at_least is not None,
+            at_qps=target.at_qps,
+            step=target.step,
+            deployment=target.deployment,
+            workload=target.workload,
+        )
+        for target in campaign.targets
     ]
 
 

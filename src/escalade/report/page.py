@@ -27,6 +27,7 @@ from escalade.report.tables import (
     kpi_tables,
     whole_cell_table,
 )
+from escalade.report.targets import targets_table
 from escalade.report.timelines import timeline_charts
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "shown_concerns": _SHOWN_CONCERNS,
         "statements": summary(data),
         "slos": _slos(data),
+        "targets": targets_table(data),
         "marks": {step.state for cell in data.facts for step in cell.steps}
         | ({"capacity"} if data.axis.open else set()),
         "latency": latency_charts(data),
