@@ -9,6 +9,7 @@ from escalade.errors import InputError
 from escalade.files import read_json, sha256_of, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 NAME = "MANIFEST.json"
@@ -54,6 +55,25 @@ def verify(campaign: Path) -> list[Difference]:
     return differences + [
         Difference(name, "is not in the manifest") for name in extra if name not in covered
     ]
+
+
+def differences(campaign: Path, files: Iterable[Path]) -> list[Difference]:
+    """Compare some of a campaign's files with the manifest.
+
+    Raises
+    ------
+    InputError
+        As `verify`.
+    """
+    artifacts = read_manifest(campaign)
+    found = []
+    for path in files:
+        name = path.relative_to(campaign).as_posix()
+        entry = artifacts.get(name)
+        what = "is not in the manifest" if entry is None else _difference(path, entry)
+        if what:
+            found.append(Difference(name, what))
+    return found
 
 
 def read_manifest(campaign: Path) -> dict[str, dict[str, Any]]:

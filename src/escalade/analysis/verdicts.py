@@ -62,7 +62,7 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
             checked = cell_gates(cell, mine, slos)
             gates += checked
             rows.append(cell_verdicts(cell, mine, checked, slos, counting=not repeated))
-            fits.append(ladder_capacity(mine, checked, _sought(cell, slos)))
+            fits.append(ladder_capacity(mine, checked, sought(cell, slos)))
         searched = any(cell.search for cell in group)  # the repetitions' rates differ
         joined = deployment_verdicts(rows, slos) if repeated and not searched else []
         verdicts += [judged.row for each in rows for judged in each] + joined
@@ -85,7 +85,7 @@ def _deployments(cells: Sequence[CellData]) -> list[list[CellData]]:
     return [sorted(group, key=lambda cell: cell.repetition) for group in groups.values()]
 
 
-def _sought(cell: CellData, slos: Sequence[Slo]) -> list[Slo]:
+def sought(cell: CellData, slos: Sequence[Slo]) -> list[Slo]:
     """Give the objectives that the cell's capacity is about: all, or those that it searched for."""
     names = cell.search.get("slos", [slo.name for slo in slos])
     return [slo for slo in slos if slo.name in names]
