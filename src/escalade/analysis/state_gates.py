@@ -14,15 +14,17 @@ from escalade.analysis.levels import RATE
 from escalade.analysis.steadiness import (
     DRIFT_LIMIT,
     LITTLE_USEFUL,
+    MAX_BACKLOG_GROWTH,
     MIN_COMPLETED_SHARE,
     drift,
     littles_law,
 )
+from escalade.analysis.truncation import BIAS_LIMIT, MIN_ANSWERS, truncation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.analysis.gate import Found
+    from escalade.analysis.gate import Found, Outcome
 
 MAX_STEAL = 0.05
 CHANGING = ("bursts", "ramp", "trace")
@@ -94,6 +96,47 @@ def over_saturation(found: Found) -> Gate:
     return Gate("over_saturation", outcome, detail, share, MIN_COMPLETED_SHARE, "ratio")
 
 
+def backlog_slope(found: Found) -> Gate:
+    """Check that the backlog grows by at most 3 % of the offered rate, or not beyond chance."""
+    step = found.step
+    if step.level.name != RATE:
+        words = f"{step.level.words}: there is no rate that answers could fall behind"
+        return not_applicable("backlog_slope", words)
+    state = step.saturation
+    growth = None if math.isnan(state.growth) else state.growth
+    detail = NO_REQUEST
+    if growth is not None:
+        detail = (
+            f"the backlog grew by {state.slope:.3g} [{state.low:.3g}, {state.high:.3g}] requests/s, "
+            f"{100 * growth:.3g} % of the offered rate; it grows when the interval lies above 0 "
+            "and that exceeds 3 %"
+        )
+    outcome: Outcome = "unknown" if growth is None else passed(not state.grows)
+    return Gate("backlog_slope", outcome, detail, growth, MAX_BACKLOG_GROWTH, "ratio")
+
+
+def warm_up(found: Found) -> Gate:
+    """Check by MSER-5 that the window does not begin in a state of its own."""
+    step = found.step
+    if step.level.at_once:
+        return not_applicable("warm_up", f"{step.level.words}: {NO_STATE}")
+    log = step.judged
+    cut = truncation(log.latency[log.success])
+    if not cut.known:
+        few = f"MSER-5 needs {MIN_ANSWERS} good answers, there are {int(log.success.sum())}"
+        return Gate("warm_up", "unknown", few, None, BIAS_LIMIT, "ratio")
+    detail = "MSER-5 would cut off nothing"
+    if cut.share:
+        detail = (
+            f"MSER-5 would cut off the first {100 * cut.share:.3g} % of the answers, whose latency is "
+            f"{cut.ratio:.3g} times [{cut.low:.3g}, {cut.high:.3g}] (99.9 %) that of the rest and moves "
+            f"the mean by {100 * (cut.bias - 1):.2g} %; the warm-up is too short when 1 lies outside and "
+            "the mean moves by more than 5 %"
+        )
+    bias = abs(cut.bias - 1)
+    return Gate("warm_up", passed(not cut.too_short), detail, bias, BIAS_LIMIT, "ratio")
+
+
 def sample_floor_gate(found: Found) -> Gate:
     """Check that there are enough requests for the strictest percentile that is judged."""
     judged = [(slo.stat, slo.workload) for slo in found.step.slos if slo.stat in SHARES]
@@ -149,7 +192,9 @@ STATE: tuple[Callable[[Found], Gate], ...] = (
     steal,
     constant_rate,
     over_saturation,
+    backlog_slope,
     sample_floor_gate,
+    warm_up,
     steadiness,
     littles_law_gate,
 )

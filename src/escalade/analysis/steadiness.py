@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BLOCKS = 10
 MIN_COMPLETED_SHARE = 0.97
 """Answers per arrival below which a growing backlog counts as over-saturation."""
+MAX_BACKLOG_GROWTH = 1 - MIN_COMPLETED_SHARE
+"""The same as growth of the backlog per offered request."""
 DRIFT_LIMIT = 0.10
 DRIFT_CONFIDENCE = 0.99
 LITTLE_TOLERANCE = 0.10
@@ -37,12 +39,20 @@ class Saturation:
     slope, low, high
         Growth of the number of requests planned and unfinished, in requests
         per second, with its 95 % interval.
+    growth
+        The slope per offered rate: the share of the requests that only add to the backlog.
     """
 
     completed_share: float
     slope: float
     low: float
     high: float
+    growth: float = math.nan
+
+    @property
+    def grows(self) -> bool:
+        """Whether the backlog grows, beyond chance and by more than 3 % of what is offered."""
+        return self.low > 0 and self.growth > MAX_BACKLOG_GROWTH
 
     @property
     def over(self) -> bool:
@@ -62,7 +72,10 @@ def saturation(log: RequestLog, window: Window, in_system: Occupancy) -> Saturat
     planned = int(window.holds(log.planned).sum())
     finished = int(window.holds(log.ended).sum())
     slope, low, high = _trend(in_system.block_means(BLOCKS), window)
-    return Saturation(finished / planned if planned else math.nan, slope, low, high)
+    if not planned:
+        return Saturation(math.nan, slope, low, high)
+    growth = slope / (planned / window.seconds)
+    return Saturation(finished / planned, slope, low, high, growth)
 
 
 def _trend(heights: FloatArray, window: Window) -> tuple[float, float, float]:

@@ -13,8 +13,10 @@ from escalade.analysis.capacity import deployment_capacity, ladder_capacity
 from escalade.analysis.cell import Slo
 from escalade.analysis.decisions import cell_verdicts
 from escalade.analysis.gates import cell_gates
+from escalade.analysis.grade import quality
 from escalade.analysis.intervals import MIN_REPETITIONS
 from escalade.analysis.repetitions import deployment_verdicts
+from escalade.analysis.steps import GIVEN_UP
 from escalade.analysis.windows import window_of
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
     Returns
     -------
     dict
-        Content of verdicts.json: note, exploratory, gates, slos, capacity.
+        Content of verdicts.json: note, exploratory, quality, gates, slos, capacity.
         Deployments with three repetitions or more have rows with cell None
         beside those of their cells, and those are the ones that count.
     """
@@ -71,6 +73,7 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
         "schema": 1,
         "note": "this run only" if _once(cells) else None,
         "exploratory": _exploratory(cells),
+        "quality": quality(gates, _given_up(cells)),
         "gates": gates,
         "slos": verdicts,
         "capacity": capacity,
@@ -101,6 +104,16 @@ def _confirming(cell: CellData) -> list[Mapping[str, Any]]:
         return cell.steps
     kinds = {trial["step"]: trial["kind"] for trial in cell.search["trials"]}
     return [outcome for outcome in cell.steps if kinds.get(outcome["step"]) == "confirm"]
+
+
+def _given_up(cells: Sequence[CellData]) -> set[tuple[str, int]]:
+    """Name the steps that were ended on purpose, before their time."""
+    return {
+        (cell.name, int(outcome["step"]))
+        for cell in cells
+        for outcome in cell.steps
+        if outcome.get("outcome") == GIVEN_UP
+    }
 
 
 def _exploratory(cells: Sequence[CellData]) -> bool:

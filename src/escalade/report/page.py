@@ -15,6 +15,7 @@ from escalade.report.axis import at, level
 from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
+from escalade.report.grading import grade, grade_lines
 from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
@@ -142,6 +143,8 @@ def _content(data: ReportData) -> dict[str, Any]:
             "strip": verdict_strip(data),
             "version": _version(data),
         },
+        "grade": grade(data),
+        "grade_lines": grade_lines(data),
         "concerns": [c for c in found if c.severity != NOTE or not c.anchor],
         "remarks": [c for c in found if c.severity == NOTE and c.anchor],
         "shown_concerns": _SHOWN_CONCERNS,
@@ -183,6 +186,8 @@ def verdict_strip(data: ReportData) -> list[Verdict]:
         strip.append(Verdict("", "No verdict", why if data.axis.open else "there is no rate"))
     if not data.axis.open:
         strip.append(Verdict("", *data.axis.warning))
+    if (graded := grade(data)) is not None:
+        strip.append(Verdict("", f"Data quality {graded[0]}", graded[1]))
     if data.verdicts.get("note"):
         note = "These runs only" if data.repetitions > 1 else "This run only"
         strip.append(Verdict("", note, words.counted(data.repetitions, "repetition")))

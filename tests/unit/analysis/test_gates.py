@@ -307,6 +307,32 @@ def test_over_saturation_is_seen_and_only_flags(rate: float, outcome: str) -> No
     assert gate["limit"] == 0.97
 
 
+def test_the_backlog_grows_by_what_is_offered_beyond_the_capacity() -> None:
+    # offered 13, served 10: of 13 requests a second 3 pile up, 3 / 13 = 23 % of the rate
+    growing = gates_of(cell(queue_step(13.0, 40.0, seed=4)))["backlog_slope"]
+    level = gates_of(cell(queue_step(5.0, 40.0, seed=4)))["backlog_slope"]
+
+    assert (growing["outcome"], growing["invalidates"]) == ("fail", False)
+    assert growing["value"] == pytest.approx(3 / 13, abs=0.05)
+    assert growing["limit"] == pytest.approx(0.03)
+    assert level["outcome"] == "pass"
+
+
+def test_a_start_three_times_as_slow_says_that_the_warm_up_was_too_short() -> None:
+    # the first 20 of 100 take 150 ms, the rest 50 ms: the mean is 70 ms, without them 50 ms
+    cold = [
+        replace(each, latency=(0.15 if place < 20 else 0.05) + 0.0001 * (place % 7))
+        for place, each in enumerate(GOOD)
+    ]
+
+    gate = gates_of(cell(good_step(cold)))["warm_up"]
+
+    assert (gate["outcome"], gate["invalidates"]) == ("fail", False)
+    assert gate["value"] == pytest.approx(0.4, abs=0.01)
+    assert "cut off the first 20 % of the answers" in gate["detail"]
+    assert gates_of(cell(good_step(GOOD[:99])))["warm_up"]["outcome"] == "unknown"
+
+
 def test_a_service_that_sheds_load_is_not_over_saturated() -> None:
     shed = [
         replace(each, error="http_5xx" if place % 3 == 0 else None)
@@ -398,5 +424,7 @@ def test_an_empty_cohort_knows_nothing() -> None:
         "gap_cv",
         "client_backlog",
         "over_saturation",
+        "backlog_slope",
+        "warm_up",
         "littles_law",
     } <= unknown
