@@ -87,6 +87,7 @@ THROUGHPUT = (
 )
 LATENCY = (
     Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", ORDER),
+    Metric("latency_trimmed_seconds", ("mean_trimmed_3sigma",), "s", "none", "mean latency of the good answers of the cohort within 3 standard deviations of their mean, one pass; flagged with the number left out; only with standards.trimmed, and never in a verdict", LOG, "Latency", where_used=True),
     Metric("query_latency_seconds", (*PERCENTILES, "mean"), "s", "lower", "closed loop with queries of several samples: first send to the last end of a query's samples; a query with a failed request is +∞", LOG, "Latency", ORDER, where_used=True),
     Metric("ttft_seconds", (*PERCENTILES, "mean"), "s", "lower", "planned send to first chunk; a failed request is +∞", LOG, "Latency", ORDER),
     Metric("itl_seconds", (*PERCENTILES, "mean"), "s", "lower", "gaps between neighbouring chunks of a request, pooled; a failed request counts as the mean number of gaps, all +∞", LOG, "Latency", BOOTSTRAP),

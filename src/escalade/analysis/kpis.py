@@ -16,6 +16,9 @@ from escalade.analysis.readings import COLUMNS, Reading, label_of, missing, plai
 from escalade.analysis.request_kpis import flagged, request_readings
 from escalade.analysis.series_kpis import GPU_METRICS, no_gpu, series_readings
 from escalade.analysis.steps import measured_steps, why_unmeasured
+from escalade.analysis.trimmed import METRIC as TRIMMED
+from escalade.analysis.trimmed import STAT as TRIMMED_STAT
+from escalade.analysis.trimmed import trimmed_reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +42,11 @@ SUMMARY = {
     "gpu_utilization_ratio": ("gpu_utilization_ratio", "mean"),
 }
 """Columns of metrics_summary.csv, from metric and statistic; of several GPUs the mean."""
+TRIMMED_COLUMN = "latency_mean_trimmed_3sigma_seconds"
+"""Column that only campaigns have whose standards ask for it."""
 
 
-def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
+def cell_kpis(data: CellData, slos: Sequence[Slo] = (), *, trimmed: bool = False) -> pd.DataFrame:
     """Reduce one cell to its KPI table.
 
     Parameters
@@ -50,6 +55,8 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
         The cell, as measured.
     slos
         Goodput has one row per SLO on latency or time to first token.
+    trimmed
+        Whether the mean without answers beyond three standard deviations is wanted beside it.
 
     Returns
     -------
@@ -71,7 +78,9 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = ()) -> pd.DataFrame:
     for outcome in data.steps:
         number = int(outcome["step"])
         ran = why_unmeasured(outcome) is None
-        readings = _step_readings(data, outcome, next(measured) if ran else None)
+        step = next(measured) if ran else None
+        readings = _step_readings(data, outcome, step)
+        readings += [trimmed_reading(step)] if trimmed and step is not None else []
         where = _where(data, number, level_of(outcome).qps)
         rows += [reading.row(where) for reading in sorted(readings, key=_place)]
     return _table(rows)
@@ -165,14 +174,16 @@ def summary(kpis: pd.DataFrame) -> pd.DataFrame:
     ]
     levels = [name for name in (CONCURRENCY, SAMPLES) if (kpis["metric"] == name).any()]
     where = ["cell", "deployment", "repetition", "step", "target_qps", *levels]
-    columns = [*where, *SUMMARY, "flagged"]
+    extra = [TRIMMED_COLUMN] if (kpis["metric"] == TRIMMED).any() else []
+    columns = [*where, *SUMMARY, *extra, "flagged"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _summary_row(where: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     flagged = []
     levels = {name: (name, "value") for name in (CONCURRENCY, SAMPLES)}
-    for column, (metric, stat) in (SUMMARY | levels).items():
+    extra = {TRIMMED_COLUMN: (TRIMMED, TRIMMED_STAT)}
+    for column, (metric, stat) in (SUMMARY | levels | extra).items():
         rows = group[(group["metric"] == metric) & (group["stat"] == stat)]
         where[column] = float(rows["value"].mean()) if len(rows) else math.nan
         if rows["quality"].str.startswith("flagged").any():

@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from escalade.campaign.scenarios import LEVELS, check_ladder, check_rung, written_out
 from escalade.campaign.search import Search
+from escalade.campaign.span import Span, laid_out
 from escalade.campaign.workload import Seconds
 from escalade.load.arrivals import Arrivals, process_of
 from escalade.load.closed import UNPLANNED, rows_for
@@ -120,6 +121,8 @@ class Load(Section):
     what is late then is the client's own. 0 leaves it out, and so does a load without a rate."""
     ladder: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)] = ()
     """Steps in ascending order of rate, concurrency or number of samples. Either this or `search` is given."""
+    span: Span | None = None
+    """The ladder by its ends and the number of its rungs, instead of rung by rung; it is written out as `ladder`."""
     search: Search | None = None
     """Find the highest rate at which the objectives hold, instead of measuring given rates."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -131,7 +134,7 @@ class Load(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
-        for name in (*_PROCESSES, "cooldown_seconds", "scenario"):
+        for name in (*_PROCESSES, "cooldown_seconds", "scenario", "span"):
             if content[name] is None:
                 del content[name]
         if self.samples_per_query == 1:
@@ -178,7 +181,7 @@ class Load(Section):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, content: Any) -> Any:
-        return written_out(content)
+        return written_out(laid_out(content))
 
     @model_validator(mode="after")
     def _process(self) -> Load:
@@ -200,6 +203,8 @@ class Load(Section):
 
     @model_validator(mode="after")
     def _ladder_or_search(self) -> Load:
+        if self.span is not None:  # it would have been written out
+            raise ValueError("span and ladder both say what is measured; leave one of them out")
         if bool(self.ladder) == (self.search is not None):
             both = "both are given" if self.ladder else "neither is given"
             raise ValueError(

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from escalade.campaign.load import Load
+from escalade.campaign.presets import with_suite
 from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
+from escalade.campaign.standards import Standards, check_standards
 from escalade.campaign.targets import Target, check_targets
 from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Section
@@ -20,7 +22,7 @@ from escalade.services.validation import Section
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME)]
 
-_WHERE_GIVEN = ("targets",)
+_WHERE_GIVEN = ("suite", "standards", "targets")
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
 JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
@@ -120,6 +122,8 @@ class Campaign(Section):
     """Name of the campaign and of its results folder."""
     description: str = ""
     """One sentence for the report's head."""
+    suite: Literal["quick", "ci", "full"] | None = None
+    """A preset for repetitions, warm-ups, windows, rungs and standards; the keys that you write win."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Arrivals and prompts are drawn from it."""
     deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
@@ -134,6 +138,8 @@ class Campaign(Section):
     """Service-level objectives."""
     targets: tuple[Target, ...] = ()
     """Table of performance targets for the report; they never count for the exit code."""
+    standards: Standards | None = None
+    """What every step is held to; by default nothing is checked."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus does."""
     execution: Execution = Execution()
@@ -147,12 +153,18 @@ class Campaign(Section):
                 del content[name]
         return content
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, content: Any) -> Any:
+        return with_suite(content)
+
     @model_validator(mode="after")
     def _consistent(self) -> Campaign:
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         _refuse_duplicates("targets", [target.name for target in self.targets])
         check_targets(self)
+        check_standards(self)
         self._enough_workers()
         if self.load.search is not None:
             check_search(self.load, self.load.search, self.slos)

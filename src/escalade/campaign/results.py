@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from escalade.analysis.kpis import cell_kpis, summary
+from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
@@ -68,7 +69,8 @@ def write_kpis(folder: CampaignFolder, cells: Sequence[CellData], campaign: Camp
     """Reduce the cells to kpis.parquet, kpis.csv and metrics_summary.csv."""
     keep_freed_memory()
     objectives = slos_of(campaign)
-    frames = [cell_kpis(cell, objectives) for cell in cells]
+    trimmed = campaign.standards is not None and campaign.standards.trimmed
+    frames = [cell_kpis(cell, objectives, trimmed=trimmed) for cell in cells]
     kpis = pd.concat(frames, ignore_index=True)
     write_table(folder.kpis, kpis)
     write_csv(folder.kpis_csv, kpis)
@@ -80,6 +82,9 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     keep_freed_memory()
     kpis = read_table(folder.kpis, "KPIs")
     verdicts = judge(kpis, cells, slos_of(campaign))
+    if campaign.standards is not None:
+        held = Standards(campaign.standards.least_requests, campaign.standards.warmup_seconds)
+        verdicts["standards"] = standard_rows(held, cells, kpis, slos_of(campaign))
     if campaign.targets:
         verdicts["targets"] = target_table(targets_of(campaign), cells, kpis, verdicts)
     write_json(folder.verdicts, verdicts)

@@ -48,6 +48,9 @@ def reduced(campaign: Campaign) -> Campaign:
             "repetitions": 1,
             "load": load,
             "slos": (),
+            "suite": None,
+            "standards": None,
+            "targets": (),
             "execution": campaign.execution.model_copy(update={"attempts": 1, "parallel_cells": 1}),
         }
     )

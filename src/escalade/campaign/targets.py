@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from escalade.analysis.catalogue import BY_NAME
 from escalade.analysis.targets import CAPACITIES
+from escalade.analysis.trimmed import METRIC as TRIMMED
 from escalade.services.validation import Section, nearest
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Target(Section):
 
     @model_validator(mode="after")
     def _known_figure(self) -> Target:
+        if self.metric == TRIMMED:
+            raise ValueError(
+                f"target {self.name!r} looks at {TRIMMED}, which leaves answers out and is never "
+                "judged; take latency_seconds"
+            )
         if self.metric not in (*BY_NAME, *CAPACITIES):
             raise ValueError(
                 f"target {self.name!r} has metric {self.metric!r}, which is no KPI. "

@@ -15,8 +15,10 @@ from escalade.campaign.invocation import Invocation
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.models import Campaign
 from escalade.campaign.plan import describe
+from escalade.campaign.presets import given_by_suite
 from escalade.campaign.run import open_run
 from escalade.campaign.search import searched_slos
+from escalade.campaign.standards import shortfalls
 from escalade.cli import allocations
 from escalade.cli.progress import duration
 from escalade.errors import InputError
@@ -53,11 +55,13 @@ def plan(
     cluster = allocations.cost_and_site(opened)
     if as_json:
         slurm = {} if cluster is None else {"slurm": allocations.cost_json(*cluster)}
-        typer.echo(json.dumps({**_plan_json(opened), **slurm}, indent=1))
+        suite = {"suite": given_by_suite(content)} if content.get("suite") else {}
+        typer.echo(json.dumps({**_plan_json(opened), **suite, **slurm}, indent=1))
         return
     console = Console()
     console.print(_plan_table(opened))
     _print_totals(opened, console)
+    _print_suite(content, opened, console)
     if cluster is not None:
         allocations.print_cost(*cluster, console)
     if render:
@@ -147,6 +151,7 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
         "expected_seconds": opened.plan.expected_seconds,
         "disk_bytes": opened.plan.disk_bytes,
         "stale": opened.plan.stale(opened.folder),
+        "short": [each.words for each in shortfalls(opened.plan.campaign)],
         "cells": [
             {
                 "cell": cell.name,
@@ -160,6 +165,19 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
             for cell in opened.plan.cells
         ],
     }
+
+
+def _print_suite(content: dict[str, object], opened: CampaignRun, console: Console) -> None:
+    """Say what a preset gave, and which steps fall short of the standards."""
+    lines = []
+    if content.get("suite"):
+        given = given_by_suite(content)
+        listed = ", ".join(f"{key}: {value}" for key, value in given.items())
+        gives = f"gives {listed}" if given else "gives nothing: every key is written out"
+        lines.append(f"suite {content['suite']} {gives}")
+    lines += [f"short: {each.words}" for each in shortfalls(opened.plan.campaign)]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _plan_steps(cell: Cell) -> dict[str, object]:

@@ -20,6 +20,7 @@ from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
 from escalade.report.search import trials_table
+from escalade.report.standards import standards_view
 from escalade.report.story import run_of, summary
 from escalade.report.tables import (
     absent_figures,
@@ -150,6 +151,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "shown_concerns": _SHOWN_CONCERNS,
         "statements": summary(data),
         "slos": _slos(data),
+        "standards": standards_view(data),
         "targets": targets_table(data),
         "marks": {step.state for cell in data.facts for step in cell.steps}
         | ({"capacity"} if data.axis.open else set()),
