@@ -13,6 +13,8 @@ from typing import Any
 
 from escalade.files import sha256_of
 
+_NO_LIMIT = 2**60
+"""Version 1 of control groups writes a number near 2⁶³ where there is no limit."""
 _LOCK = Path("requirements.lock")
 
 
@@ -25,10 +27,40 @@ def host_facts() -> dict[str, Any]:
         "cpus_usable": len(os.sched_getaffinity(0)),
         "cpu_governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_limit_bytes": memory_limit(),
         "kernel": platform.release(),
         "machine": platform.machine(),
         "os": _os_name(),
     }
+
+
+def memory_limit(
+    cgroup: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> int | None:
+    """Give the memory in bytes that the control group of this process may use; None without a limit.
+
+    Parameters
+    ----------
+    cgroup
+        Says which group it is.
+    mounted
+        Where the groups are, in version 2 (`memory.max`) or 1 (`memory.limit_in_bytes`). Limits of
+        groups above hold too.
+    """
+    limits = []
+    for line in _lines(cgroup):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number != "0" and "memory" not in controllers.split(","):
+            continue
+        root = mounted if number == "0" else mounted / "memory"
+        name = "memory.max" if number == "0" else "memory.limit_in_bytes"
+        below = root / path.lstrip("/")
+        for group in (below, *below.parents):
+            limits += [int(text) for text in _lines(group / name)[:1] if text.isdigit()]
+            if group == root:
+                break
+    return min((limit for limit in limits if limit < _NO_LIMIT), default=None)
 
 
 def software_facts() -> dict[str, Any]:

@@ -37,6 +37,9 @@ LOWER_BOUND = "lower bound"
 SCALABILITY = "universal scalability law, above the best stable step"
 
 
+_OF_RUNGS = ("offered_qps", "throughput_qps", "error_ratio", "abandoned_ratio")
+
+
 @dataclass(frozen=True)
 class Rung:
     """One valid step of a ladder, as the fit sees it.
@@ -154,6 +157,7 @@ def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
     """Take the valid steps of a cell, ascending in offered rate."""
     failing = {(gate["step"], gate["gate"]) for gate in gates if gate["outcome"] == "fail"}
     invalid = left_out(gates)
+    kpis = kpis[kpis["metric"].isin(_OF_RUNGS)]
     found = []
     for step in sorted({int(number) for number in kpis["step"]} - {0}):
         group = kpis[kpis["step"] == step]

@@ -121,6 +121,7 @@ SERVICE = (
     Metric("service_memory_bytes", ("mean", "max"), "bytes", "lower", "resident memory of the service's process tree", SERIES, "Service"),
     Metric("queue_length", ("mean", "max"), "requests", "lower", "requests waiting in the service", SERIES, "Service"),
     Metric("requests_running", ("mean", "max"), "requests", "none", "requests being worked on in the service", SERIES, "Service"),
+    Metric("kv_cache_usage_ratio", ("mean", "max"), "ratio", "none", "share of the KV cache in use, as the service says; only where the recipe maps it", SERIES, "Service", where_used=True),
     Metric("server_output_tokens_per_second", VALUE, "1/s", "higher", "growth of output_tokens_total / time between the samples", SERIES, "Service"),
     Metric("server_input_tokens_per_second", VALUE, "1/s", "higher", "growth of input_tokens_total / time between the samples", SERIES, "Service"),
     Metric("server_requests_per_second", VALUE, "1/s", "higher", "growth of requests_total / time between the samples", SERIES, "Service"),

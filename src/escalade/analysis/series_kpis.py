@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.agreement import agreement_of
+from escalade.analysis.catalogue import BY_NAME
 from escalade.analysis.intervals import Estimate
 from escalade.analysis.neighbours import (
     CPU_SECONDS,
@@ -30,6 +31,7 @@ MEMORY_AVAILABLE = "node_memory_MemAvailable_bytes"
 CANONICAL = {
     "queue_length": ("queue_length", "requests_waiting"),
     "requests_running": ("requests_running",),
+    "kv_cache_usage_ratio": ("kv_cache_usage_ratio",),
     "server_output_tokens_per_second": ("output_tokens_total",),
     "server_input_tokens_per_second": ("input_tokens_total",),
     "server_requests_per_second": ("requests_total",),
@@ -108,8 +110,10 @@ def _unmapped(metric: str) -> str:
 
 def _service_gauges(step: MeasuredStep) -> list[Reading]:
     readings = []
-    for metric in ("queue_length", "requests_running"):
+    for metric in ("queue_length", "requests_running", "kv_cache_usage_ratio"):
         raw = raw_name(metric, step)
+        if raw is None and BY_NAME[metric].where_used:
+            continue
         if raw is None:
             readings += missing([metric], _unmapped(metric))
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.bottleneck import bottlenecks
 from escalade.analysis.capacity import deployment_capacity, ladder_capacity
 from escalade.analysis.cell import Slo
 from escalade.analysis.decisions import cell_verdicts
@@ -49,7 +50,8 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
     Returns
     -------
     dict
-        Content of verdicts.json: note, exploratory, quality, gates, slos, capacity.
+        Content of verdicts.json: note, exploratory, quality, gates, slos, capacity,
+        bottlenecks.
         Deployments with three repetitions or more have rows with cell None
         beside those of their cells, and those are the ones that count.
     """
@@ -77,6 +79,7 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
         "gates": gates,
         "slos": verdicts,
         "capacity": capacity,
+        "bottlenecks": bottlenecks(kpis, cells, gates, capacity),
     }
 
 

@@ -43,6 +43,7 @@ NODE_METRICS = (
     "node_network_receive_bytes_total",
     "node_network_receive_drop_total",
     "node_network_receive_errs_total",
+    "node_network_speed_bytes",
     "node_network_transmit_bytes_total",
     "node_network_transmit_drop_total",
     "node_network_transmit_errs_total",

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from escalade.report import words
 from escalade.report.axis import at, level
+from escalade.report.bottleneck import bottleneck_groups
 from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
@@ -49,6 +50,7 @@ _CONTENTS = (
     ("summary", "Summary"),
     ("latency", "Latency"),
     ("throughput", "Throughput"),
+    ("bottleneck", "Bottleneck"),
     ("distribution", "Distribution"),
     ("timelines", "Timelines"),
     ("figures", "Figures per step"),
@@ -157,6 +159,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         | ({"capacity"} if data.axis.open else set()),
         "latency": latency_charts(data),
         "throughput": throughput_charts(data),
+        "bottlenecks": bottleneck_groups(data),
         "spreads": _by_cell(data, distribution_charts(data)),
         "timelines": _by_cell(data, timeline_charts(data)),
         "kpis": [_kpis(cell, data) for cell in data.facts],

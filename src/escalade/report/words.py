@@ -49,6 +49,7 @@ TITLES = {
     "gpu_utilization_ratio": "GPU utilisation",
     "input_tokens": "Input tokens per request",
     "itl_seconds": "Inter-token latency",
+    "kv_cache_usage_ratio": "KV cache in use",
     "late_ratio": "Late sends",
     "latency_seconds": "End-to-end latency",
     "model_memory_declared_bytes": "Model memory, declared",

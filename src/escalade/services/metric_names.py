@@ -17,8 +17,9 @@ Canonical = Literal[
     "output_tokens_total",
     "requests_running",
     "queue_length",
+    "kv_cache_usage_ratio",
 ]
-"""The server-side metrics from which something is computed: four counters, two gauges."""
+"""The server-side metrics from which something is computed: four counters, three gauges."""
 
 
 class MetricNames(Section):
