@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from escalade import __version__
-from escalade.cli import campaigns, sites, submissions, tools, truth
+from escalade.cli import campaigns, components, sites, submissions, tools, truth
 from escalade.errors import EscaladeError
 
 app = typer.Typer(
@@ -32,6 +32,9 @@ app.command("verify")(campaigns.verify)
 app.command("schema")(campaigns.schema)
 app.command("init")(sites.init)
 app.command("truth-server", context_settings=truth.SETTINGS)(truth.truth_server)
+app.add_typer(
+    components.app, name="components", help="Benchmarks of parts: processes, memory, messages, …"
+)
 app.command("doctor")(tools.doctor)
 app.command("tools")(tools.fetch)
 

@@ -1,0 +1,1 @@
+"""Measurements beside the service: component benchmarks and what they are held to."""
