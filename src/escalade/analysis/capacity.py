@@ -85,7 +85,7 @@ class Capacity:
     method, reason
         How, and one sentence.
     saturated
-        Whether the ladder reached beyond saturation.
+        Whether the ladder reached beyond saturation; of a deployment, that of any repetition.
     steps
         Steps that were used.
     collapse
@@ -348,6 +348,13 @@ def deployment_capacity(rows: Sequence[Mapping[str, Any]], slos: Sequence[Slo]) 
         `ladder_capacity` of every repetition.
     slos
         As given to it.
+
+    Returns
+    -------
+    dict
+        A row of `capacity` with cell None. Without a capacity of every repetition it has none, and
+        `ci_low` is the lowest of the repetitions' lower bounds. `saturated` when any repetition
+        went beyond saturation: the reason says how many have a capacity.
     """
     deployment = str(rows[0]["deployment"])
     known = [float(row["capacity_qps"]) for row in rows if row["capacity_qps"] is not None]
@@ -373,7 +380,7 @@ def deployment_capacity(rows: Sequence[Mapping[str, Any]], slos: Sequence[Slo]) 
     low = min(bounds) if len(bounds) == len(rows) else math.nan
     whole = Capacity(
         *(math.nan, low, math.nan, LOWER_BOUND, reason),
-        saturated=False,
+        saturated=any(bool(row["saturated"]) for row in rows),
         steps=steps,
         collapse=collapsed > 0,
     )

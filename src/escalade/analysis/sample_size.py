@@ -62,7 +62,7 @@ def more_requests(row: Mapping[str, Any], slo: Slo, error_ratio: float) -> str:
     digits = max(0, len(str(more)) - 2)
     rounded = math.ceil(more / 10**digits) * 10**digits
     times = (n + rounded) / n if n else math.inf
-    factor = f", a window {times:.2g} times as long" if math.isfinite(times) else ""
+    factor = f", a window {times:.3g} times as long" if math.isfinite(times) else ""
     return f"about {rounded} more requests would decide{factor}"
 
 

@@ -144,12 +144,14 @@ def _capacity_of(slo: Slo, ladder: Sequence[Rung]) -> SloCapacity:
     low = _crossing([(rung.qps, rung.high) for rung in known], slo.limit)
     if missed is None:
         top = known[-1].qps
-        held = f"{what} holds up to {top:g} requests/s, the highest step: at least that"
+        held = (
+            f"{what}: by point estimates kept up to {top:g} requests/s, the highest step"
+            f"{_doubt(known[-1], slo.limit)}: at least that"
+        )
         return SloCapacity(top, held, low, method=CROSSINGS)
     if missed == 0:
-        return SloCapacity(
-            math.nan, f"{what} is missed at {known[0].qps:g} requests/s, the lowest step"
-        )
+        lowest = f"{known[0].qps:g} requests/s, the lowest step"
+        return SloCapacity(math.nan, f"{what}: missed at {lowest}")
     found = _between(what, known[missed - 1], known[missed], slo.limit)
     high = _crossing([(rung.qps, rung.low) for rung in known], slo.limit, upwards=True)
     low, high = min(low, found.qps), max(high, found.qps)  # NaN stays: it comes first
@@ -181,22 +183,25 @@ def _part(limit: float, held: float, missed: float) -> float:
     return math.log(limit / held) / math.log(missed / held)
 
 
+def _doubt(kept: Rung, limit: float) -> str:
+    """Say where the interval does not confirm what the point estimate says."""
+    return "" if kept.high <= limit else " (its interval leaves that open)"
+
+
 def _between(what: str, held: Rung, missed: Rung, limit: float) -> SloCapacity:
+    told = (
+        f"{what}: by point estimates kept at {held.qps:g}{_doubt(held, limit)} and missed at "
+        f"{missed.qps:g} requests/s"
+    )
     if not (held.value > 0 and math.isfinite(missed.value)):
         why = (
             "at the upper one it lies among failed requests or has no value"
             if held.value > 0
             else "the lower one is 0"
         )
-        return SloCapacity(
-            held.qps,
-            f"{what} holds at {held.qps:g} and is missed at {missed.qps:g} requests/s; not interpolated: {why}",
-        )
+        return SloCapacity(held.qps, f"{told}; not interpolated: {why}")
     rate = held.qps + _part(limit, held.value, missed.value) * (missed.qps - held.qps)
-    return SloCapacity(
-        rate,
-        f"{what} holds at {held.qps:g} and is missed at {missed.qps:g} requests/s; interpolated, log-linear, from point estimates",
-    )
+    return SloCapacity(rate, f"{told}; interpolated, log-linear")
 
 
 def over_cells(rates: Sequence[float | None], slos: Sequence[Slo]) -> SloCapacity:

@@ -304,7 +304,7 @@ def _capacity_band(axes: Axes, scene: Scene) -> None:
     if not held or not all(row.get("saturated") for row in rows):
         bounds = [value for row in rows if math.isfinite(value := known(row.get("ci_low")))]
         if bounds:
-            text = f"capacity ≥ {words.plain(max(bounds))}"
+            text = f"capacity ≥ {words.plain(min(bounds))}"
             axes.text(scene.right, 1.025, text, ha="right", **above)
         return
     joint = scene.data.joint_capacity_of(scene.deployment)

@@ -113,17 +113,24 @@ def capacity(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
         One capacity per repetition, or the one over all of them.
     """
     found = [row for row in rows if math.isfinite(known(row.get("capacity_qps")))]
-    if found and all(row.get("saturated") for row in found):
+    bounds = [low for row in rows if math.isfinite(low := known(row.get("ci_low")))]
+    if found and all(row.get("saturated") for row in found) and len(bounds) <= len(found):
         held = words.amount(*_middle([_capacity_estimate(row) for row in found]), "requests/s")
         spread = _spread([known(row["capacity_qps"]) for row in found], "requests/s")
         collapses = any(row.get("collapse") for row in found)
         end = "its throughput collapses" if collapses else "its queue grows without end"
         return f"{name} holds {held}{spread} before {end}"
-    bounds = [known(row.get(key)) for row in rows for key in ("capacity_qps", "ci_low")]
-    finite = [value for value in bounds if math.isfinite(value)]
-    if finite:
-        most = words.single(max(finite), "requests/s")
-        return f"{name} holds at least {most}, and no valid step brought it to its limit"
+    if bounds:
+        least = words.single(min(bounds), "requests/s")
+        reached = [row for row in rows if row.get("saturated")]
+        ending = "no valid step brought it to its limit"
+        if reached and len(rows) == 1:
+            ending = words.clean(reached[0].get("reason") or "").rstrip(".")
+        elif reached:
+            ending = (
+                f"only in {len(reached)} of {len(rows)} repetitions a step brought it to its limit"
+            )
+        return f"{name} holds at least {least}, and {ending}"
     reasons = (str(row["reason"]) for row in rows if row.get("reason"))
     why = words.clean(next(reasons, "there is no step to judge by")).rstrip(".")
     return f"how much load {name} holds is not known ({why})"
@@ -151,22 +158,23 @@ def driven(name: str, data: ReportData, cells: Sequence[CellFacts]) -> str:
 def speed(data: ReportData, deployment: str) -> str:
     """Say how fast answers come, at the step whose SLO counts or else at the highest sound step."""
     spoken = _spoken_objective(data, deployment)
-    metric, stat = str(spoken["metric"]), str(spoken["stat"])
+    metric, stat, workload = str(spoken["metric"]), str(spoken["stat"]), spoken.get("workload")
+    share = _share(metric, stat, workload)
     if spoken.get("counts") and spoken.get("cell") is None:
         value = words.amount(*_numbers(spoken), words.clean(spoken.get("unit") or "s"))
-        return f"{at(level(spoken))} {_share(metric, stat)} {value}"
+        return f"{at(level(spoken))} {share} {value}"
     cells = data.deployments[deployment]
     rate = (
         level(spoken).value
         if spoken.get("counts")
-        else _highest_sound_rate(data, cells, metric, stat)
+        else _highest_sound_rate(data, cells, metric, stat, workload)
     )
     there = [
         (estimate, step.level)
         for cell in cells
         for step in cell.steps
         if step.place == rate and step.state == VALID
-        for estimate in [data.estimate(cell.name, step.number, metric, stat)]
+        for estimate in [data.estimate(cell.name, step.number, metric, stat, workload)]
         if estimate.printable
     ]
     if not there or data.axis.name == SAMPLES:  # a time in the pile says nothing of its own
@@ -174,7 +182,7 @@ def speed(data: ReportData, deployment: str) -> str:
     found, place = [estimate for estimate, _ in there], there[0][1]
     value = words.amount(*_middle(found), found[0].unit)
     spread = _spread([estimate.value for estimate in found], found[0].unit)
-    return f"{at(place)} {_share(metric, stat)} {value}{spread}"
+    return f"{at(place)} {share} {value}{spread}"
 
 
 def repetitions(finished: int) -> str:
@@ -199,6 +207,7 @@ def judgement(row: Mapping[str, Any], run: str = "") -> str:
     metric, stat = str(row.get("metric")), str(row.get("stat"))
     unit = str(row.get("unit") or "")
     limit = words.single(known(row.get("limit")), unit)
+    share = _share(metric, stat, row.get("workload"))
     where = f"in {run}, " * bool(run) + at(level(row))
     value = known(row.get("value"))
     reason = words.remaining_reason(row.get("reason"))
@@ -212,15 +221,13 @@ def judgement(row: Mapping[str, Any], run: str = "") -> str:
         kept = "kept" if verdict == "PASS" else "missed"
         return words.sentence(f"{where} the limit of {limit} is {kept}{because}")
     if not math.isfinite(value):
-        return words.sentence(
-            f"{where} it is undecided whether {_share(metric, stat)} {limit}{because}"
-        )
+        return words.sentence(f"{where} it is undecided whether {share} {limit}{because}")
     amount = words.amount(*_numbers(row), unit)
     ending = {
         "PASS": f"the limit of {limit} is kept{because}",
         "FAIL": f"the limit of {limit} is missed{because}",
     }.get(str(verdict), f"whether the limit of {limit} is kept is undecided{because}")
-    return words.sentence(f"{where} {_share(metric, stat)} {amount}; {ending}")
+    return words.sentence(f"{where} {share} {amount}; {ending}")
 
 
 def _informative(data: ReportData, deployment: str) -> list[str]:
@@ -260,11 +267,16 @@ def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
         return f"No rate is known at which the objectives hold{why}."
     bounds = words.bounds(chosen.get("slo_ci_low"), chosen.get("slo_ci_high"))
     rate = words.amount(known(chosen["slo_capacity_qps"]), *bounds, "requests/s")
+    estimated = (
+        "" if math.isfinite(bounds[0]) else "By point estimates, the intervals leave it open, "
+    )
+    begin = f"{estimated}the objectives hold up to {rate}"
+    begin = f"{begin[0].upper()}{begin[1:]}"
     if len(found) < len(rows):
         lost = len(rows) - len(found)
-        return f"The objectives hold up to {rate}, but in {lost} of {len(rows)} repetitions nowhere{why}."
+        return f"{begin}, but in {lost} of {len(rows)} repetitions nowhere{why}."
     lowest = f" in the lowest of {len(rows)} repetitions" if len(rows) > 1 else ""
-    return f"The objectives hold up to {rate}{lowest}{why}."
+    return f"{begin}{lowest}{why}."
 
 
 def neighbours(data: ReportData, cells: Sequence[CellFacts]) -> str:
@@ -321,13 +333,14 @@ def _spoken_objective(data: ReportData, deployment: str) -> dict[str, Any]:
 
 
 def _highest_sound_rate(
-    data: ReportData, cells: Sequence[CellFacts], metric: str, stat: str
+    data: ReportData, cells: Sequence[CellFacts], metric: str, stat: str, workload: str | None
 ) -> float:
     rates = [
         step.place
         for cell in cells
         for step in cell.steps
-        if step.state == VALID and data.estimate(cell.name, step.number, metric, stat).printable
+        if step.state == VALID
+        and data.estimate(cell.name, step.number, metric, stat, workload).printable
     ]
     return max(rates, default=math.nan)
 
@@ -336,16 +349,18 @@ def _numbers(row: Mapping[str, Any]) -> tuple[float, float, float]:
     return known(row.get("value")), *words.bounds(row.get("ci_low"), row.get("ci_high"))
 
 
-def _share(metric: str, stat: str) -> str:
-    """Give the beginning of a sentence about a statistic: "90 % of requests end within"."""
+def _share(metric: str, stat: str, workload: object = None) -> str:
+    """Give the beginning of a sentence about a statistic: "90 % of requests of chat end within"."""
     share = words.percentile(stat)
     things, verb = _EVENTS.get(metric, ("", ""))
+    of = f" of {words.clean(workload)}" if workload else ""
+    things = things and f"{things}{of}"
     if share is not None and things:
         who = f"half of the {things}" if share == 50 else f"{words.plain(share)} % of {things}"
         return f"{who} {verb}"
     if metric == "error_ratio":
-        return "the share of failed requests is"
-    name = words.title(metric).lower()
+        return f"the share of failed requests{of} is"
+    name = f"{words.title(metric).lower()}{of}"
     return f"the {name} is" if stat == "value" else f"the {stat} of {name} is"
 
 

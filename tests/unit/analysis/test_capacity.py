@@ -201,7 +201,7 @@ def test_the_slo_capacity_is_interpolated_on_the_logarithm() -> None:
     found = slo_capacity(kpis, [], [P90])
 
     assert found.qps == pytest.approx(6.0)  # 0.5 → 1 → 2: half of the way on the logarithm
-    assert "interpolated, log-linear, from point estimates" in found.reason
+    assert "by point estimates kept at 4 and missed at 8 requests/s; interpolated" in found.reason
     # Twice the values reach 1 at 4; five eighths of them are 5/16 at 4 and 5/4 at 8.
     assert (found.low, found.high) == (
         pytest.approx(4.0),
@@ -253,10 +253,10 @@ def test_an_objective_that_holds_everywhere_is_bounded_from_below_only() -> None
 @pytest.mark.parametrize(
     ("values", "qps", "reason"),
     [
-        ({2.0: 0.2, 4.0: 0.5}, 4.0, "holds up to 4 requests/s, the highest step: at least that"),
-        ({2.0: 1.5, 4.0: 2.5}, np.nan, "is missed at 2 requests/s, the lowest step"),
+        ({2.0: 0.2, 4.0: 0.5}, 4.0, "kept up to 4 requests/s, the highest step: at least that"),
+        ({2.0: 1.5, 4.0: 2.5}, np.nan, "missed at 2 requests/s, the lowest step"),
         ({2.0: 0.5, 4.0: np.nan}, 2.0, "not interpolated: at the upper one it lies among failed"),
-        ({2.0: 0.5, 4.0: 2.0, 6.0: 0.9}, 3.0, "holds at 2 and is missed at 4"),
+        ({2.0: 0.5, 4.0: 2.0, 6.0: 0.9}, 3.0, "kept at 2 and missed at 4"),
     ],
 )
 def test_the_slo_capacity_at_the_ends_of_a_ladder(
@@ -322,6 +322,7 @@ def row(capacity: float | None, low: float | None = None) -> dict[str, Any]:
         "capacity_qps": capacity,
         "ci_low": low,
         "collapse": False,
+        "saturated": capacity is not None,
         "slo_capacity_qps": capacity,
         "steps_used": [1, 2],
     }
@@ -343,6 +344,22 @@ def test_a_deployment_with_a_repetition_that_never_saturated_has_a_lower_bound()
     assert found["capacity_qps"] is None
     assert found["ci_low"] == 3.9
     assert found["reason"].startswith("2 of 3 repetitions have a capacity")
+    assert found["saturated"]  # two of them went beyond saturation
+
+
+def test_a_deployment_is_saturated_when_any_repetition_went_that_far() -> None:
+    assert not deployment_capacity([row(None, 6.0)] * 3, [])["saturated"]
+    assert deployment_capacity([row(None, 6.0), row(None, 6.0), row(4.0, 3.9)], [])["saturated"]
+
+
+def test_what_only_the_point_estimate_says_is_told_as_that() -> None:
+    kpis = kpis_of("latency_seconds", "p90", {2.0: 0.5, 4.0: 2.0})
+    kpis["ci_high"] = [math.inf, math.inf]
+
+    found = slo_capacity(kpis, [], [P90])
+
+    assert "by point estimates kept at 2 (its interval leaves that open) and missed" in found.reason
+    assert math.isnan(found.low)
 
 
 @pytest.mark.parametrize(

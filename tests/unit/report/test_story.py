@@ -227,12 +227,41 @@ def test_objectives_without_a_rate_are_told_along_the_ladder() -> None:
 
 
 def test_the_rate_within_objectives_names_its_reason() -> None:
-    row = held(slo_capacity_qps=3.123, slo_reason="fast holds at 2 and is missed at 4 requests/s")
+    row = held(slo_capacity_qps=3.12, slo_ci_low=2.91, slo_reason="fast: kept at 2, missed at 4")
+    row["slo_ci_high"] = 3.44
 
     assert spoken(story.objectives([row], judged=True)) == (
-        "The objectives hold up to 3.12 requests/s: fast holds at 2 and is missed at 4 requests/s."
+        "The objectives hold up to 3.1 requests/s [2.9, 3.4]: fast: kept at 2, missed at 4."
     )
     assert story.objectives([row], judged=False) == ""
+
+
+def test_a_rate_that_no_interval_confirms_is_called_an_estimate() -> None:
+    row = held(slo_capacity_qps=3.123, slo_reason="fast: kept at 2, missed at 4")
+
+    assert spoken(story.objectives([row], judged=True)) == (
+        "By point estimates, the intervals leave it open, the objectives hold up to 3.12 "
+        "requests/s: fast: kept at 2, missed at 4."
+    )
+
+
+def test_an_objective_on_a_workload_of_a_mix_names_it() -> None:
+    assert spoken(story.judgement(verdict("PASS", workload="chat"))).startswith(
+        "At 2 requests/s 90 % of requests of chat end within 0.61 s"
+    )
+    errors = verdict("FAIL", workload="chat", metric="error_ratio", stat="value", unit="ratio")
+    assert "the share of failed requests of chat is" in spoken(story.judgement(errors))
+
+
+def test_repetitions_of_which_only_some_saturated_say_so() -> None:
+    apart = [held(4.0, ci_low=3.8), held(None, saturated=False, ci_low=3.5, ci_high=None)]
+    assert spoken(story.capacity("It", apart)) == (
+        "It holds at least 3.5 requests/s, and only in 1 of 2 repetitions a step brought it to its limit"
+    )
+    joint = held(None, ci_low=3.5, ci_high=None, reason="1 of 3 repetitions have a capacity.")
+    assert spoken(story.capacity("It", [joint])) == (
+        "It holds at least 3.5 requests/s, and 1 of 3 repetitions have a capacity"
+    )
 
 
 def test_steps_robbed_by_neighbours_are_told_once() -> None:
