@@ -14,6 +14,7 @@ from escalade.campaign.load import Load
 from escalade.campaign.presets import with_suite
 from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
+from escalade.campaign.stability import Stability
 from escalade.campaign.standards import Standards, check_standards
 from escalade.campaign.targets import Target, check_targets
 from escalade.campaign.workload import Seconds, Workload
@@ -22,7 +23,7 @@ from escalade.services.validation import Section
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME)]
 
-_WHERE_GIVEN = ("suite", "standards", "targets")
+_WHERE_GIVEN = ("suite", "standards", "stability", "targets")
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
 JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
@@ -140,6 +141,8 @@ class Campaign(Section):
     """Table of performance targets for the report; they never count for the exit code."""
     standards: Standards | None = None
     """What every step is held to; by default nothing is checked."""
+    stability: Stability | None = None
+    """Look for memory that leaks and latency that drifts; by default nobody does."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus does."""
     execution: Execution = Execution()

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from escalade.analysis.kpis import cell_kpis, summary
+from escalade.analysis.stability import Stability, stability_rows
 from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
@@ -85,6 +86,9 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     if campaign.standards is not None:
         held = Standards(campaign.standards.least_requests, campaign.standards.warmup_seconds)
         verdicts["standards"] = standard_rows(held, cells, kpis, slos_of(campaign))
+    if campaign.stability is not None:
+        steady = Stability(**campaign.stability.model_dump())
+        verdicts["stability"] = stability_rows(steady, cells, verdicts["gates"])
     if campaign.targets:
         verdicts["targets"] = target_table(targets_of(campaign), cells, kpis, verdicts)
     write_json(folder.verdicts, verdicts)

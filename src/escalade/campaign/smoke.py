@@ -50,6 +50,7 @@ def reduced(campaign: Campaign) -> Campaign:
             "slos": (),
             "suite": None,
             "standards": None,
+            "stability": None,
             "targets": (),
             "execution": campaign.execution.model_copy(update={"attempts": 1, "parallel_cells": 1}),
         }

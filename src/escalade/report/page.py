@@ -21,6 +21,7 @@ from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
 from escalade.report.search import trials_table
+from escalade.report.stability import stability_table
 from escalade.report.standards import standards_view
 from escalade.report.story import run_of, summary
 from escalade.report.tables import (
@@ -153,6 +154,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "shown_concerns": _SHOWN_CONCERNS,
         "statements": summary(data),
         "slos": _slos(data),
+        "stability": stability_table(data),
         "standards": standards_view(data),
         "targets": targets_table(data),
         "marks": {step.state for cell in data.facts for step in cell.steps}
