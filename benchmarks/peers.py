@@ -283,7 +283,8 @@ def streams(folder: Path, seconds: float) -> None:
 
 def _streaming_tools() -> list[tuple[str, Callable[[Path, str, float, float], Seen]]]:
     def ours(folder: Path, url: str, qps: float, seconds: float) -> Seen:
-        return escalade(folder, url, qps, seconds, workload="openai_chat")
+        kept = {"keep_alive": True}  # as the others keep their connections
+        return escalade(folder, url, qps, seconds, workload="openai_chat", parameters=kept)
 
     def theirs(peer: Streaming) -> Callable[[Path, str, float, float], Seen]:
         def call(folder: Path, url: str, qps: float, seconds: float) -> Seen:

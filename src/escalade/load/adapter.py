@@ -43,6 +43,7 @@ from locust.user.task import (
 )
 
 from escalade.errors import EscaladeError, InputError
+from escalade.load.answer import Answer
 from escalade.load.clock import now
 from escalade.load.crews import Crew
 from escalade.load.engine import Engine
@@ -91,7 +92,7 @@ class RequestHook(EventHook):
 
     def fire(self, *, reverse: bool = False, **meta: Any) -> None:
         """Record a request that has ended; its time then counts from the planned send."""
-        at = now()
+        at = _end(meta)
         arrival = self._arrival()
         if arrival is not None:
             _record(arrival, at, meta)
@@ -303,6 +304,13 @@ _session: Session | None = None
 def session() -> Session | None:
     """Give the session of this process; None when locust runs without a step."""
     return _session
+
+
+def _end(meta: Mapping[str, Any]) -> float:
+    """Give when a request ended: with the last byte of its answer, where that is known."""
+    answer = meta.get("response")
+    ended = answer.ended_at if isinstance(answer, Answer) else None
+    return now() if ended is None or meta.get("exception") else ended
 
 
 def _record(arrival: Arrival, at: float, meta: dict[str, Any]) -> None:

@@ -30,6 +30,10 @@ class Answer:
         What went wrong, None when nothing did.
     request_meta
         What locust's request event gets.
+    read_at
+        When the last of `pieces` came, in `clock.now()`; None before.
+    ended_at
+        When the last byte of the body came; None before.
     """
 
     def __init__(self, meta: dict[str, Any], fire: Callable[..., None]) -> None:
@@ -38,6 +42,8 @@ class Answer:
         self.content = b""
         self.error: Exception | None = None
         self.request_meta = meta
+        self.read_at: float | None = None
+        self.ended_at: float | None = None
         self.head = b""
         self.connection: Connection | None = None
         self.give_back: Callable[[Connection], None] | None = None
@@ -70,8 +76,15 @@ class Answer:
         """
         return json.loads(self.content)
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield a stream's body piece by piece, each as soon as it is there.
+    def pieces(self, patient: Callable[[], bool] = bool) -> Iterator[bytes]:
+        """Yield a stream's body piece by piece; `read_at` is when each came.
+
+        Parameters
+        ----------
+        patient
+            Says whether the next pieces may come some time later, together: that saves a
+            load generator with many streams half of its work. Else each comes as soon
+            as it is there.
 
         Raises
         ------
@@ -79,11 +92,17 @@ class Answer:
             When it breaks off.
         """
         while (connection := self.connection) is not None:
-            if piece := connection.body():
+            for self.read_at, piece in connection.body():
                 yield piece
             if connection.is_complete:
+                self.ended_at = connection.read_at
                 return
-            connection.read_on()
+            try:
+                connection.gather() if patient() else connection.read_on()
+            except BaseException:  # whatever ends it, a timeout or its user's end
+                for self.read_at, piece in connection.body():
+                    yield piece
+                raise
 
     def success(self) -> None:
         """Have it counted as good, whatever its status."""

@@ -55,6 +55,8 @@ class Arrival:
         Where it is counted.
     was_held
         Whether its request passed `sending` before it left.
+    read_at
+        When the piece of the answer came that its user looks at; None: just now.
     """
 
     records: Records
@@ -71,6 +73,7 @@ class Arrival:
     asked: Messages = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     was_held: bool = False
+    read_at: float | None = None
     _due: bool = False
     _waiters: list[Waiter[None]] | None = None
 
@@ -78,7 +81,7 @@ class Arrival:
     def request_id(self) -> str:
         """Its step and its place in it, as in the request log: "3-17"."""
         rows = self.records.rows
-        return f"{rows.plan.step}-{rows.index[self.row]}"
+        return f"{rows.plan.step}-{int(rows.index[self.row])}"
 
     @property
     def was_abandoned(self) -> bool:
@@ -120,8 +123,12 @@ class Arrival:
             self.said.append(text)
 
     def chunk(self) -> None:
-        """Note that a piece of the answer that carries a token came now."""
-        self.records.chunk(self.row, now())
+        """Note a piece of the answer that carries a token, as of when it came."""
+        self.records.chunk(self.row, now() if self.read_at is None else self.read_at)
+
+    def is_patient(self) -> bool:
+        """Whether nobody waits for the next piece: the first was noted, and no client leaves."""
+        return not self.leaves_after and self.records.chunk_count(self.row) > 0
 
     def stay(self) -> None:
         """Go on reading the answer.
@@ -151,6 +158,12 @@ class Arrival:
         self.records.note(self.row, name, value)
 
     def answered(self, at: float, status: int, failure: BaseException | None) -> None:
-        """Note the end of a request: its HTTP status (0 = none) and what was wrong."""
+        """Note the end of a request: its HTTP status (0 = none) and what was wrong.
+
+        No request ends before its last chunk: a user that looks at a piece some time after it
+        came notes it by then, and its end may be known more exactly.
+        """
+        chunks = self.records.chunks[self.row]
+        at = max(at, chunks[-1]) if chunks else at
         error = None if failure is None else error_class(failure, status)
         self.records.end(self.row, at, status, error)

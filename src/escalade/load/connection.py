@@ -13,19 +13,24 @@ from collections import deque
 from select import POLLIN
 from typing import Any, NamedTuple
 
+import gevent
 import gevent.socket
-from gevent.hub import get_hub
+from gevent.hub import Waiter, get_hub
 from gevent.monkey import get_original
 from geventhttpclient._parser import HTTPResponseParser
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
+
+from escalade.load.clock import now
 
 PORTS = {"http": 80, "https": 443}
 _BLOCK = 65536
 _READABLE = 1
 _END = b"\r\n\r\n"
 _FINAL = 200  # statuses below announce another answer
+_GATHER_SECONDS = 0.25  # for which what comes may wait for its reader
 _GONE = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 _poll = get_original("select", "poll")  # gevent's own would take a turn of the event loop
+_gathering: set[Connection] = set()
 
 
 class Origin(NamedTuple):
@@ -56,6 +61,11 @@ class Connection:
     insecure
         Whether the certificate of a service goes unchecked.
 
+    Attributes
+    ----------
+    read_at
+        When something came last, in `clock.now()`.
+
     Raises
     ------
     OSError
@@ -68,6 +78,7 @@ class Connection:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if origin.scheme == "https":
             self._sock = _context(insecure).wrap_socket(self._sock, server_hostname=origin.host)
+        self._bare: socket.socket = getattr(self._sock, "_sock", self._sock)  # never waits
         hub = get_hub()
         self._wait = hub.wait
         self._watcher = hub.loop.io(self._sock.fileno(), _READABLE)
@@ -76,6 +87,10 @@ class Connection:
         self._state = _poll()
         self._state.register(self._sock.fileno(), POLLIN)
         self._parser = _Parser()
+        self.read_at = now()
+        self._gathered: list[tuple[float, bytes]] = []
+        self._broke: Exception | None = None
+        self._reader: Waiter[None] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -139,14 +154,11 @@ class Connection:
             raise
         return parser.status, _last_head(head)
 
-    def body(self) -> bytes:
-        """Give what has come of the body since the last call."""
-        pieces = self._parser.body
-        if not pieces:
-            return b""
-        body = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        return body
+    def body(self) -> list[tuple[float, bytes]]:
+        """Give what has come of the body since the last call: when it was read, and it."""
+        self._keep_body()
+        gathered, self._gathered = self._gathered, []
+        return gathered
 
     def read_on(self) -> None:
         """Wait for more of the answer.
@@ -156,7 +168,63 @@ class Connection:
         OSError, HTTPParseError
             When the connection breaks, or ends too early.
         """
+        if self._broke is not None:
+            raise self._broke
         self._parser.take(self._read())
+
+    def gather(self) -> None:
+        """Wait for the end of the answer, or for what comes in the next quarter of a second.
+
+        It is read as soon as it comes, and its time noted, by the event loop itself: to wake
+        a greenlet for every token of many streams would take a load generator's time.
+
+        Raises
+        ------
+        OSError, HTTPParseError
+            When the connection breaks, or ends too early; what came before is in `body`.
+        """
+        if self._broke is not None or not self._is_whole:
+            self.read_on()
+            return
+        self._keep_body()
+        self._reader = Waiter()
+        _gathering.add(self)
+        self._watcher.start(self._take)
+        try:
+            self._reader.get()
+        finally:
+            self._watcher.stop()
+            _gathering.discard(self)
+            self._reader = None
+
+    def hand_over(self) -> None:
+        """End `gather`, from the event loop."""
+        if self._reader is not None:
+            self._reader.switch(None)
+
+    def _take(self) -> None:
+        try:
+            data = self._bare.recv(_BLOCK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broke = error
+        else:
+            self.read_at = now()
+            try:
+                self._parser.take(data)
+            except HTTPParseError as error:
+                self._broke = error
+            self._keep_body()
+        began = self._gathered[0][0] if self._gathered else self.read_at
+        if self._broke or self._parser.complete or self.read_at - began > _GATHER_SECONDS:
+            self.hand_over()
+
+    def _keep_body(self) -> None:
+        if pieces := self._parser.body:
+            piece = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+            self._gathered.append((self.read_at, piece))
+            pieces.clear()
 
     def close(self) -> None:
         """Close it."""
@@ -167,8 +235,18 @@ class Connection:
         if self._waits:
             self._wait(self._watcher)
         data: bytes = self._sock.recv(_BLOCK)
+        self.read_at = now()
         self._waits = self._is_whole and len(data) < _BLOCK
         return data
+
+
+def hand_over() -> None:
+    """Let every reader that gathers an answer take what has come of it, before this returns."""
+    hub = get_hub()
+    for connection in tuple(_gathering):
+        hub.loop.run_callback(connection.hand_over)
+    if gevent.getcurrent() is not hub:
+        gevent.sleep(0)
 
 
 class _Parser(HTTPResponseParser):

@@ -25,7 +25,7 @@ LEAD_SECONDS = 0.002  # from the hand-out to the planned send
 _AHEAD_SECONDS = 0.001  # a hand-out so soon is made at once, which saves a wake-up
 _MAKING_SECONDS = 0.0006  # a hand-out so shortly before another request's send comes after it
 _AWAKE_SECONDS = 0.001  # before a planned send the core is kept from idling
-_AWAKE_SHARE = 0.1  # of the mean gap, at most
+_AWAKE_SHARE = 0.02  # of the mean gap, at most
 _GARBAGE_SOON, _GARBAGE_NOW = 20_000, 100_000  # allocations in excess of frees
 _GARBAGE_GAP_SECONDS = 0.02
 

@@ -24,6 +24,7 @@ from escalade.files import write_json
 from escalade.load.abandonment import AFTER_SECONDS, AbandonedError
 from escalade.load.arrival import Arrival
 from escalade.load.clock import now, unix_offset
+from escalade.load.connection import hand_over
 from escalade.load.crews import Crews
 from escalade.load.deadlines import Deadlines
 from escalade.load.dispatch import Dispatcher
@@ -137,6 +138,7 @@ class Engine:
 
         The first call counts: later ones, and requests that end later, change nothing.
         """
+        hand_over()  # what has come of answers that have not ended
         if self._closed:
             return
         self._closed = True

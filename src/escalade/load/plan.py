@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +125,9 @@ class LoadStep:
     bounds: tuple[Bound, ...] = ()
     mix: tuple[Part, ...] = ()
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The workloads, one or several."""
+        """Give the workloads, one or several."""
         only = self.workload, self.parameters, self.request_timeout_seconds
         return self.mix or (Part("", *only, self.prompts, self.prefix),)
 

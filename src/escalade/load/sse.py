@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_ALONE = re.compile(rb"data: ([^\r\n]*)\n\n")
 _FIELD, _EVENT_END = b"data: ", b"\n\n"
 _BOM = b"\xef\xbb\xbf"
 
@@ -103,6 +104,8 @@ class SseParser:
 
 def _plain_events(chunk: bytes) -> list[ServerSentEvent]:
     """Cut events of one `data` line each, whole and with LF, as servers send them; [] if not so."""
+    if alone := _ALONE.fullmatch(chunk):
+        return [ServerSentEvent(_decode(alone[1]))]
     if not chunk.endswith(_EVENT_END) or b"\r" in chunk:
         return []
     events = []

@@ -202,11 +202,11 @@ def json_events(
     if not response.ok or response.status_code == 0:
         return
     try:
-        pieces = response.pieces() if isinstance(response, Answer) else _lines(response.stream)
-        yield from _json_events(pieces, request)
+        yield from _json_events(_pieces(response, request), request)
     except (OSError, HTTPParseError, ValueError) as error:
         response.failure(error)
     finally:
+        request.read_at = None
         response.release()
 
 
@@ -226,6 +226,15 @@ def _json_events(pieces: Iterable[bytes], request: Arrival) -> Iterator[dict[str
     parser.close()
     if not done:
         raise MalformedStreamError(f"the stream ended without {DONE}")
+
+
+def _pieces(response: Answer | ResponseContextManager, request: Arrival) -> Iterator[bytes]:
+    if not isinstance(response, Answer):
+        yield from _lines(response.stream)
+        return
+    for piece in response.pieces(request.is_patient):
+        request.read_at = response.read_at
+        yield piece
 
 
 def _lines(stream: HTTPSocketResponse) -> Iterator[bytes]:

@@ -30,13 +30,15 @@ def serve(collector: Collector, address: str, port: int) -> int:
     registry = CollectorRegistry()
     registry.register(collector)
     awaited = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # before the server's threads begin
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)  # as the server's threads inherit it
     try:
         server, thread = start_http_server(port, address, registry)
+        signal.sigwait(awaited)
     except OSError as error:
         sys.stderr.write(f"{address}:{port} can't be had: {error.strerror}\n")
         return 3
-    signal.sigwait(awaited)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     server.shutdown()
     thread.join()
     return 0

@@ -5,6 +5,7 @@ Locust patches the standard library when it is imported, so it gets its own proc
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 
 ASK = r"""
 import json, sys, zlib
+import gevent
 from locust.event import EventHook
 from gevent.server import StreamServer
 import gevent.ssl
+from escalade.load.clock import now
+from escalade.load.connection import hand_over
 from escalade.load.faults import error_class
 from escalade.load.http_user import LeanSession
 
@@ -47,8 +51,11 @@ ANSWERS = {
     "/leaves": OK,
     "/chatty": OK + OK,
     "/parts": b"",
+    "/parts-cut": b"",
+    "/parts-nonsense": b"",
+    "/parts-silent": b"",
 }
-ENDS = {"/until-the-end", "/cut", "/nonsense", "/close", "/leaves"}
+ENDS = {"/parts-cut", "/until-the-end", "/cut", "/nonsense", "/close", "/leaves"}
 
 
 def serve(sock, address):
@@ -68,12 +75,15 @@ def serve(sock, address):
         path = head.split(b" ")[1].decode().partition("?")[0]
         if path == "/only-first" and served:
             return
-        if path == "/parts":
+        if path.startswith("/parts"):
             sock.sendall(CHUNKED)
             for part in (b"one", b"two", b"three"):
                 gevent.sleep(0.02)
                 sock.sendall(b"%x\r\n%s\r\n" % (len(part), part))
-            sock.sendall(b"0\r\n\r\n")
+            if path == "/parts-silent":
+                gevent.sleep(60)
+            if path != "/parts-cut":
+                sock.sendall(b"no number\r\n\r\n" if path == "/parts-nonsense" else b"0\r\n\r\n")
         else:
             sock.sendall(ANSWERS.get(path, OK))
         served += 1
@@ -159,12 +169,39 @@ with client.get("/parts", stream=True, catch_response=True) as answer:
 client.get("/")
 found["a stream that was left"] = [len(connections), len(fired)]
 
+
+def gathered(path):
+    read, wrong = [], None
+    with session().get(path, stream=True, catch_response=True) as answer:
+        began = now()
+        try:
+            for piece in answer.pieces(lambda: True):
+                read.append([piece.decode(), answer.read_at - began, now() - began])
+        except Exception as error:
+            wrong = error_class(error, 200)
+        ended = answer.ended_at and answer.ended_at - began
+    return {"read": read, "error": wrong, "ended": ended}
+
+
+for path in ("/parts", "/parts-cut", "/parts-nonsense"):
+    found["gathered " + path] = gathered(path)
+with gevent.Timeout(0.1, TimeoutError("too long")):
+    found["gathered, timed out"] = gathered("/parts-silent")
+reader = gevent.spawn(gathered, "/parts-silent")
+gevent.sleep(0.1)
+before = now()
+hand_over()
+reader.kill(TimeoutError("the step is over"))
+found["handed over"] = [now() - before, reader.get()]
+
 if len(sys.argv) > 1:
     secure = StreamServer(("127.0.0.1", 0), serve, certfile=sys.argv[1], keyfile=sys.argv[2])
     secure.start()
     base = f"https://127.0.0.1:{secure.server_port}"
     client = session(base)
     found["tls"] = [told(client.get("/")), told(client.get("/parts")), len(connections)]
+    with client.get("/parts", stream=True, catch_response=True) as answer:
+        found["tls, patient"] = [piece.decode() for piece in answer.pieces(lambda: True)]
     answer = session(base, insecure=False).get("/")
     found["untrusted"] = [answer.status_code, type(answer.error).__name__]
 print(json.dumps(found))
@@ -268,3 +305,45 @@ def test_certificates_are_checked_only_where_asked_for(found: dict[str, Any]) ->
         pytest.skip("openssl is not installed: no certificate to serve with")
     assert found["tls"] == [[200, "ok", None], [200, "onetwoth", None], 1]
     assert found["untrusted"] == [0, "SSLCertVerificationError"]
+
+
+def test_pieces_that_may_wait_come_together_with_the_times_at_which_they_came(
+    found: dict[str, Any],
+) -> None:
+    told = found["gathered /parts"]
+    pieces, came, seen = zip(*told["read"], strict=True)
+    assert pieces == ("one", "two", "three")
+    assert told["error"] is None
+    for before, after in itertools.pairwise(came):
+        assert 0.01 < after - before < 0.15  # the server pauses for 0.02 s
+    assert max(seen) - min(seen) < 0.01  # all were looked at in one go
+    assert came[-1] <= told["ended"] <= seen[0]
+
+
+@pytest.mark.parametrize(
+    ("case", "error"),
+    [
+        ("gathered /parts-cut", "reset"),
+        ("gathered /parts-nonsense", "malformed"),
+        ("gathered, timed out", "timeout"),
+    ],
+)
+def test_what_came_before_an_answer_broke_off_is_read(
+    found: dict[str, Any], case: str, error: str
+) -> None:
+    assert [piece for piece, _, _ in found[case]["read"]] == ["one", "two", "three"]
+    assert found[case]["error"] == error
+    assert found[case]["ended"] is None
+
+
+def test_a_step_that_ends_gets_what_has_come_of_its_answers(found: dict[str, Any]) -> None:
+    seconds, told = found["handed over"]
+    assert seconds < 0.05
+    assert [piece for piece, _, _ in told["read"]] == ["one", "two", "three"]
+    assert max(seen for _, _, seen in told["read"]) < 0.25  # no later than they were asked for
+
+
+def test_a_patient_reader_gets_pieces_over_tls_as_well(found: dict[str, Any]) -> None:
+    if "tls, patient" not in found:
+        pytest.skip("no openssl here")
+    assert found["tls, patient"] == ["one", "two", "three"]

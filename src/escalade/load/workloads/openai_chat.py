@@ -35,7 +35,8 @@ class ChatUser(LeanHttpUser):
         request = due()
         ask = {"messages": messages(request)}
         for event in streamed(self.client, request, name="chat", path=PATH, ask=ask):
-            deltas = [choice.get("delta") or {} for choice in event.get("choices") or []]
-            if any(delta.get("content") or delta.get("reasoning_content") for delta in deltas):
-                request.chunk()
-                request.says("".join(delta.get("content") or "" for delta in deltas))
+            for choice in event.get("choices") or ():
+                delta = choice.get("delta") or {}
+                if (text := delta.get("content")) or delta.get("reasoning_content"):
+                    request.chunk()
+                    request.says(text or "")
