@@ -17,6 +17,7 @@ include: "rules/common.smk"
 include: "rules/deploy.smk"
 include: "rules/measure.smk"
 include: "rules/collect.smk"
+include: "rules/components.smk"
 include: "rules/analyse.smk"
 include: "rules/report.smk"
 

@@ -90,6 +90,7 @@ rule write_manifest:
         verdicts=f"{RESULTS}/verdicts.json",
         capacity=f"{RESULTS}/capacity.csv",
         page=f"{RESULTS}/report.html",
+        components=measured_components,
         cells=finished_cells,
     output:
         manifest=f"{RESULTS}/MANIFEST.json",

@@ -6,7 +6,11 @@ makes: RUN, RESULTS, STATE and the wildcard constraints
 
 from snakemake.exceptions import WorkflowError
 
-from escalade.campaign.plugin import analysis_resources, load_resources
+from escalade.campaign.plugin import (
+    analysis_resources,
+    component_resources,
+    load_resources,
+)
 from escalade.campaign.run import begin_run, end_run, open_run, version_of
 from escalade.cli.progress import show_in_background
 from escalade.errors import EscaladeError
@@ -23,6 +27,7 @@ STATE = (RUN.state / "cells").as_posix()
 # left, analysis and report, goes to the executor that the profile names, if it names one.
 LOAD_RESOURCES = load_resources(RUN)
 ANALYSIS_RESOURCES = analysis_resources(RUN.plan.campaign)
+COMPONENT_RESOURCES = component_resources(RUN.plan.campaign)
 
 # Snakemake does not see edits in src/; analysis and report cost no node-hours,
 # so they are made again when their sources change.
@@ -43,3 +48,12 @@ wildcard_constraints:
 def finished_cells(wildcards):
     """The outcome of every planned cell, measured in this run or before."""
     return [f"{RESULTS}/cells/{cell.name}/cell.json" for cell in RUN.plan.cells]
+
+
+def measured_components(wildcards):
+    """The tables of the component benchmarks, where the campaign has any."""
+    if not RUN.plan.campaign.components:
+        return []
+    return [
+        f"{RESULTS}/components/components.{kind}" for kind in ("json", "csv", "parquet")
+    ]

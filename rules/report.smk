@@ -11,6 +11,7 @@ rule render_report:
         provenance=f"{RESULTS}/provenance.json",
         kpis=f"{RESULTS}/kpis.parquet",
         verdicts=f"{RESULTS}/verdicts.json",
+        components=measured_components,
         cells=finished_cells,
     output:
         page=report(

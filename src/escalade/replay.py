@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from escalade.campaign import results
 from escalade.campaign.layout import CampaignFolder
+from escalade.campaign.parts import write_parts
 from escalade.campaign.reporting import write_report
 from escalade.errors import InputError
 from escalade.files import read_json, replacing, sha256_of
 from escalade.manifest import read_manifest
+from escalade.suites.stored import ComponentsFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,13 +59,13 @@ def replay_campaign(folder: CampaignFolder, out: Path | None = None) -> list[Reb
         scratch = _inputs(folder, Path(temporary) / folder.path.name)
         rebuild(scratch)
         products = _products(scratch)
-        verdicts = _compared(folder, products)
+        verdicts = _compared(folder, scratch, products)
         for product in products:
-            target = (out or folder.path) / product.name
+            target = (out or folder.path) / product.relative_to(scratch.path)
             with replacing(target) as written:
                 shutil.copyfile(product, written)
     return [
-        Rebuilt((out or folder.path) / product.name, verdict)
+        Rebuilt((out or folder.path) / product.relative_to(scratch.path), verdict)
         for product, verdict in zip(products, verdicts, strict=True)
     ]
 
@@ -75,6 +77,7 @@ def rebuild(folder: CampaignFolder) -> None:
     cells = results.cells_of(folder, provenance["cells"])
     results.write_kpis(folder, cells, campaign)
     results.write_verdicts(folder, cells, campaign)
+    write_parts(folder, campaign)
     write_report(folder, cells, campaign, provenance)
 
 
@@ -90,23 +93,33 @@ def _inputs(folder: CampaignFolder, scratch: Path) -> CampaignFolder:
         if not source.exists():
             raise InputError(f"{source} does not exist: {folder.path} is no measured campaign.")
         target.symlink_to(source.resolve())
+    inputs.components.mkdir()
+    for source in folder.components.glob("*/"):
+        (inputs.components / source.name).symlink_to(source.resolve())
     return inputs
 
 
 def _products(folder: CampaignFolder) -> list[Path]:
+    parts = ComponentsFolder(folder.components)
     return [
         folder.kpis,
         folder.kpis_csv,
         folder.summary,
         folder.verdicts,
         folder.capacity,
+        *(path for path in (parts.summary, parts.csv, parts.parquet) if path.exists()),
         folder.report,
     ]
 
 
-def _compared(folder: CampaignFolder, products: Sequence[Path]) -> list[Verdict]:
+def _compared(
+    folder: CampaignFolder, scratch: CampaignFolder, products: Sequence[Path]
+) -> list[Verdict]:
     known = read_manifest(folder.path) if folder.manifest.exists() else {}
-    return [_verdict(known.get(product.name), product) for product in products]
+    names = [product.relative_to(scratch.path).as_posix() for product in products]
+    return [
+        _verdict(known.get(name), product) for name, product in zip(names, products, strict=True)
+    ]
 
 
 def _verdict(entry: dict[str, object] | None, product: Path) -> Verdict:

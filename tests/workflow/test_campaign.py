@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 TWO = [deployment("quick"), deployment("slow", ttft_seconds=0.1)]
 STEPS = {**ladder((70, 2)), "calibration_seconds": 0.5}
 """More than four slots of 112 ms can do (36/s), and less than four of 29 ms can (138/s)."""
+PARTS = [
+    {
+        "name": "counts",
+        "command": ["seq", "50"],
+        "iterations": 40,
+        "warmup_iterations": 10,
+        "least_seconds": 0,
+    }
+]
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """Measure once; the tests below look at it, in the order of this file."""
     place = Workplace(tmp_path_factory.mktemp("campaign"))
-    place.write(deployments=TWO, repetitions=2, load=STEPS)
+    place.write(deployments=TWO, repetitions=2, load=STEPS, components=PARTS)
     code, output = place.run(timeout=550)
     assert code == 0, output
     return place
@@ -128,9 +137,21 @@ def test_a_replay_gives_the_same_bytes(measured: Workplace, tmp_path: Path) -> N
     code, output = measured.escalade("replay", str(measured.results), "--out", str(tmp_path))
 
     assert code == 0, output
-    assert output.count("identical") == 6
+    assert output.count("identical") == 9
     for name in ("kpis.csv", "kpis.parquet", "verdicts.json", "report.html"):
         assert sha256_of(tmp_path / name) == sha256_of(measured.results / name)
+
+
+def test_components_are_measured_when_all_cells_are_over(measured: Workplace) -> None:
+    begun = [event.stage for event in measured.events() if event.kind == "started"]
+    content = read_json(measured.results / "components" / "components.json", "components")
+
+    assert begun.index("measure_components") > max(
+        place for place, stage in enumerate(begun) if stage == "archive_cell"
+    )
+    (entry,) = content["components"]
+    assert (entry["status"], entry["rows"][0]["value"]) == ("measured", 30.5)  # of 11 to 50
+    assert "Component benchmarks" in (measured.results / "report.html").read_text()
 
 
 def test_the_archive_opens_in_a_prometheus(measured: Workplace) -> None:

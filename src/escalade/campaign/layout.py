@@ -168,6 +168,11 @@ class CampaignFolder:
         return self.path / "report.html"
 
     @property
+    def components(self) -> Path:
+        """Folder of the component benchmarks, where the campaign has any."""
+        return self.path / "components"
+
+    @property
     def manifest(self) -> Path:
         """SHA-256 of every artifact."""
         return self.path / "MANIFEST.json"

@@ -19,11 +19,12 @@ from escalade.campaign.standards import Standards, check_standards
 from escalade.campaign.targets import Target, check_targets
 from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Section
+from escalade.suites.components import Component, refuse_same_names
 
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME)]
 
-_WHERE_GIVEN = ("suite", "standards", "stability", "targets")
+_WHERE_GIVEN = ("suite", "standards", "stability", "targets", "components")
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
 JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
@@ -143,6 +144,8 @@ class Campaign(Section):
     """What every step is held to; by default nothing is checked."""
     stability: Stability | None = None
     """Look for memory that leaks and latency that drifts; by default nobody does."""
+    components: tuple[Component, ...] = ()
+    """Component benchmarks that are measured when all cells are over; docs/components.md."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus does."""
     execution: Execution = Execution()
@@ -166,6 +169,7 @@ class Campaign(Section):
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         _refuse_duplicates("targets", [target.name for target in self.targets])
+        refuse_same_names(self.components)
         check_targets(self)
         check_standards(self)
         self._enough_workers()

@@ -27,6 +27,26 @@ def analysis_resources(campaign: Campaign) -> Resources:
     return {**where, "runtime": ANALYSIS_MINUTES, "mem_mb": ANALYSIS_MEMORY_MB, "cpus_per_task": 1}
 
 
+def component_resources(campaign: Campaign) -> Resources:
+    """Give the resources of component benchmarks: what the service of a cell gets.
+
+    A node of the service's kind, so that its GPU and its CPUs are what is measured.
+    """
+    if campaign.execution.launcher == "local" or not campaign.components:
+        return {}
+    part = components_of(campaign, load_site(campaign.execution.site))[-1]
+    longest = sum(component.longest_seconds for component in campaign.components)
+    resources: Resources = {**_where(part), "runtime": math.ceil(longest / 60) + 1}
+    if part.memory_mb:
+        resources["mem_mb"] = part.memory_mb
+    if part.cpus:
+        resources["cpus_per_task"] = part.cpus
+    if part.gpus:
+        kind = f"gpu:{part.gpu_type}" if part.gpu_type else "gpu"
+        resources["gres"] = f"{kind}:{part.gpus}"
+    return resources
+
+
 def load_resources(run: CampaignRun) -> Resources:
     """Give the resources of the load; none where it is a step of the held allocation."""
     campaign = run.plan.campaign

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.files import read_json, read_table, write_text
 from escalade.report.data import ReportData
 from escalade.report.page import render
+from escalade.suites.stored import ComponentsFolder, read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,5 +31,6 @@ def write_report(
         cells=list(cells),
         provenance=provenance,
         stale=list(provenance.get("stale", [])),
+        components=read_summary(ComponentsFolder(folder.components)) if campaign.components else {},
     )
     write_text(folder.report, render(data))

@@ -9,6 +9,7 @@ hooks call.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -81,6 +82,17 @@ class CampaignRun:
     def configuration_json(self) -> str:
         """The resolved configuration, canonical."""
         return canonical(self.plan.campaign)
+
+    @property
+    def components_json(self) -> str:
+        """The component benchmarks, canonical: a change of them is seen by the rule."""
+        parts = [part.model_dump(mode="json") for part in self.plan.campaign.components]
+        return json.dumps(parts, sort_keys=True)
+
+    def component_threads(self, cores: int | None) -> int:
+        """Give the cores that component benchmarks keep others from: all of one machine."""
+        local = self.plan.campaign.execution.launcher == "local"
+        return cores or 1 if local else 1
 
     @staticmethod
     def rule_name(cell: Cell) -> str:

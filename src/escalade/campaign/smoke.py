@@ -48,6 +48,7 @@ def reduced(campaign: Campaign) -> Campaign:
             "repetitions": 1,
             "load": load,
             "slos": (),
+            "components": (),
             "suite": None,
             "standards": None,
             "stability": None,

@@ -151,6 +151,7 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
         "expected_seconds": opened.plan.expected_seconds,
         "disk_bytes": opened.plan.disk_bytes,
         "stale": opened.plan.stale(opened.folder),
+        "components": [part.name for part in opened.plan.campaign.components],
         "short": [each.words for each in shortfalls(opened.plan.campaign)],
         "cells": [
             {
@@ -246,6 +247,14 @@ def _print_totals(opened: CampaignRun, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if parts := whole.campaign.components:
+        names = ", ".join(part.name for part in parts)
+        longest = sum(part.longest_seconds for part in parts)
+        console.print(
+            f"Then {len(parts)} component{'s' * (len(parts) != 1)}: {names}; at most {duration(longest)}.",
+            highlight=False,
+            soft_wrap=True,
+        )
     for name in whole.stale(opened.folder):
         console.print(
             f"stale: {opened.folder.path}/cells/{name} was measured under another definition; "

@@ -36,6 +36,7 @@ WORDS = {
     "query_windows": "queries the windows",
     "archive_cell": "is archived",
     "resolve_campaign": "configuration resolved",
+    "measure_components": "components are measured",
     "aggregate_kpis": "KPIs are computed",
     "judge": "verdicts are reached",
     "collect_provenance": "provenance is collected",

@@ -20,6 +20,7 @@ from escalade.analysis.outcome import exit_code
 from escalade.campaign import events
 from escalade.campaign.losses import losses_of
 from escalade.campaign.observe import driver_of, latest_run
+from escalade.campaign.parts import wrong_parts
 from escalade.campaign.preflight import preflight
 from escalade.campaign.proofs import proofs
 from escalade.campaign.run import COMMAND, RUN_ID, run_id
@@ -255,12 +256,15 @@ def _conclude(run: CampaignRun, outcome: _Outcome, console: Console) -> int:
         console.print(f"On the way {lost}.", style="dim", highlight=False, soft_wrap=True)
     if run.folder.report.exists() and not outcome.returncode:
         Console().print(f"Report: {run.folder.report}", highlight=False, soft_wrap=True)
+    wrong = () if outcome.returncode else wrong_parts(run.folder, run.plan.campaign)
+    for reason in wrong:
+        console.print(f"failed: {reason}", style="bold red", highlight=False, soft_wrap=True)
     if failed_cells:
         console.print(
             "The report shows what failed; `--retry-failed` measures only that again.",
             soft_wrap=True,
         )
-    if outcome.returncode or failed_cells:
+    if outcome.returncode or failed_cells or wrong:
         return FAILED
     return exit_code(read_json(run.folder.verdicts, "verdicts"))
 

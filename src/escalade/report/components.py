@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
@@ -16,6 +17,32 @@ NOTE = (
     "Percentiles with 95 % intervals; of rates, where more is better, those in brackets, so that "
     "the tail is always the bad end. Iterations without those of the warm-up."
 )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The table of component benchmarks, and what is to be known of it."""
+
+    table: Table
+    note: str
+
+
+def parts(content: Mapping[str, Any]) -> Parts:
+    """Give what the report shows; an empty table where nothing was measured."""
+    return Parts(components_table(content), " ".join([NOTE, *_machines(content)]))
+
+
+def _machines(content: Mapping[str, Any]) -> list[str]:
+    """Say where they were measured."""
+    hosts = [
+        entry.get("environment", {}).get("host", {}) for entry in content.get("components") or ()
+    ]
+    told = dict.fromkeys(
+        f"{words.clean(host.get('hostname'))} ({words.clean(host.get('cpu_model'))})"
+        for host in hosts
+        if host
+    )
+    return [f"Measured on {words.listed(list(told))}."] if told else []
 
 
 def components_table(content: Mapping[str, Any]) -> Table:

@@ -144,6 +144,8 @@ class ReportData:
         Versions, commit, host and command.
     stale
         Names of cells in the results folder that the configuration no longer has.
+    components
+        Component benchmarks, as in components.json; empty where there are none.
     """
 
     campaign: dict[str, Any]
@@ -152,6 +154,7 @@ class ReportData:
     cells: list[CellData]
     provenance: dict[str, Any]
     stale: list[str] = field(default_factory=list)
+    components: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

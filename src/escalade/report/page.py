@@ -13,6 +13,7 @@ from markupsafe import Markup
 from escalade.report import words
 from escalade.report.axis import at, level
 from escalade.report.bottleneck import bottleneck_groups
+from escalade.report.components import parts
 from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
@@ -167,6 +168,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "kpis": [_kpis(cell, data) for cell in data.facts],
         "capacity": capacity_table(data),
         "gates": gate_table(data),
+        "parts": parts(data.components),
         "gate_counts": _gate_counts(data),
         "ran": origin(data),
     }

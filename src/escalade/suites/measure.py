@@ -35,6 +35,8 @@ def measure_components(
     folder: ComponentsFolder,
     *,
     again: bool = False,
+    elsewhere: bool = False,
+    hindrance: str = "",
     tell: Callable[[Component, int, int, float], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Measure what is not measured yet; give the outcome of every component, in their order.
@@ -47,6 +49,10 @@ def measure_components(
         Where results go.
     again
         Measure also what is there already.
+    elsewhere
+        Keep what is there even when another machine measured it.
+    hindrance
+        Why this is no place to measure: what is not there is then not available.
     tell
         Is told of the component, repetition, iterations counted and seconds.
 
@@ -60,9 +66,9 @@ def measure_components(
     machine = {"host": host, "gpus": gpus, "gpu_note": gpu_note}
     found = []
     for component in components:
-        known = None if again else _kept(component, folder, host)
+        known = None if again else _kept(component, folder, None if elsewhere else host)
         if known is None:
-            known = _measure(component, folder, tell)
+            known = _measure(component, folder, tell, hindrance)
             known |= {"environment": {**machine, "software": software}}
             write_json(folder.outcome(component.name), known)
         found.append(known)
@@ -75,17 +81,16 @@ def _software() -> dict[str, Any]:
 
 
 def _kept(
-    component: Component, folder: ComponentsFolder, host: dict[str, Any]
+    component: Component, folder: ComponentsFolder, host: dict[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Give the outcome that is there, where it is one of the same on the same machine."""
+    """Give the outcome that is there, where it is one of the same, on the machine if one is named."""
     path = folder.outcome(component.name)
     if not path.exists():
         return None
     outcome = stored.read_outcome(path)
     there = outcome.get("environment", {}).get("host", {})
-    same = outcome.get("definition_hash") == component.definition_hash and all(
-        there.get(key) == host.get(key) for key in _SAME_MACHINE
-    )
+    here = host is None or all(there.get(key) == host.get(key) for key in _SAME_MACHINE)
+    same = here and outcome.get("definition_hash") == component.definition_hash
     usable = outcome["status"] == stored.MEASURED and folder.samples(component.name).exists()
     return outcome if same and usable else None
 
@@ -94,6 +99,7 @@ def _measure(
     component: Component,
     folder: ComponentsFolder,
     tell: Callable[[Component, int, int, float], None] | None,
+    hindrance: str,
 ) -> dict[str, Any]:
     """Measure all repetitions; whatever goes wrong is the outcome."""
     shutil.rmtree(folder.path / component.name, ignore_errors=True)
@@ -107,6 +113,8 @@ def _measure(
         "command": list(component.argv),
         "started_at": began,
     }
+    if hindrance:
+        return {**common, **_without(stored.UNAVAILABLE, hindrance)}
     try:
         made = []
         for number in range(1, component.repetitions + 1):

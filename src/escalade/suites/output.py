@@ -162,11 +162,13 @@ class Output:
 
 
 def _leaves(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
-    """Give the numbers of an object, and of those inside it, by path."""
+    """Give the numbers of an object, and of what is inside it, by path: jobs.0.read.iops."""
     for key, value in content.items():
         path = f"{above}.{key}" if above else str(key)
         if isinstance(value, dict):
             yield from _leaves(value, path)
+        elif isinstance(value, list):
+            yield from _leaves({str(place): entry for place, entry in enumerate(value)}, path)
         elif _is_number(value):
             yield path, _float(value)
 

@@ -34,10 +34,10 @@ def test_a_list_gives_an_iteration_for_each_entry() -> None:
 
 
 def test_json_over_several_lines_is_one_document() -> None:
-    document = {"jobs": {"read": {"iops": 12.5}}, "list": [1, 2]}
+    document = {"jobs": [{"name": "a", "read": {"iops": 12.5}}], "both": [1, 2]}
     text = f"{json.dumps(document, indent=1)}\n7"
 
-    assert read(text) == [{"jobs.read.iops": 12.5}, {"": 7.0}]
+    assert read(text) == [{"jobs.0.read.iops": 12.5, "both.0": 1.0, "both.1": 2.0}, {"": 7.0}]
 
 
 def test_a_pattern_reads_numbers_out_of_text() -> None:
