@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WENT_WELL = ("measured", "abandoned", "client_failed")
 """Outcomes after which the service is still there for the next step."""
+_ON_THE_WAY_SECONDS = 1.0
+"""From the drain of a step until its results are here, at most; more is another clock."""
 _SETTLE_SECONDS = 2.0
 """From the end of a job's first step until all of it is seen to have ended: the load generator
 that went first has not failed."""
@@ -79,9 +81,13 @@ def run_ladder(here: CellRun) -> None:
 
 
 def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
-    """Wait so long that the next step's epoch comes one cool-down after the drain of this one."""
-    drained = before["drained_at"]  # by the client's clock; a lost client did not tell
-    since = 0.0 if drained is None else max(0.0, time.time() - drained)
+    """Wait so long that the next step's epoch comes one cool-down after the drain of this one.
+
+    The client says when that was, unless it was lost, and by its own node's clock: it is
+    believed as far as its results may have been on their way.
+    """
+    drained = before["drained_at"]
+    since = 0.0 if drained is None else min(max(0.0, time.time() - drained), _ON_THE_WAY_SECONDS)
     time.sleep(max(0.0, here.cell.cooldown_seconds - LEAD_SECONDS - since))
 
 
