@@ -184,3 +184,10 @@ QUEUED = (*WAITING, "operation_latency_seconds")
 """All rows that contain it, objectives or not."""
 TIMES = (*WAITING, "itl_seconds", "tpot_seconds")
 """Metrics that the client times: no finer than the client's own resolution."""
+RATES = ("throughput_qps", "goodput_qps")
+"""Answers per second: no more than what a step asks for, and no reason for a highest rate."""
+LASTING = (
+    *("throughput_qps", "samples_per_second", "output_tokens_per_second", "recall_at_k"),
+    *("received_bytes_per_second", "sent_bytes_per_second"),
+)
+"""Metrics that have a steady value in an over-saturated step as well."""

@@ -89,16 +89,21 @@ class Slo:
     name
         Name in the verdicts.
     metric
-        `latency_seconds`, `ttft_seconds`, `itl_seconds`, `tpot_seconds` or `error_ratio`.
+        `latency_seconds`, `ttft_seconds`, `itl_seconds`, `tpot_seconds` or `error_ratio`; with
+        `at_least` a rate or `recall_at_k`.
     stat
-        `p50`, `p90`, `p95`, `p99`, `mean`; `value` for `error_ratio`.
+        `p50`, `p90`, `p95`, `p99`, `mean`; `value` for `error_ratio` and rates.
     limit
-        Largest value that is still good, in the metric's unit.
+        Largest value that is still good, in the metric's unit; with `at_least` the smallest.
     at_qps
         Step where it has to hold; only then does its verdict count for the
         exit code. None: it is judged at every step, for information.
     workload
         Workload of a mix whose requests it judges; None: all of them.
+    at_least
+        Whether the limit is a lower one.
+    of
+        Of goodput: name of the objective whose limit makes an answer a good one.
     """
 
     name: str
@@ -107,3 +112,22 @@ class Slo:
     limit: float
     at_qps: float | None = None
     workload: str | None = None
+    at_least: bool = False
+    of: str | None = None
+
+    def keeps(self, value: float) -> bool:
+        """Say whether a value is good; one that is NaN is not."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def holds(self, low: float, high: float) -> bool:
+        """Say whether a whole interval is good."""
+        return self.keeps(low if self.at_least else high)
+
+    def fails(self, low: float, high: float) -> bool:
+        """Say whether a whole interval is bad; a bound that is NaN never is."""
+        return high < self.limit if self.at_least else low > self.limit
+
+    @property
+    def sign(self) -> str:
+        """What stands between the value and the limit."""
+        return "≥" if self.at_least else "≤"

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from escalade.analysis.catalogue import BY_NAME, TIMES, WAITING
+from escalade.analysis.catalogue import BY_NAME, LASTING, RATES, TIMES, WAITING
 from escalade.analysis.gate import why_invalid
 from escalade.analysis.levels import HIDES, NO_LEVEL, PILE, RATE, Level, level_of
-from escalade.analysis.readings import rows_of
+from escalade.analysis.readings import of_slo, rows_of
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
 from escalade.analysis.sample_size import more_requests
 from escalade.analysis.steps import GIVEN_UP
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import CellData, Slo
 
+_OF_WAITING = (*WAITING, "goodput_qps")
+"""Metrics that a latency which still rises or falls makes look better or worse."""
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID", "NOT_RUN"]
 
 
@@ -106,7 +108,7 @@ def cell_verdicts(
     """
     rows = []
     for slo in slos:
-        steps = [outcome for outcome in cell.steps if slo.at_qps in (None, level_of(outcome).qps)]
+        steps = [outcome for outcome in cell.steps if _applies(slo, level_of(outcome))]
         for outcome in steps:
             evidence = evidence_of(slo, outcome, kpis, gates)
             rows.append(Judged(_row(cell, outcome, evidence, counting=counting), evidence))
@@ -115,13 +117,20 @@ def cell_verdicts(
     return rows
 
 
+def _applies(slo: Slo, level: Level) -> bool:
+    """Say whether an objective is judged at a step: a rate not where less than that is asked for."""
+    if slo.at_qps is not None:
+        return slo.at_qps == level.qps
+    return not (slo.metric in RATES and level.qps < slo.limit)
+
+
 def evidence_of(
     slo: Slo, outcome: Mapping[str, Any], kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]
 ) -> Evidence:
     """Gather what a verdict on one step rests on; `kpis` and `gates` are those of its cell."""
     all_rows = kpis[kpis["step"] == int(outcome["step"])]
     mine = rows_of(all_rows, slo.workload)
-    judged = _kpi(mine, slo.metric, slo.stat)
+    judged = _kpi(of_slo(mine, slo.of) if slo.of else mine, slo.metric, slo.stat)
     return Evidence(
         slo=slo,
         row=judged,
@@ -177,30 +186,34 @@ def _untrusted(evidence: Evidence) -> Decision | None:
 
 
 def _by_interval(evidence: Evidence) -> Decision:
-    low, high, limit = evidence.number("ci_low"), evidence.number("ci_high"), evidence.slo.limit
+    slo, low, high = evidence.slo, evidence.number("ci_low"), evidence.number("ci_high")
     if str(evidence.row.get("quality", "missing: not computed")).startswith("missing"):
         return Decision("INCONCLUSIVE", str(evidence.row.get("quality", "missing: not computed")))
     said = f"{_said(evidence)}{caveat(evidence)}"
-    if low > limit:
+    if slo.fails(low, high):
         blocked = fail_blocked(evidence)
         return (
             Decision("INCONCLUSIVE", f"{said}; {blocked}")
             if blocked
             else Decision("FAIL", _failing(evidence, said))
         )
-    if high <= limit:
+    if slo.holds(low, high):
         blocked = pass_blocked(evidence)
         return Decision("INCONCLUSIVE", f"{said}; {blocked}") if blocked else Decision("PASS", said)
+    return Decision("INCONCLUSIVE", f"{said}; {_undecided(evidence)}")
+
+
+def _undecided(evidence: Evidence) -> str:
+    """Say why an interval does not decide, and what would."""
     if evidence.outcome == GIVEN_UP:
-        return Decision("INCONCLUSIVE", f"{said}; the step was abandoned before its end")
-    if evidence.fails("over_saturation"):
-        return Decision(
-            "INCONCLUSIVE",
-            f"{said}; the step is over-saturated: more requests would not make it stationary",
-        )
-    return Decision(
-        "INCONCLUSIVE", f"{said}; {more_requests(evidence.row, evidence.slo, evidence.error_ratio)}"
-    )
+        return "the step was abandoned before its end"
+    bounds = evidence.number("ci_low"), evidence.number("ci_high")
+    if all(map(math.isnan, bounds)) and math.isfinite(evidence.number("value")):
+        why = str(evidence.row["quality"]).removeprefix("flagged: ")
+        return "too little was measured for an interval" if why == "ok" else why
+    if evidence.fails("over_saturation") and evidence.slo.metric not in LASTING:
+        return "the step is over-saturated: more requests would not make it stationary"
+    return more_requests(evidence.row, evidence.slo, evidence.error_ratio)
 
 
 def _said(evidence: Evidence) -> str:
@@ -213,8 +226,13 @@ def _said(evidence: Evidence) -> str:
         else f"{slo.stat} {evidence.row['quality']}"
     )
     if math.isnan(low) or math.isnan(high):
-        return f"{point}, without interval, limit {slo.limit:g}{unit}"
-    return f"{point}, 95 % [{bound(low)}, {bound(high)}], limit {slo.limit:g}{unit}"
+        return f"{point}, without interval, {limit_words(slo)}"
+    return f"{point}, 95 % [{bound(low)}, {bound(high)}], {limit_words(slo)}"
+
+
+def limit_words(slo: Slo) -> str:
+    """Write what is demanded: "limit 1.5 s", "at least 9 1/s"."""
+    return f"{'at least' if slo.at_least else 'limit'} {slo.limit:g}{unit_word(slo.metric)}"
 
 
 def caveat(evidence: Evidence) -> str:
@@ -248,7 +266,7 @@ def fail_blocked(evidence: Evidence) -> str | None:
     """Say what would make a good service look bad in this step, if anything."""
     drift = evidence.gates.get("steadiness", {})
     falls = evidence.fails("steadiness") and float(drift["value"]) < 1
-    if falls and evidence.slo.metric in WAITING and not evidence.fails("over_saturation"):
+    if falls and evidence.slo.metric in _OF_WAITING and not evidence.fails("over_saturation"):
         return "but latency was still falling: lengthen the warm-up"
     return None
 
@@ -256,10 +274,10 @@ def fail_blocked(evidence: Evidence) -> str | None:
 def pass_blocked(evidence: Evidence) -> str | None:
     """Say what would make a bad service look good in this step, if anything."""
     slo = evidence.slo
-    if evidence.fails("over_saturation"):
+    if evidence.fails("over_saturation") and slo.metric not in LASTING:
         return "but the step is over-saturated: a longer window would be worse"
     if (
-        slo.metric in WAITING
+        slo.metric in _OF_WAITING
         and evidence.fails("steadiness")
         and float(evidence.gates["steadiness"]["value"]) > 1
     ):
@@ -287,6 +305,8 @@ def _row(
 
 def _never_reached(cell: CellData, slo: Slo, *, counting: bool) -> dict[str, Any]:
     where = "no step" if slo.at_qps is None else f"no step at {slo.at_qps:g} requests/s"
+    if slo.at_qps is None and cell.steps:  # a rate of answers that no step asks for
+        where += f" at {slo.limit:g} requests/s or more"
     return verdict_row(
         cell=cell.name,
         deployment=cell.deployment,
@@ -327,6 +347,8 @@ def verdict_row(
         "limit": float(slo.limit),
         "unit": BY_NAME[slo.metric].unit,
         **({"workload": slo.workload} if slo.workload else {}),
+        **({"at_least": True} if slo.at_least else {}),
+        **({"of": slo.of} if slo.of else {}),
         **known,
         "n": int(n) if math.isfinite(n) else 0,
         "verdict": decision.verdict,

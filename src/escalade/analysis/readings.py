@@ -90,6 +90,12 @@ def rows_of(kpis: pd.DataFrame, workload: str | None = None) -> pd.DataFrame:
     return kpis[kpis["source"].str.endswith(written)]
 
 
+def of_slo(kpis: pd.DataFrame, slo: str) -> pd.DataFrame:
+    """Give the rows that belong to one objective, as those of goodput do."""
+    written = label_of({"slo": slo})[1:-1]
+    return kpis[kpis["source"].str.contains(written, regex=False)]
+
+
 def missing(metrics: Iterable[str], why: str) -> list[Reading]:
     """Give every statistic of `metrics` as missing, with the reason."""
     absent = Estimate.missing(why)

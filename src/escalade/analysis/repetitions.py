@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from escalade.analysis.decisions import (
     bound,
     caveat,
     fail_blocked,
+    limit_words,
     pass_blocked,
     unit_word,
     verdict_row,
@@ -85,7 +87,8 @@ def _estimate(slo: Slo, usable: Sequence[Evidence]) -> Estimate:
         return Estimate(n=len(usable))
     if slo.metric == "error_ratio":
         return _pooled_ratio(usable)
-    return over_repetitions([evidence.number("value") for evidence in usable])
+    found = over_repetitions([evidence.number("value") for evidence in usable])
+    return replace(found, high=min(1.0, found.high)) if slo.metric == "recall_at_k" else found
 
 
 def _pooled_ratio(usable: Sequence[Evidence]) -> Estimate:
@@ -134,10 +137,10 @@ def _died(judged: Judged) -> bool:
 
 def _by_interval(slo: Slo, usable: Sequence[Evidence], found: Estimate) -> Decision:
     said = f"{slo.stat} over {len(usable)} repetitions{_words(slo, found)}{caveat(usable[0])}"
-    if found.low > slo.limit:
+    if slo.fails(found.low, found.high):
         blocked = [why for evidence in usable if (why := fail_blocked(evidence))]
         return _unless(blocked, Decision("FAIL", said))
-    if found.high <= slo.limit:
+    if slo.holds(found.low, found.high):
         blocked = [why for evidence in usable if (why := pass_blocked(evidence))]
         return _unless(blocked, Decision("PASS", said))
     values = [evidence.number("value") for evidence in usable]
@@ -155,4 +158,4 @@ def _words(slo: Slo, found: Estimate) -> str:
         return ""
     unit = unit_word(slo.metric)
     interval = f"95 % [{bound(found.low)}, {bound(found.high)}]"
-    return f": {found.value:.3g}{unit}, {interval}, limit {slo.limit:g}{unit}"
+    return f": {found.value:.3g}{unit}, {interval}, {limit_words(slo)}"

@@ -76,7 +76,8 @@ def _total(row: Mapping[str, Any], slo: Slo, error_ratio: float) -> float:
             return thinning * sample_floor(share)
         if not (math.isfinite(value) and math.isfinite(float(row["ci_high"]))):
             return thinning * _failures_apart(share, error_ratio)
-    bound = float(row["ci_high"] if value <= slo.limit else row["ci_low"])
+    good = slo.keeps(value)
+    bound = float(row["ci_high"] if good != slo.at_least else row["ci_low"])
     if not math.isfinite(bound) or value == slo.limit:
         return math.inf
     return n * ((bound - value) / (slo.limit - value)) ** 2

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.catalogue import RATES
 from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, over_repetitions
 from escalade.analysis.readings import rows_of
@@ -64,8 +65,10 @@ def slo_capacity(
     one the statistic is interpolated, its logarithm linear in the rate. The
     interval is where the ends of the statistic's own intervals cross the limit,
     in the same way. Of several steps at one rate, as a search has them, that with
-    the most requests counts.
+    the most requests counts. Rates of answers are left out: they say how much comes back, not
+    up to which rate all is well. Of a lower limit the reciprocals are held to that of the limit.
     """
+    slos = [slo for slo in slos if slo.metric not in RATES]
     if not slos:
         return SloCapacity(math.nan, "no SLO")
     invalid = set(left_out(gates))
@@ -114,16 +117,21 @@ def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
     longest = valid.sort_values(["n", "step"]).drop_duplicates("target_qps", keep="last")
     rungs = []
     for row in longest.to_dict("records"):
-        value, low = float(row["value"]), float(row["ci_low"])
+        value, low, high = (float(row[name]) for name in ("value", "ci_low", "ci_high"))
         holds: bool | None = None
         if math.isfinite(value):
-            holds = value <= slo.limit
-        elif low > slo.limit or "requests failed" in str(row["quality"]):
+            holds = slo.keeps(value)
+        elif slo.fails(low, high) or "requests failed" in str(row["quality"]):
             holds = False
-        high = float(row["ci_high"])
+        if slo.at_least:
+            value, low, high = _reciprocal(value), _reciprocal(high), _reciprocal(low)
         qps = going_on.get(int(row["step"]), float(row["target_qps"]))
         rungs.append(Rung(qps, value, holds, low, high))
     return sorted(rungs, key=lambda rung: rung.qps)
+
+
+def _reciprocal(value: float) -> float:
+    return 1 / value if value > 0 else math.inf if value == 0 else math.nan
 
 
 def _rates_of_conversations(kpis: pd.DataFrame) -> dict[int, float]:
@@ -136,24 +144,25 @@ def _rates_of_conversations(kpis: pd.DataFrame) -> dict[int, float]:
 
 
 def _capacity_of(slo: Slo, ladder: Sequence[Rung]) -> SloCapacity:
-    what = f"{slo.name} ({slo.metric} {slo.stat} ≤ {slo.limit:g})"
+    what = f"{slo.name} ({slo.metric} {slo.stat} {slo.sign} {slo.limit:g})"
+    limit = 1 / slo.limit if slo.at_least else slo.limit
     known = [rung for rung in ladder if rung.holds is not None]
     if not known:
         return SloCapacity(math.nan, f"{what}: no valid step has this statistic")
     missed = next((place for place, rung in enumerate(known) if not rung.holds), None)
-    low = _crossing([(rung.qps, rung.high) for rung in known], slo.limit)
+    low = _crossing([(rung.qps, rung.high) for rung in known], limit)
     if missed is None:
         top = known[-1].qps
         held = (
             f"{what}: by point estimates kept up to {top:g} requests/s, the highest step"
-            f"{_doubt(known[-1], slo.limit)}: at least that"
+            f"{_doubt(known[-1], limit)}: at least that"
         )
         return SloCapacity(top, held, low, method=CROSSINGS)
     if missed == 0:
         lowest = f"{known[0].qps:g} requests/s, the lowest step"
         return SloCapacity(math.nan, f"{what}: missed at {lowest}")
-    found = _between(what, known[missed - 1], known[missed], slo.limit)
-    high = _crossing([(rung.qps, rung.low) for rung in known], slo.limit, upwards=True)
+    found = _between(what, known[missed - 1], known[missed], limit)
+    high = _crossing([(rung.qps, rung.low) for rung in known], limit, upwards=True)
     low, high = min(low, found.qps), max(high, found.qps)  # NaN stays: it comes first
     return replace(found, low=low, high=high, method=CROSSINGS)
 
@@ -206,7 +215,7 @@ def _between(what: str, held: Rung, missed: Rung, limit: float) -> SloCapacity:
 
 def over_cells(rates: Sequence[float | None], slos: Sequence[Slo]) -> SloCapacity:
     """Join the SLO capacities of repetitions: their geometric mean, with its interval."""
-    if not slos:
+    if all(slo.metric in RATES for slo in slos):
         return SloCapacity(math.nan, "no SLO")
     known = [rate for rate in rates if rate is not None]
     if len(known) < len(rates) or len(known) < MIN_REPETITIONS:

@@ -124,9 +124,10 @@ def _leans_to(judged: Judged) -> bool | None:
         return None
     if judged.row["verdict"] != "INCONCLUSIVE":
         return bool(judged.row["verdict"] == "PASS")
-    value, limit = evidence.number("value"), evidence.slo.limit
-    if evidence.fails("over_saturation") or evidence.number("ci_low") > limit:
+    slo, value = evidence.slo, evidence.number("value")
+    missed = slo.fails(evidence.number("ci_low"), evidence.number("ci_high"))
+    if evidence.fails("over_saturation") or missed:
         return False
     if "requests failed" in str(evidence.row.get("quality")):
         return False
-    return value <= limit if math.isfinite(value) else None
+    return slo.keeps(value) if math.isfinite(value) else None

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from escalade.campaign.load import Load
+from escalade.campaign.objectives import Slo, check_objectives
 from escalade.campaign.presets import with_suite
 from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
@@ -18,16 +19,11 @@ from escalade.campaign.stability import Stability
 from escalade.campaign.standards import Standards, check_standards
 from escalade.campaign.targets import Target, check_targets
 from escalade.campaign.workload import Seconds, Workload
-from escalade.services.validation import Section
+from escalade.services.validation import Name, Section
 from escalade.suites.components import Component, refuse_same_names
-
-NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
-Name = Annotated[str, Field(pattern=NAME)]
 
 _WHERE_GIVEN = ("suite", "standards", "stability", "targets", "components")
 """Sections of a campaign that are left out of what is written down where they say nothing."""
-JUDGED_METRICS = ("latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio")
-JUDGED_STATISTICS = ("p50", "p90", "p95", "p99", "mean", "value")
 
 
 class Deployment(Section):
@@ -45,39 +41,6 @@ class Deployment(Section):
     """Parameters of the recipe; what is left out has the recipe's default."""
     ready_timeout_seconds: Seconds | None = None
     """How long the service may take until it is ready; the recipe's limit by default."""
-
-
-class Slo(Section):
-    """A service-level objective on one statistic of one metric."""
-
-    name: Name
-    """Name in the verdicts."""
-    metric: Literal["latency_seconds", "ttft_seconds", "itl_seconds", "tpot_seconds", "error_ratio"]
-    """What is judged; latencies count from the planned send."""
-    stat: Literal["p50", "p90", "p95", "p99", "mean", "value"] = "p90"
-    """Which statistic of it (error_ratio has only `value`)."""
-    limit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """The value must stay under this, in the metric's unit."""
-    at_qps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """The step where it has to hold. Only SLOs that name it count for the exit code; others judge every step."""
-    workload: str | None = None
-    """Name of a workload of a mix, whose requests alone it judges; all of them by default."""
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = write(self)
-        if self.workload is None:
-            del content["workload"]
-        return content
-
-    @model_validator(mode="after")
-    def _statistic_fits(self) -> Slo:
-        if (self.metric == "error_ratio") != (self.stat == "value"):
-            raise ValueError(
-                f"{self.metric} has no statistic {self.stat!r}: error_ratio goes with `value`, "
-                "the others with p50, p90, p95, p99 or mean"
-            )
-        return self
 
 
 class Monitoring(Section):
@@ -172,27 +135,11 @@ class Campaign(Section):
         refuse_same_names(self.components)
         check_targets(self)
         check_standards(self)
+        check_objectives(self)
         self._enough_workers()
         if self.load.search is not None:
             check_search(self.load, self.load.search, self.slos)
             return self
-        rates = [step.target_qps for step in self.load.ladder if step.target_qps is not None]
-        names = [part.name for part in self.workload.mix or ()]
-        for slo in self.slos:
-            if slo.at_qps is not None and not rates:
-                raise ValueError(
-                    f"slo {slo.name!r} has at_qps, but with arrivals: {self.load.arrivals} the "
-                    "service sets the rate; leave at_qps out"
-                )
-            if slo.workload is not None and slo.workload not in names:
-                raise ValueError(
-                    f"slo {slo.name!r} judges the workload {slo.workload!r}, which is none of a mix: "
-                    f"{', '.join(names) or 'there is no mix'}"
-                )
-            if slo.at_qps is not None and slo.at_qps not in rates:
-                raise ValueError(
-                    f"slo {slo.name!r} has at_qps {slo.at_qps}, which is no step of the ladder {rates}"
-                )
         leaving = [self.workload.abandon, *(part.abandon for part in self.workload.mix or ())]
         if self.load.samples_per_query > 1 and any(leaving):
             raise ValueError(

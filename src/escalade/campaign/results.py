@@ -17,6 +17,7 @@ from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.campaign.objectives import goodput_of
 from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from escalade.analysis.cell import CellData
     from escalade.campaign.layout import CampaignFolder, CellFolder
     from escalade.campaign.models import Campaign
+    from escalade.campaign.objectives import Slo as Objective
     from escalade.campaign.run import CampaignRun
 
 
@@ -112,10 +114,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def slos_of(campaign: Campaign) -> list[Slo]:
     """Give the campaign's objectives as the analysis takes them."""
-    return [
-        Slo(slo.name, slo.metric, slo.stat, slo.limit, slo.at_qps, slo.workload)
-        for slo in campaign.slos
-    ]
+    return [as_judged(slo, campaign.slos) for slo in campaign.slos]
 
 
 def targets_of(campaign: Campaign) -> list[Target]:
@@ -135,6 +134,21 @@ def targets_of(campaign: Campaign) -> list[Target]:
         )
         for target in campaign.targets
     ]
+
+
+def as_judged(slo: Objective, slos: Sequence[Objective]) -> Slo:
+    """Give an objective as the analysis takes it; that on goodput is about the same workload as its `of`."""
+    good = goodput_of(slo, slos)
+    return Slo(
+        name=slo.name,
+        metric=slo.metric,
+        stat=slo.stat,
+        limit=slo.bound,
+        at_qps=slo.at_qps,
+        workload=slo.workload if good is None else good.workload,
+        at_least=slo.at_least is not None,
+        of=None if good is None else good.name,
+    )
 
 
 def planned_cells(run: CampaignRun) -> list[CellData]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
+from escalade.analysis.catalogue import RATES
 from escalade.analysis.sample_size import trial_requests
 from escalade.campaign.workload import Seconds
 from escalade.load.search import Settings
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.campaign.load import Load
-    from escalade.campaign.models import Campaign, Slo
+    from escalade.campaign.models import Campaign
+    from escalade.campaign.objectives import Slo
 
 ALL = "all"
 LOWEST_SHARE = 16.0
@@ -112,6 +114,12 @@ def check_search(load: Load, search: Search, slos: Sequence[Slo]) -> None:
             "give a ladder"
         )
     wanted = [slo for slo in slos if search.slo in (ALL, slo.name)]
+    rates = [slo for slo in wanted if slo.metric in RATES]
+    if rates:
+        raise ValueError(
+            f"slo {rates[0].name!r} demands a rate of answers, which says nothing about the highest "
+            "rate at which all is well; name another objective in load.search.slo"
+        )
     settings = settings_of(load, search, wanted)
     first, last = (settings.ask(search.start_qps, kind) for kind in ("climb", "confirm"))
     if first.seconds + last.seconds > search.budget.seconds:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from escalade.campaign.models import NAME
 from escalade.campaign.project import configuration_home, project_root
 from escalade.campaign.slurm import COMPONENTS, Line, Slurm, Word
 from escalade.errors import InputError
-from escalade.services.validation import Section, nearest, read_yaml, validated
+from escalade.services.validation import NAME, Section, nearest, read_yaml, validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

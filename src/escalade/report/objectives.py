@@ -29,13 +29,14 @@ _GROWS = "grows with time"
 
 
 def objective(row: Mapping[str, Any]) -> str:
-    """Say in a few words what an SLO demands: "p90 of end-to-end latency ≤ 1.5 s"."""
+    """Say in a few words what an SLO demands: "p90 of end-to-end latency ≤ 1.5 s", "Throughput ≥ 9 /s"."""
     metric, stat = str(row.get("metric")), words.clean(row.get("stat"))
     name = words.title(metric)
     limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
     what = name if stat == "value" else f"{stat} of {name[:1].lower()}{name[1:]}"
     of = f" of {words.clean(row['workload'])}" if row.get("workload") else ""
-    return f"{what}{of} ≤ {limit}"
+    within = f" within {words.clean(row['of'])}" if row.get("of") else ""
+    return f"{what}{of}{within} {'≥' if row.get('at_least') else '≤'} {limit}"
 
 
 def slo_table(data: ReportData) -> EstimateTable:
@@ -103,7 +104,7 @@ def _unjudged(row: Mapping[str, Any], rate: float, data: ReportData) -> Entry:
     if step is None:
         return Entry()
     metric, stat = str(row.get("metric")), str(row.get("stat"))
-    label = words.clean(row["workload"]) if row.get("workload") else None
+    label = ", ".join(words.clean(row[key]) for key in ("workload", "of") if row.get(key)) or None
     estimate = data.estimate(words.clean(row.get("cell")), step.number, metric, stat, label)
     if not estimate.printable:
         return Entry(

@@ -206,7 +206,8 @@ def judgement(row: Mapping[str, Any], run: str = "") -> str:
     """Say how one SLO ended at one step, and why; `run` names the repetition, if there are several."""
     metric, stat = str(row.get("metric")), str(row.get("stat"))
     unit = str(row.get("unit") or "")
-    limit = words.single(known(row.get("limit")), unit)
+    bound = words.single(known(row.get("limit")), unit)
+    limit = f"{'minimum' if row.get('at_least') else 'limit'} of {bound}"
     share = _share(metric, stat, row.get("workload"))
     where = f"in {run}, " * bool(run) + at(level(row))
     value = known(row.get("value"))
@@ -216,17 +217,18 @@ def judgement(row: Mapping[str, Any], run: str = "") -> str:
     if verdict == "NOT_RUN":
         return words.sentence(f"{where} nothing was measured{because}")
     if verdict == "INVALID":
-        return words.sentence(f"{where} the limit of {limit} can't be judged{because}")
+        return words.sentence(f"{where} the {limit} can't be judged{because}")
     if not math.isfinite(value) and verdict in ("PASS", "FAIL"):
         kept = "kept" if verdict == "PASS" else "missed"
-        return words.sentence(f"{where} the limit of {limit} is {kept}{because}")
+        return words.sentence(f"{where} the {limit} is {kept}{because}")
     if not math.isfinite(value):
-        return words.sentence(f"{where} it is undecided whether {share} {limit}{because}")
+        least = "at least " if row.get("at_least") else ""
+        return words.sentence(f"{where} it is undecided whether {share} {least}{bound}{because}")
     amount = words.amount(*_numbers(row), unit)
     ending = {
-        "PASS": f"the limit of {limit} is kept{because}",
-        "FAIL": f"the limit of {limit} is missed{because}",
-    }.get(str(verdict), f"whether the limit of {limit} is kept is undecided{because}")
+        "PASS": f"the {limit} is kept{because}",
+        "FAIL": f"the {limit} is missed{because}",
+    }.get(str(verdict), f"whether the {limit} is kept is undecided{because}")
     return words.sentence(f"{where} {share} {amount}; {ending}")
 
 

@@ -23,7 +23,9 @@ _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+"
 )
 
-_SAID = re.compile(r"^\S+ .*?, (?:95 % \[[^]]*\]|without interval), limit [^;]*(?:; )?")
+_SAID = re.compile(
+    r"^\S+ .*?, (?:95 % \[[^]]*\]|without interval), (?:limit|at least) [^;]*(?:; )?"
+)
 
 TITLES = {
     "abandoned_ratio": "Abandoned",

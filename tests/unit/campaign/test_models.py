@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from escalade.analysis.cell import Slo
 from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.campaign.results import slos_of
 from escalade.errors import InputError
 
 
@@ -165,3 +167,45 @@ def test_broken_yaml_names_the_line(tmp_path: Any) -> None:
 
     with pytest.raises(InputError, match=r"[Ll]ine"):
         read_configuration(path)
+
+
+@pytest.mark.parametrize(
+    ("slo", "said"),
+    [
+        ({"metric": "throughput_qps", "limit": 2}, "give the slo 's' at_least, and no limit"),
+        ({"metric": "latency_seconds", "at_least": 2}, "give the slo 's' limit, and no at_least"),
+        ({"metric": "latency_seconds"}, "give the slo 's' limit"),
+        ({"metric": "recall_at_k", "at_least": 1.5}, "recall_at_k is at most 1"),
+        ({"metric": "recall_at_k", "at_least": 0.9, "stat": "p90"}, "it goes with mean"),
+        ({"metric": "throughput_qps", "at_least": 99}, "are offered"),
+        ({"metric": "goodput_qps", "at_least": 1}, "there is none"),
+        ({"metric": "latency_seconds", "limit": 1, "of": "x"}, "`of`, which is for goodput_qps"),
+    ],
+)
+def test_an_objective_has_the_one_bound_that_its_metric_wants(
+    slo: dict[str, Any], said: str
+) -> None:
+    assert said in refusal(configuration(slos=[{"name": "s", **slo}]))
+
+
+def test_a_goodput_names_the_objective_where_several_could_be_meant() -> None:
+    timed = [
+        {"name": name, "metric": "latency_seconds", "limit": 1, "stat": stat}
+        for name, stat in (("fast", "p90"), ("tail", "p99"))
+    ]
+    good = {"name": "good", "metric": "goodput_qps", "at_least": 1}
+
+    assert "a good one is: fast, tail" in refusal(configuration(slos=[good, *timed]))
+    named = parse_campaign(configuration(slos=[{**good, "of": "tail"}, *timed]), "x")
+    alone = parse_campaign(configuration(slos=[good, timed[0]]), "x")
+
+    assert slos_of(named)[0] == Slo("good", "goodput_qps", "value", 1.0, at_least=True, of="tail")
+    assert slos_of(alone)[0].of == "fast"
+
+
+def test_objectives_as_they_were_written_before_are_written_the_same() -> None:
+    slo = {"name": "s", "metric": "latency_seconds", "stat": "p90", "limit": 1.0, "at_qps": None}
+
+    found = parse_campaign(configuration(slos=[slo]), "x")
+
+    assert found.slos[0].model_dump(mode="json") == slo

@@ -11,6 +11,7 @@ import pytest
 from escalade.analysis.cell import CellData
 from escalade.report import story
 from escalade.report.data import ReportData
+from escalade.report.objectives import objective
 from unit.report import campaign
 
 CELL = "small_rep-1_0badcafe"
@@ -294,3 +295,18 @@ def test_deployments_of_one_model_are_told_apart() -> None:
 
     assert story.subject(found.facts, several=False) == "SmolLM2-135M on 1\N{NO-BREAK SPACE}core"
     assert story.subject(found.facts, several=True).endswith("core (small)")
+
+
+def test_a_minimum_is_told_as_one() -> None:
+    row = verdict("PASS", metric="throughput_qps", stat="value", unit="1/s", limit=9.0)
+    row |= {"value": 10.0, "ci_low": 9.3, "ci_high": 10.7, "at_least": True}
+    row["reason"] = "value 10 1/s, 95 % [9.3, 10.7], at least 9 1/s"
+
+    assert objective(row) == "Throughput ≥ 9/s"
+    assert spoken(story.judgement(row)) == (
+        "At 2 requests/s the throughput is 10.0/s [9.3, 10.7]; the minimum of 9/s is kept."
+    )
+    undecided = row | {"verdict": "INCONCLUSIVE", "value": None, "reason": "nothing came"}
+    assert "undecided whether the throughput is at least 9" in spoken(story.judgement(undecided))
+    good = row | {"metric": "goodput_qps", "of": "fast"}
+    assert "within fast ≥" in objective(good)
