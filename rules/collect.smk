@@ -4,6 +4,8 @@ needs: a ladder that is over, and what the cell runs on
 makes: series, requests, windows, the Prometheus archive, and cell.json last
 """
 
+# tsdb.tar.zst is no output: a cell without monitoring has none, and nothing is made of it.
+
 
 rule query_windows:
     input:
@@ -34,7 +36,6 @@ rule archive_cell:
         windows=f"{RESULTS}/cells/{{cell}}/windows.json",
         series=f"{RESULTS}/cells/{{cell}}/series.parquet",
     output:
-        archive=f"{RESULTS}/cells/{{cell}}/tsdb.tar.zst",
         environment=f"{RESULTS}/cells/{{cell}}/environment.json",
         cell=f"{RESULTS}/cells/{{cell}}/cell.json",
     log:

@@ -73,6 +73,11 @@ class CellData:
         return float(self.windows.get("scrape_interval_seconds") or 1.0)
 
     @property
+    def monitored(self) -> bool:
+        """Whether Prometheus and exporters were to run beside it: `monitoring: off` says that they were not."""
+        return self.environment.get("monitoring") != "off"
+
+    @property
     def added_seconds(self) -> float | None:
         """Time that client and network add to an answer, at the median; None when unknown."""
         return (

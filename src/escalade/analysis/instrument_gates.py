@@ -13,7 +13,7 @@ from escalade.analysis.gate import Gate, at_most, not_applicable, passed
 from escalade.analysis.levels import RATE
 from escalade.analysis.live_metrics import OF_JOB
 from escalade.analysis.request_kpis import send_rate
-from escalade.analysis.series_kpis import raw_name
+from escalade.analysis.series_kpis import UNMONITORED, raw_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +189,8 @@ def _requests_at_start(step: MeasuredStep) -> float | None:
 
 def scrape_coverage(found: Found) -> Gate:
     """Check that at least 95 % of the scrapes of every target succeeded."""
+    if not found.step.data.monitored:
+        return not_applicable("scrape_coverage", UNMONITORED)
     worst = found.worst("scrape_coverage_ratio", "value", min, but=OF_JOB)
     if worst is None:
         value, outcome, detail = None, at_most(None, 0), "no sample of `up` says what was scraped"
@@ -203,6 +205,8 @@ def scrape_coverage(found: Found) -> Gate:
 
 def scrape_gap(found: Found) -> Gate:
     """Check that no target was away for more than 3 s, or three scrape intervals if longer."""
+    if not found.step.data.monitored:
+        return not_applicable("scrape_gap", UNMONITORED)
     limit = found.step.samples.max_gap
     worst = found.worst("scrape_gap_seconds", "max", max, but=OF_JOB)
     value = worst[0] if worst else None
@@ -219,6 +223,8 @@ def client_server_agreement(found: Found) -> Gate:
     Nothing declared, or failed requests that leave it open, make it unknown
     without invalidating; samples that should be there and are not do.
     """
+    if not found.step.data.monitored:
+        return not_applicable("client_server_agreement", UNMONITORED)
     agreement = agreement_of(found.step)
     ratio = agreement.estimate.value
     value = None if math.isnan(ratio) else abs(ratio - 1)
@@ -240,6 +246,8 @@ def neighbours(found: Found) -> Gate:
     Where that can't be told (shared CPUs, missing samples) it is unknown
     without invalidating.
     """
+    if not found.step.data.monitored:
+        return not_applicable("neighbours", UNMONITORED)
     value = found.value("neighbour_cpu_ratio")
     if value is None:
         detail = found.quality("neighbour_cpu_ratio").removeprefix("missing: ")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.agreement import agreement_of
-from escalade.analysis.catalogue import BY_NAME
+from escalade.analysis.catalogue import BY_NAME, MONITORING, NODE, SERVICE
 from escalade.analysis.intervals import Estimate
 from escalade.analysis.neighbours import (
     CPU_SECONDS,
@@ -44,10 +44,14 @@ GPU_METRICS = {
     "gpu_power_watts": "escalade_gpu_power_watts",
 }
 GPU_LABELS = ("index", "uuid")
+UNMONITORED = "monitoring is off, so nothing was scraped"
+"""Why a cell without monitoring has no samples."""
 
 
 def series_readings(step: MeasuredStep) -> list[Reading]:
     """Compute every KPI of the samples; what was not scraped is missing, with the reason."""
+    if not step.data.monitored:
+        return _unmonitored(step)
     return [
         _steal(step),
         *_cpu("service_cpu_cores", "service", step),
@@ -60,6 +64,16 @@ def series_readings(step: MeasuredStep) -> list[Reading]:
         *_cpu("prometheus_cpu_cores", "prometheus", step),
         *_monitoring(step),
         *_gpus(step),
+    ]
+
+
+def _unmonitored(step: MeasuredStep) -> list[Reading]:
+    gpus = bool(step.data.environment.get("gpus"))
+    names = [each.name for each in (*SERVICE, *NODE, *MONITORING) if not each.where_used]
+    return [
+        _steal(step),
+        *missing([*names, *(GPU_METRICS if gpus else ())], UNMONITORED),
+        *([] if gpus else [no_gpu(step.data.environment)]),
     ]
 
 

@@ -15,6 +15,7 @@ from escalade.campaign import events
 from escalade.campaign.deploy import release_allocation
 from escalade.campaign.measure import read_outcomes, steps_of
 from escalade.campaign.state import (
+    UNMONITORED,
     read_allocation,
     read_exporters,
     read_prometheus,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 def query_windows(here: CellRun) -> None:
     """Write the raw samples, the windows and the request log of all steps.
 
+    Without monitoring there are no samples, and no interval between them.
+
     Raises
     ------
     InfrastructureError
@@ -50,17 +53,18 @@ def query_windows(here: CellRun) -> None:
     windows = {
         "schema": 1,
         "cell": here.cell.name,
-        "scrape_interval_seconds": interval,
+        "scrape_interval_seconds": interval if here.cell.monitored else None,
         "steps": outcomes,
     }
     write_json(here.folder.windows, windows)
 
 
 def archive_cell(here: CellRun) -> None:
-    """Archive the Prometheus data, stop everything, and write cell.json last."""
+    """Archive the Prometheus data where there are any, stop everything, and write cell.json last."""
     allocation = read_allocation(here.state)
-    there = partial(launcher_for(allocation).call, allocation, allocation.client)
-    manager.archive(read_prometheus(here.state), here.folder.archive, there)
+    if here.cell.monitored:
+        there = partial(launcher_for(allocation).call, allocation, allocation.client)
+        manager.archive(read_prometheus(here.state), here.folder.archive, there)
     write_json(here.folder.environment, _environment(here))
     release_allocation(here.state, keep=_others_wait(here))
     shutil.rmtree(here.folder.prometheus, ignore_errors=True)
@@ -73,6 +77,8 @@ def _others_wait(here: CellRun) -> bool:
 
 
 def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
+    if not here.cell.monitored:
+        return collector.empty_series()
     client = PrometheusClient(read_prometheus(here.state).url)
     selectors = collector.selectors(list(read_service(here.state).get("metric_names", {}).values()))
     frames = [
@@ -103,7 +109,6 @@ def _of_workers(paths: Sequence[Path]) -> pa.Table:
 def _environment(here: CellRun) -> dict[str, Any]:
     allocation = read_allocation(here.state)
     launcher = launcher_for(allocation)
-    prometheus = read_prometheus(here.state)
     exporters = read_exporters(here.state)
     service = read_service(here.state)
     return {
@@ -121,12 +126,19 @@ def _environment(here: CellRun) -> dict[str, Any]:
             "service_gpus": list(allocation.service.gpus),
             **_further_clients(allocation),
         },
-        "prometheus": {"version": prometheus.version, "data": prometheus.data},
+        **_monitoring(here),
         "exporters": exporters["versions"],
         "service": service.get("service"),
         "metric_names": service.get("metric_names", {}),
         "agreement": service.get("agreement"),
     }
+
+
+def _monitoring(here: CellRun) -> dict[str, Any]:
+    if not here.cell.monitored:
+        return {**UNMONITORED, "prometheus": None}
+    prometheus = read_prometheus(here.state)
+    return {"prometheus": {"version": prometheus.version, "data": prometheus.data}}
 
 
 def _further_clients(allocation: AllocationState) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from escalade.campaign.state import (
     EXPORTERS,
     PROMETHEUS,
     SERVICE,
+    UNMONITORED,
     read_allocation,
     read_exporters,
     read_prometheus,
@@ -83,6 +84,9 @@ def schedule_of(here: CellRun, steps: Sequence[StepPlan]) -> pd.DataFrame:
 
 def start_prometheus(here: CellRun) -> None:
     """Start the cell's own Prometheus; its targets come when they are there."""
+    if not here.cell.monitored:
+        write_json(here.state / PROMETHEUS, UNMONITORED)
+        return
     allocation = read_allocation(here.state)
     execution = here.run.plan.campaign.execution
     state = manager.start(
@@ -98,10 +102,18 @@ def start_prometheus(here: CellRun) -> None:
 
 
 def deploy_exporters(here: CellRun) -> None:
-    """Start node and process exporter on every node, and the GPU exporter where there is a GPU."""
+    """Start node and process exporter on every node, and the GPU exporter where there is a GPU.
+
+    A cell without monitoring gets none, and is told which GPUs there are all the same.
+    """
     allocation = read_allocation(here.state)
     launcher = launcher_for(allocation)
     found, note = launcher.call(allocation, allocation.service, gpus)
+    known = {"gpus": [dict(gpu) for gpu in found], "gpu_note": note}
+    if not here.cell.monitored:
+        none: dict[str, Any] = {"targets": [], "live": None, "versions": {}}
+        write_json(here.state / EXPORTERS, {**UNMONITORED, **none, **known})
+        return
     node_exporter = tools.find("node_exporter")
     targets = []
     for place, labels in _nodes(allocation):
@@ -121,8 +133,7 @@ def deploy_exporters(here: CellRun) -> None:
         "targets": [*targets, *target],
         "live": live,
         "versions": {"node": {"version": node_exporter.version}},
-        "gpus": [dict(gpu) for gpu in found],
-        "gpu_note": note,
+        **known,
     }
     write_json(here.state / EXPORTERS, content)
 
@@ -140,7 +151,8 @@ def load_models(here: CellRun) -> None:
         write_json(here.state / SERVICE, failed)
         return
     try:
-        _scrape_all(here, service)
+        if here.cell.monitored:
+            _scrape_all(here, service)
     except InfrastructureError as error:
         if (ended := _service_end(here, service)) is None:
             raise

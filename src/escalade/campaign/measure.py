@@ -178,6 +178,7 @@ class _Watch:
         self._allocation = read_allocation(here.state)
         self._launcher = launcher_for(self._allocation)
         self._service = read_service(here.state)["step"]
+        self._monitored = here.cell.monitored
 
     def __call__(self) -> str | None:
         """Give the service's end as a cause; the end of anything else is an error."""
@@ -187,16 +188,20 @@ class _Watch:
                 f"{self._launcher.end_of(self._allocation)}. Start the campaign again; finished "
                 "cells are kept."
             )
+        if self._monitored:
+            self._insist_on_prometheus()
+        if self._service is None:  # it was not started here: its requests tell
+            return None
+        service = self._launcher.state(self._allocation, self._service)
+        return None if service.running else f"the service {service.describe()}"
+
+    def _insist_on_prometheus(self) -> None:
         prometheus = self._launcher.state(self._allocation, manager.STEP_NAME)
         if not prometheus.running:
             raise InfrastructureError(
                 f"Prometheus {prometheus.describe()} in the middle of a step. Its log is "
                 f"{prometheus.log}. Start the campaign again; finished cells are kept."
             )
-        if self._service is None:  # it was not started here: its requests tell
-            return None
-        service = self._launcher.state(self._allocation, self._service)
-        return None if service.running else f"the service {service.describe()}"
 
 
 def _cause_not_to_run(service: dict[str, Any], outcomes: Sequence[dict[str, Any]]) -> str | None:

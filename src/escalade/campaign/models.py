@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from escalade.campaign.design import Pairs, check_paired
 from escalade.campaign.load import Load
 from escalade.campaign.objectives import Slo, check_objectives
 from escalade.campaign.presets import with_suite
@@ -22,7 +23,7 @@ from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Name, Section
 from escalade.suites.components import Component, refuse_same_names
 
-_WHERE_GIVEN = ("suite", "standards", "stability", "targets", "components")
+_WHERE_GIVEN = ("suite", "standards", "stability", "targets", "components", "pairs")
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 
 
@@ -41,6 +42,16 @@ class Deployment(Section):
     """Parameters of the recipe; what is left out has the recipe's default."""
     ready_timeout_seconds: Seconds | None = None
     """How long the service may take until it is ready; the recipe's limit by default."""
+    monitoring: bool = True
+    """`off` starts neither Prometheus nor exporters, and scrapes nothing: for finding out what measuring itself costs.
+    What is made of samples is then missing, with that reason."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if content.get("monitoring", False):  # cells keep the hash that they had before this key
+            del content["monitoring"]
+        return content
 
 
 class Monitoring(Section):
@@ -95,6 +106,11 @@ class Campaign(Section):
     """The services under test."""
     repetitions: Annotated[int, Field(ge=1, le=1000)] = 1
     """Independent runs of every deployment, each with its own start of the service."""
+    design: Literal["rounds", "paired"] = "rounds"
+    """rounds: all deployments of a repetition before the next one. paired: two deployments in the order ABBA BAAB,
+    compared pair by pair; repetitions is then the number of pairs."""
+    pairs: Pairs | None = None
+    """With design: paired. What of the comparison decides."""
     workload: Workload = Workload()
     """What one request is."""
     load: Load
@@ -120,6 +136,8 @@ class Campaign(Section):
         for name in _WHERE_GIVEN:
             if not content[name]:
                 del content[name]
+        if self.design == "rounds":
+            del content["design"]
         return content
 
     @model_validator(mode="before")
@@ -130,6 +148,7 @@ class Campaign(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Campaign:
         _refuse_duplicates("deployments", [deployment.name for deployment in self.deployments])
+        check_paired(self)
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         _refuse_duplicates("targets", [target.name for target in self.targets])
         refuse_same_names(self.components)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign.design import ordered
 from escalade.campaign.search import searched_slos, settings_of
 from escalade.errors import InputError
 from escalade.files import sha256_of
@@ -71,6 +72,11 @@ class Cell:
     calibration_seconds: float
     search: Settings | None = None
     """Of a cell whose steps are found one by one; `steps` then holds the first one alone."""
+
+    @property
+    def monitored(self) -> bool:
+        """Whether Prometheus and exporters run beside it."""
+        return self.deployment.monitoring
 
     @property
     def most_steps(self) -> int:
@@ -137,7 +143,7 @@ class Cell:
     @property
     def disk_bytes(self) -> float:
         """Expected size of the cell's results, in bytes; without the request log of a closed loop."""
-        samples = BYTES_PER_SECOND_OF_CELL * self.expected_seconds
+        samples = self.monitored * BYTES_PER_SECOND_OF_CELL * self.expected_seconds
         return BYTES_PER_CELL + BYTES_PER_REQUEST * self._most_requests + samples
 
     @property
@@ -197,7 +203,8 @@ def plan_campaign(campaign: Campaign, recipes: Mapping[str, Recipe]) -> Plan:
     """Lay out the cells: all deployments of repetition 1, then of repetition 2, and so on.
 
     Interleaving the deployments lets a slow drift of the machine fall on all of
-    them alike. Deployments of one repetition get the same arrivals and prompts.
+    them alike, in a paired design also within a repetition (`escalade.campaign.design`).
+    Deployments of one repetition get the same arrivals and prompts.
     """
     steps = _steps(campaign)
     common = _common(campaign, steps)
@@ -210,8 +217,7 @@ def plan_campaign(campaign: Campaign, recipes: Mapping[str, Recipe]) -> Plan:
             steps=steps,
             common=common,
         )
-        for repetition in range(1, campaign.repetitions + 1)
-        for deployment in campaign.deployments
+        for repetition, deployment in ordered(campaign)
     ]
     return Plan(campaign, tuple(cells))
 

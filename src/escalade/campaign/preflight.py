@@ -58,7 +58,8 @@ def preflight(run: CampaignRun, say: Callable[[str], None], *, submits: bool = F
             resolve_model(catalogue, model)
     _check_disk(run)
     of_recipes = [name for recipe in recipes.values() for name in recipe.needs.tools]
-    for name in (*NEEDED, *dict.fromkeys(of_recipes)):
+    monitored = any(cell.monitored for cell in run.unfinished)
+    for name in (*(NEEDED if monitored else ()), *dict.fromkeys(of_recipes)):
         tools.ensure(name, say=say)
 
 

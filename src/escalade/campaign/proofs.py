@@ -55,7 +55,7 @@ def proofs(run: CampaignRun) -> list[Proof]:
         _service(outcome),
         _gpus(run.plan.campaign, environment),
         _requests(log),
-        _scrape(series),
+        _scrape(series, monitored=run.plan.cells[0].monitored),
     ]
 
 
@@ -91,7 +91,9 @@ def _requests(log: pd.DataFrame) -> Proof:
     return Proof("requests", f"{answered} of {len(log)} answered", holds=answered == len(log) > 0)
 
 
-def _scrape(series: pd.DataFrame) -> Proof:
+def _scrape(series: pd.DataFrame, *, monitored: bool) -> Proof:
+    if not monitored:
+        return Proof("scrape", "nothing is scraped: every deployment says monitoring: off")
     up = series[series["metric"] == "up"]
     targets = up.groupby("labels")["value"].min()
     down = sorted(str(labels) for labels in targets.index[targets < 1])

@@ -106,6 +106,17 @@ def render_steps(
 ) -> list[RenderedStep]:
     """Write the srun lines of a cell: Prometheus, exporters, service, and its load generator."""
     clients, service = _sides(cost)
+    steps = _monitoring(cell, campaign, clients, service) if cell.monitored else []
+    cpus = _cpus(cost.components[-1], site)
+    argv = _service(cell, campaign, recipe, catalogue, side=service, cpus=cpus)
+    steps.append(service.step("service", argv, gpus=True))
+    steps += [side.step("load", _load(), stdin=True) for side in clients]
+    return steps
+
+
+def _monitoring(
+    cell: Cell, campaign: Campaign, clients: Sequence[_Side], service: _Side
+) -> list[RenderedStep]:
     client = clients[0]
     steps = [client.step("prometheus", _prometheus(cell, client.node))]
     for side in dict.fromkeys((service, *clients)):
@@ -117,10 +128,6 @@ def render_steps(
     if service.gpus:
         argv = _own("gpu.exporter", "gpu", service.node)
         steps.append(service.step("gpu-exporter", argv, gpus=True))
-    cpus = _cpus(cost.components[-1], site)
-    argv = _service(cell, campaign, recipe, catalogue, side=service, cpus=cpus)
-    steps.append(service.step("service", argv, gpus=True))
-    steps += [side.step("load", _load(), stdin=True) for side in clients]
     return steps
 
 

@@ -12,12 +12,14 @@ import pandas as pd
 import yaml
 
 from escalade.analysis.kpis import cell_kpis, summary
+from escalade.analysis.pairs import compare_pairs
 from escalade.analysis.stability import Stability, stability_rows
 from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.objectives import goodput_of
+from escalade.campaign.question import question_of
 from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
@@ -93,6 +95,8 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
         verdicts["stability"] = stability_rows(steady, cells, verdicts["gates"])
     if campaign.targets:
         verdicts["targets"] = target_table(targets_of(campaign), cells, kpis, verdicts)
+    if (question := question_of(campaign)) is not None:
+        verdicts["pairs"] = compare_pairs(kpis, cells, verdicts["gates"], question)
     write_json(folder.verdicts, verdicts)
     write_csv(folder.capacity, capacity_table(verdicts))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from escalade.campaign.design import ROUNDS
 from escalade.campaign.load import Load, Step
 
 if TYPE_CHECKING:
-    from escalade.campaign.models import Campaign
+    from collections.abc import Sequence
+
+    from escalade.campaign.models import Campaign, Deployment
 
 _SUFFIX = "-smoke"
 _NAME_LENGTH = 64
@@ -19,7 +22,7 @@ _LEAST_SECONDS = 5.0
 
 
 def reduced(campaign: Campaign) -> Campaign:
-    """Give the campaign's first deployment once, at its lowest load for some seconds.
+    """Give the campaign's first deployment (that is monitored, if any) once, at its lowest load for some seconds.
 
     Launcher, site, components, recipe and models stay as they are: what is proved is
     that these work.
@@ -44,8 +47,10 @@ def reduced(campaign: Campaign) -> Campaign:
         update={
             "campaign": smoke_name(campaign.campaign),
             "description": f"Smoke run of {campaign.campaign}; its figures say nothing.",
-            "deployments": campaign.deployments[:1],
+            "deployments": (_proving(campaign.deployments),),
             "repetitions": 1,
+            "design": ROUNDS,
+            "pairs": None,
             "load": load,
             "slos": (),
             "components": (),
@@ -56,6 +61,11 @@ def reduced(campaign: Campaign) -> Campaign:
             "execution": campaign.execution.model_copy(update={"attempts": 1, "parallel_cells": 1}),
         }
     )
+
+
+def _proving(deployments: Sequence[Deployment]) -> Deployment:
+    """Choose what proves most of the chain: without monitoring half of it has nothing to do."""
+    return next((each for each in deployments if each.monitoring), deployments[0])
 
 
 def _rung(lowest: Step) -> Step:

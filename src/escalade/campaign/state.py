@@ -16,6 +16,8 @@ PROMETHEUS = "prometheus.json"
 EXPORTERS = "exporters.json"
 SERVICE = "service.json"
 LADDER = "ladder.json"
+UNMONITORED = {"monitoring": "off"}
+"""In the state files of what a cell without monitoring does not start, and in its environment.json."""
 
 
 def read_allocation(state: Path) -> AllocationState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from escalade.campaign.cluster import seconds_of
+from escalade.campaign.design import PAIRED, whole_pairs
 from escalade.campaign.submission import BEYOND_SECONDS, Submission, submit
 from escalade.runtime.slurm.commands import Slurm
 from escalade.runtime.slurm.own import claim
@@ -53,6 +54,8 @@ class Turn:
         chosen = fitting(
             [seconds_of(cell, campaign) for cell in run.unfinished[:most]], lanes, seconds
         )
+        if campaign.design == PAIRED:
+            chosen = whole_pairs(run.unfinished, chosen)
         self._begun += chosen
         return run.unfinished[:chosen]
 

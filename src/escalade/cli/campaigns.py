@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from escalade.campaign.configuration import merged, profile_configuration, read_configuration
+from escalade.campaign.design import PAIRED, order_words
 from escalade.campaign.invocation import Invocation
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.models import Campaign
@@ -153,6 +154,7 @@ def _plan_json(opened: CampaignRun) -> dict[str, object]:
         "stale": opened.plan.stale(opened.folder),
         "components": [part.name for part in opened.plan.campaign.components],
         "short": [each.words for each in shortfalls(opened.plan.campaign)],
+        **_design_json(opened.plan.campaign),
         "cells": [
             {
                 "cell": cell.name,
@@ -179,6 +181,12 @@ def _print_suite(content: dict[str, object], opened: CampaignRun, console: Conso
     lines += [f"short: {each.words}" for each in shortfalls(opened.plan.campaign)]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _design_json(campaign: Campaign) -> dict[str, object]:
+    if campaign.design != PAIRED:
+        return {}
+    return {"design": PAIRED, "why": order_words(campaign)}
 
 
 def _plan_steps(cell: Cell) -> dict[str, object]:
@@ -240,6 +248,8 @@ def _print_totals(opened: CampaignRun, console: Console) -> None:
     whole = opened.plan
     console.print(_what_is_run(whole), highlight=False, soft_wrap=True)
     lanes = whole.campaign.execution.parallel_cells
+    if whole.campaign.design == PAIRED:
+        console.print(order_words(whole.campaign), highlight=False, soft_wrap=True)
     console.print(
         f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: "
         f"{'at most' if whole.campaign.load.search else 'about'} "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gate import ADVICE, CLIENT
 from escalade.analysis.loop_kpis import AT_ONCE
+from escalade.analysis.series_kpis import UNMONITORED
 from escalade.report import words
 from escalade.report.axis import AXES, amount
 from escalade.report.data import FAILED, NOT_RUN
@@ -202,7 +203,7 @@ def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
     for (kind, reason), numbers in grouped.items():
         partly = kind == "missing" and 0 < len(set(numbers.steps) & measured) < len(measured)
         text = f"{numbers.named()} in {_named(numbers.steps)} {_VERBS.get(kind, kind)}: {reason}"
-        core = _is_core(numbers, kind) and reason != AT_ONCE
+        core = _is_core(numbers, kind) and reason not in (AT_ONCE, UNMONITORED)
         severity = WARNING if partly or core else NOTE
         yield Concern(severity, cell.name, words.sentence(text), cell.anchor)
     if floors:

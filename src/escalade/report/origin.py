@@ -175,6 +175,7 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
     service = environment.get("service") or {}
     prometheus = environment.get("prometheus") or {}
     exporters = environment.get("exporters") or {}
+    off = "none: monitoring is off" if environment.get("monitoring") == "off" else ""
     cores = {
         f"Cores of the {who}": ", ".join(str(core) for core in allocation.get(f"{who}_cpus") or [])
         for who in ("client", "service")
@@ -189,8 +190,9 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         "Service": _join(service.get("recipe"), service.get("version")),
         "Service ready after": words.single(known(service.get("ready_seconds")), "s"),
         "Service command": _command(service),
-        "Prometheus": words.clean(prometheus.get("version") or ""),
-        "Exporters": ", ".join(
+        "Prometheus": off or words.clean(prometheus.get("version") or ""),
+        "Exporters": off
+        or ", ".join(
             _join(name, (exporter or {}).get("version")) for name, exporter in exporters.items()
         ),
         "Agreement": _agreement(environment),

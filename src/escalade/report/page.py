@@ -21,6 +21,7 @@ from escalade.report.grading import grade, grade_lines
 from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
+from escalade.report.pairs import pairs_section
 from escalade.report.search import trials_table
 from escalade.report.stability import stability_table
 from escalade.report.standards import standards_view
@@ -138,7 +139,8 @@ def _content(data: ReportData) -> dict[str, Any]:
     return {
         "style": Markup(style),  # noqa: S704 - a file of this package
         "symbols": SYMBOLS,
-        "contents": _CONTENTS,
+        "contents": _contents(data),
+        "pairs": pairs_section(data),
         "methods": (data.axis.method, *_METHODS),
         "by": data.axis,
         "head": {
@@ -172,6 +174,12 @@ def _content(data: ReportData) -> dict[str, Any]:
         "gate_counts": _gate_counts(data),
         "ran": origin(data),
     }
+
+
+def _contents(data: ReportData) -> list[tuple[str, str]]:
+    """Name the sections of this page; a paired campaign has one more, after the summary."""
+    pairs = [("pairs", "Pairs")] if data.verdicts.get("pairs") else []
+    return [*_CONTENTS[:2], *pairs, *_CONTENTS[2:]]
 
 
 def verdict_strip(data: ReportData) -> list[Verdict]:
