@@ -79,6 +79,11 @@ def differences(campaign: Path, files: Iterable[Path]) -> list[Difference]:
 def read_manifest(campaign: Path) -> dict[str, dict[str, Any]]:
     """Read the artifacts of a manifest: path → sha256 and bytes."""
     path = campaign / NAME
+    if not path.exists():
+        raise InputError(
+            f"manifest: {path} does not exist. Either {campaign} is no campaign's folder, or the "
+            "campaign is not over: escalade run goes on with it."
+        )
     content = read_json(path, "manifest")
     if not isinstance(content, dict) or not isinstance(content.get("artifacts"), dict):
         raise InputError(f"{path} is no manifest: expected the key `artifacts`.")

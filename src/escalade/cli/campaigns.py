@@ -1,4 +1,4 @@
-"""Commands on campaigns: plan, run, replay, verify, schema."""
+"""Commands on campaigns: plan, run, replay, verify, bundle, schema."""
 
 from __future__ import annotations
 
@@ -123,6 +123,29 @@ def verify(results: Results) -> None:
     if differences:
         raise typer.Exit(2)
     typer.echo(f"{len(read_manifest(results))} artifacts are as {results}/MANIFEST.json says.")
+
+
+def bundle(
+    results: Results,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; NAME.zip beside the folder if not given."),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="With request logs, samples, Prometheus data and logs.")
+    ] = False,
+) -> None:
+    """Pack report, KPIs, verdicts, configuration and manifest of a campaign into one zip file."""
+    from escalade.bundle import SUMS, bundle  # noqa: PLC0415 - as in replay
+
+    folder = results.resolve()
+    destination = out or folder.with_name(f"{folder.name}.zip")
+    count = bundle(results, destination, raw=raw)
+    size = destination.stat().st_size / 1e6
+    typer.echo(
+        f"{destination}: {count} files, {size:.1f} MB. `sha256sum --check {SUMS}` checks them."
+    )
 
 
 def schema() -> None:
