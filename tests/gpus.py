@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 SOURCE = Path(__file__).parent / "data" / "fakenvml" / "fakenvml.c"
-EVERYTHING = 127
+EVERYTHING = 255
 
 
 class FakeGpu(ctypes.Structure):
@@ -42,6 +42,10 @@ class FakeGpu(ctypes.Structure):
         ("offered", ctypes.c_uint32),
         ("error", ctypes.c_uint32),
         ("fail_after", ctypes.c_uint32),
+        ("bus_bits", ctypes.c_uint32),
+        ("cores", ctypes.c_uint32),
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
         ("unused", ctypes.c_uint32),
     )
 

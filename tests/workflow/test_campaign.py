@@ -103,6 +103,17 @@ def test_the_live_counters_of_the_client_are_scraped_and_agree_with_its_log(
     assert [gate["outcome"] for gate in live] == ["pass"] * len(measured.cells()), live
 
 
+def test_the_capacity_that_is_set_bounds_what_was_attained(measured: Workplace) -> None:
+    rows = read_json(measured.results / "verdicts.json", "verdicts")["bounds"]
+
+    assert {row["cell"] for row in rows} == set(measured.cells())
+    assert {row["kind"] for row in rows} == {"configured"}
+    assert all(0.3 < row["ratio"] <= 1.05 for row in rows), rows
+    for cell in measured.cells():  # nothing is measured that bounds nothing
+        found = read_json(measured.results / "cells" / cell / "bounds.json", "inputs")
+        assert found["cpu"] is None
+
+
 def test_deployments_of_one_repetition_get_the_same_arrivals(measured: Workplace) -> None:
     first, second, *_ = sorted(name for name in measured.cells() if "rep-1" in name)
 

@@ -31,6 +31,8 @@ class CellData:
         Content of calibration.json; None for a cell whose client was not calibrated.
     search
         Content of search.json; empty for a ladder.
+    bounds
+        Content of bounds.json; empty for a cell of an earlier release.
     """
 
     cell: Mapping[str, Any]
@@ -40,6 +42,7 @@ class CellData:
     environment: Mapping[str, Any]
     calibration: Mapping[str, Any] | None = None
     search: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, step: int) -> CellData:
         """Give the cell with the requests of one step alone, in the order in which they are stored."""

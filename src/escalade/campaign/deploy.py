@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign import events
+from escalade.campaign.bound_inputs import collect_bound_inputs
 from escalade.campaign.cluster import of_the_same_lane, request_for, seconds_of
 from escalade.campaign.configuration import beside, recipes_of
 from escalade.campaign.site import load_site
@@ -141,8 +142,9 @@ def deploy_exporters(here: CellRun) -> None:
 def load_models(here: CellRun) -> None:
     """Start the service with its models, and wait until Prometheus scrapes every target.
 
-    A service that fails is recorded, not raised: it is a result of the cell.
+    Before that its place is idle: then is measured what bounds the service. A service that fails is recorded, not raised: it is a result of the cell.
     """
+    collect_bound_inputs(here)
     try:
         service = _start_service(here)
     except ServiceFailedError as failure:

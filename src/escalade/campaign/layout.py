@@ -64,6 +64,11 @@ class CellFolder:
         return self.path / "calibration.json"
 
     @property
+    def bounds(self) -> Path:
+        """What upper bounds are computed from; cells of earlier releases have none."""
+        return self.path / "bounds.json"
+
+    @property
     def calibrating(self) -> Path:
         """Folder of what the calibration stands on: its schedule, request log, null server's log."""
         return self.path / "calibration"

@@ -134,6 +134,8 @@ def _versioned(cell: CellFolder) -> Iterator[tuple[Path, str]]:
     yield cell.environment, "environment of a cell"
     if cell.calibration.exists():
         yield cell.calibration, "calibration of a cell's client"
+    if cell.bounds.exists():
+        yield cell.bounds, "inputs of a cell's bounds"
     if cell.search.exists():
         yield cell.search, "search of a cell"
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from escalade.campaign.bounds import Bounds
 from escalade.campaign.design import Pairs, check_paired
 from escalade.campaign.load import Load
 from escalade.campaign.objectives import Slo, check_objectives
@@ -129,6 +130,8 @@ class Campaign(Section):
     """What Prometheus does."""
     execution: Execution = Execution()
     """How the campaign is carried out."""
+    bounds: Bounds = Bounds()
+    """What the hardware can do, for upper bounds."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -138,6 +141,8 @@ class Campaign(Section):
                 del content[name]
         if self.design == "rounds":
             del content["design"]
+        if self.bounds == Bounds():
+            del content["bounds"]
         return content
 
     @model_validator(mode="before")

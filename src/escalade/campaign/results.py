@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from escalade.analysis.bounds import bound_rows
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.pairs import compare_pairs
 from escalade.analysis.stability import Stability, stability_rows
@@ -67,6 +68,9 @@ def read_cell(folder: CellFolder) -> CellData:
         if folder.calibration.exists()
         else None,
         search=read_json(folder.search, "search of a cell") if folder.search.exists() else {},
+        bounds=read_json(folder.bounds, "inputs of a cell's bounds")
+        if folder.bounds.exists()
+        else {},
     )
 
 
@@ -87,6 +91,9 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     keep_freed_memory()
     kpis = read_table(folder.kpis, "KPIs")
     verdicts = judge(kpis, cells, slos_of(campaign))
+    verdicts["bounds"] = bound_rows(
+        kpis, cells, verdicts["gates"], verdicts["capacity"], campaign.bounds.given
+    )
     if campaign.standards is not None:
         held = Standards(campaign.standards.least_requests, campaign.standards.warmup_seconds)
         verdicts["standards"] = standard_rows(held, cells, kpis, slos_of(campaign))

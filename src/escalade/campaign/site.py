@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from escalade.campaign.bounds import Bounds
 from escalade.campaign.project import configuration_home, project_root
 from escalade.campaign.slurm import COMPONENTS, Line, Slurm, Word
 from escalade.errors import InputError
@@ -81,6 +82,8 @@ class Site(Section):
     """Modules to load for Apptainer, as in "Apptainer/1.3.6"."""
     setup: tuple[Line, ...] = ()
     """Shell lines at the beginning of every job, in a login shell."""
+    bounds: Bounds = Bounds()
+    """What the hardware can do, where a campaign does not say it."""
     source: str = ""
     """Where this was read; not written in the file."""
 
@@ -183,8 +186,15 @@ def with_site(content: Mapping[str, Any]) -> dict[str, Any]:
     parts = [own, *(own.get(part, {}) for part in COMPONENTS)] if isinstance(own, dict) else [own]
     if not all(isinstance(part, dict) for part in parts) or not isinstance(name, str | None):
         return dict(content)
-    merged = merge_slurm(load_site(name).defaults(), own)
-    return {**content, "execution": {**execution, "slurm": merged}}
+    site = load_site(name)
+    merged = merge_slurm(site.defaults(), own)
+    return {**content, **_bounds(site, content), "execution": {**execution, "slurm": merged}}
+
+
+def _bounds(site: Site, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the site says of the hardware under what the campaign says; nothing where neither does."""
+    told, own = site.bounds.model_dump(mode="json", exclude_unset=True), content.get("bounds", {})
+    return {"bounds": {**told, **own}} if told and isinstance(own, dict) else {}
 
 
 def merge_slurm(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 _Read = TypeVar("_Read")
 
-_NOT_OFFERED = (
+NOT_OFFERED = (
     pynvml.NVMLError_NotSupported,
     pynvml.NVMLError_FunctionNotFound,
     pynvml.NVMLError_NoPermission,
@@ -235,5 +235,5 @@ def _offered(read: Callable[[], _Read]) -> _Read | None:
     """Give None for what this hardware, driver or user does not get; raise anything else."""
     try:
         return read()
-    except _NOT_OFFERED:
+    except NOT_OFFERED:
         return None

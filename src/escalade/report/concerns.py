@@ -17,6 +17,7 @@ from escalade.analysis.loop_kpis import AT_ONCE
 from escalade.analysis.series_kpis import UNMONITORED
 from escalade.report import words
 from escalade.report.axis import AXES, amount
+from escalade.report.bounds import exceeded
 from escalade.report.data import FAILED, NOT_RUN
 from escalade.report.words import known
 
@@ -72,6 +73,8 @@ def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
         yield Concern(WARNING, "campaign", data.axis.method)
     if data.exploratory:
         yield Concern(NOTE, "campaign", _exploratory(data))
+    for where, sentence in exceeded(data):
+        yield Concern(WARNING, where, sentence, "bounds")
     for name in data.stale:
         yield Concern(
             NOTE,

@@ -252,6 +252,11 @@ class ReportData:
         """The capacities."""
         return _rows(self.verdicts, "capacity")
 
+    @cached_property
+    def bounds(self) -> list[dict[str, Any]]:
+        """The upper bounds; results of earlier releases have none."""
+        return _rows(self.verdicts, "bounds")
+
     def capacity_of(self, deployment: str) -> list[dict[str, Any]]:
         """Give the capacities of one deployment's cells, in the order of the plan."""
         return [row for row in self._of(deployment) if row.get("cell") is not None]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.levels import CONCURRENCY
 from escalade.report import drawing, words
+from escalade.report.bounds import REQUESTS, TOKENS, draw_levels, levels_of, within
 from escalade.report.data import INVALID, SATURATED
 from escalade.report.drawing import COLOURS, Chart
 from escalade.report.lines import (
@@ -166,11 +167,12 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
     opened = scene.data.axis.open
     ideal = max((point.rate for point in scene.points), default=1.0)
     grey = COLOURS["muted"]
+    bounds = levels_of(scene.data, scene.deployment, REQUESTS)
 
     def draw(figure: Figure) -> None:
         axes = _panel(figure, right=0.78)
-        top = ideal if scene.data.axis.open else 0.0
-        axes.set_ylim(0, 1.12 * max(top, highest_of(scene.lines), 0.1))
+        top = max(ideal if scene.data.axis.open else 0.0, highest_of(scene.lines), 0.1)
+        axes.set_ylim(0, 1.12 * max(top, *(level.value for level in within(bounds, top)), 0.0))
         drawing.number_axis(axes.yaxis)
         axes.set_ylabel("requests/s")
         _against_rate(axes, scene)
@@ -179,6 +181,7 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
             axes.plot([0, ideal], [0, ideal], color=grey, linestyle=(0, (4, 3)), lw=1.2)
             also = [(ideal, ideal, "ideal")]
         _capacity_height(axes, scene)
+        draw_levels(axes, bounds, "requests/s")
         _draw_lines(axes, scene, _SAME, also=also)
 
     svg = drawing.picture(
@@ -193,13 +196,16 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
 
 def _tokens_chart(scene: Scene, place: int) -> Chart:
     key, heading = f"tokens-{place}", scene.heading("Output tokens per second")
+    bounds = levels_of(scene.data, scene.deployment, TOKENS)
 
     def draw(figure: Figure) -> None:
         axes = _panel(figure)
-        axes.set_ylim(0, 1.15 * max(highest_of(scene.lines), 0.1))
+        top = max(highest_of(scene.lines), 0.1)
+        axes.set_ylim(0, 1.15 * max(top, *(level.value for level in within(bounds, top)), 0.0))
         drawing.number_axis(axes.yaxis)
         axes.set_ylabel("tokens/s")
         _against_rate(axes, scene)
+        draw_levels(axes, bounds, "tokens/s")
         _draw_lines(axes, scene, _SAME)
 
     svg = drawing.picture(

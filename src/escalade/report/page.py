@@ -13,6 +13,7 @@ from markupsafe import Markup
 from escalade.report import words
 from escalade.report.axis import at, level
 from escalade.report.bottleneck import bottleneck_groups
+from escalade.report.bounds import bounds_shown
 from escalade.report.components import parts
 from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
@@ -165,6 +166,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "latency": latency_charts(data),
         "throughput": throughput_charts(data),
         "bottlenecks": bottleneck_groups(data),
+        "bounds": bounds_shown(data),
         "spreads": _by_cell(data, distribution_charts(data)),
         "timelines": _by_cell(data, timeline_charts(data)),
         "kpis": [_kpis(cell, data) for cell in data.facts],

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from escalade.errors import InputError
+from escalade.services.bound_inputs import BoundInputs
 from escalade.services.containers import Container, contained, require_program
 from escalade.services.metric_names import Agreement, Metrics
 from escalade.services.needs import Needs
@@ -33,7 +34,7 @@ BUILT_IN = ("python", "host", "port", "service_cpus", "scratch", "secret_file")
 OF_THE_CELL = ("prepared", "secret_file")
 _HERE = "http://{host}:{port}"
 OF_A_MODEL = ("model_path", "model_name")
-_NOT_DEFINING = {"description", "needs", "version", "probe", "metrics", "agreement"}
+_NOT_DEFINING = {"description", "needs", "version", "probe", "metrics", "agreement", "bounds"}
 
 
 class Speaks(Section):
@@ -119,6 +120,8 @@ class Recipe(Section):
     """What client and service are compared on."""
     workload: Speaks
     """How to talk to it."""
+    bounds: BoundInputs | None = None
+    """What its upper bounds are computed from."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -157,6 +160,12 @@ class Recipe(Section):
         for value in self.workload.parameters.values():
             if isinstance(value, str):
                 self._check_template(value, {*settable, *OF_THE_CELL, "model_name"})
+        if self.bounds is not None:
+            for template in (
+                *self.bounds.templates(),
+                *map("{{{}}}".format, self.bounds.parameters()),
+            ):
+                self._check_template(template, settable)
         for argument in self.command:
             if argument.when is not None and argument.when not in self.parameters:
                 raise ValueError(f"when: no parameter {argument.when!r}. {self._names()}")

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, DRIVER_NOT_LOADED = 9, FUNCTION_NOT_FOUND = 13 };
-enum { UTILIZATION = 1, MEMORY_V2 = 2, TEMPERATURE = 4, POWER = 8, POWER_LIMIT = 16, ENERGY = 32, CLOCKS = 64 };
+enum { UTILIZATION = 1, MEMORY_V2 = 2, TEMPERATURE = 4, POWER = 8, POWER_LIMIT = 16, ENERGY = 32, CLOCKS = 64, PEAKS = 128 };
 
 typedef struct {
     char name[64], uuid[64];
@@ -23,7 +23,7 @@ typedef struct {
     uint32_t offered;    /* which of the above this model has */
     uint32_t error;      /* what every call answers ... */
     uint32_t fail_after; /* ... once so many more have gone well */
-    uint32_t unused;
+    uint32_t bus_bits, cores, major, minor, unused;
 } Gpu;
 
 typedef struct {
@@ -136,4 +136,17 @@ int nvmlDeviceGetTotalEnergyConsumption(Gpu *gpu, uint64_t *out) {
 
 int nvmlDeviceGetClockInfo(Gpu *gpu, uint32_t clock, uint32_t *out) {
     return give(gpu, CLOCKS, clock == 1 ? gpu->sm_mhz : gpu->memory_mhz, out);
+}
+
+int nvmlDeviceGetMaxClockInfo(Gpu *gpu, uint32_t clock, uint32_t *out) {
+    return give(gpu, PEAKS, clock == 1 ? gpu->sm_mhz : gpu->memory_mhz, out);
+}
+
+int nvmlDeviceGetMemoryBusWidth(Gpu *gpu, uint32_t *out) { return give(gpu, PEAKS, gpu->bus_bits, out); }
+int nvmlDeviceGetNumGpuCores(Gpu *gpu, uint32_t *out) { return give(gpu, PEAKS, gpu->cores, out); }
+
+int nvmlDeviceGetCudaComputeCapability(Gpu *gpu, int *major, int *minor) {
+    *major = (int)gpu->major;
+    *minor = (int)gpu->minor;
+    return look(gpu);
 }

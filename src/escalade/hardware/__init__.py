@@ -1,0 +1,1 @@
+"""What the hardware itself can do: the figures that upper bounds are made of."""
