@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from escalade.campaign.events import Event
+    from escalade.campaign.plan import Cell
     from escalade.campaign.progress import CellProgress
     from escalade.campaign.run import CampaignRun
     from escalade.load.schedule import StepPlan
@@ -42,6 +43,10 @@ WORDS = {
     "collect_provenance": "provenance is collected",
     "render_report": "the report is rendered",
     "write_manifest": "the manifest is written",
+}
+UNMONITORED_WORDS = {
+    "start_prometheus": "starts no Prometheus: monitoring is off",
+    "deploy_exporters": "deploys no exporters",
 }
 
 
@@ -102,7 +107,8 @@ class ProgressView:
         if event.stage.startswith("run_load"):
             steps = self._progress.cells[event.cell].cell.steps
             return step_words(steps, int(event.stage.rpartition("_")[2]))
-        return WORDS.get(event.stage, event.stage)
+        seen = self._progress.cells.get(event.cell)
+        return stage_words(event.stage, None if seen is None else seen.cell)
 
     def _lines(self) -> list[Text]:
         active = self._progress.active()
@@ -122,9 +128,16 @@ def cell_lines(progress: Progress, cell: CellProgress) -> list[Text]:
     head = f"cell {number}/{len(progress.cells)} {name}"
     live = progress.live(name)
     if not cell.stage.startswith("run_load") or live.get("step") != cell.step:
-        return [Text(f"{head}  {WORDS.get(cell.stage, 'starts the load')}", style="bold")]
+        stage = cell.stage if cell.stage in WORDS else "run_ladder"
+        return [Text(f"{head}  {stage_words(stage, cell.cell)}", style="bold")]
     step = cell.words or step_words(cell.cell.steps, cell.step)
     return [Text(f"{head}  {step}", style="bold"), Text(live_figures(live))]
+
+
+def stage_words(stage: str, cell: Cell | None) -> str:
+    """Say what a stage does; in a cell without monitoring some have nothing to do."""
+    own = {} if cell is None or cell.monitored else UNMONITORED_WORDS
+    return own.get(stage) or WORDS.get(stage, stage)
 
 
 def step_words(steps: Sequence[StepPlan], number: int) -> str:

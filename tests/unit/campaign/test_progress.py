@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import pytest
 from escalade.campaign import events
 from escalade.campaign.progress import LIVE, Progress
 from escalade.campaign.run import CampaignRun, open_run
-from escalade.cli.progress import duration, live_figures
+from escalade.cli.progress import WORDS, duration, live_figures, stage_words
+from unit.campaign.builders import cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,3 +101,12 @@ def test_what_is_not_known_yet_is_a_dash_and_not_a_zero() -> None:
 )
 def test_durations_read_as_clocks(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_a_cell_without_monitoring_is_not_said_to_start_any() -> None:
+    (on,) = cells(1)
+    off = replace(on, deployment=on.deployment.model_copy(update={"monitoring": False}))
+
+    assert stage_words("start_prometheus", off) == "starts no Prometheus: monitoring is off"
+    assert stage_words("start_prometheus", on) == WORDS["start_prometheus"]
+    assert stage_words("run_ladder", off) == stage_words("run_ladder", None) == "starts the load"
