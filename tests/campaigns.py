@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import CellData
 
-RATES = (3.0, 6.0)
+RATES = (3.0,)
 WORKLOAD = {"kind": "openai_chat", "input_tokens": 10, "output_tokens": 8}
 MACHINE = {
     "cpu_model": "AMD EPYC 7742",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.capacity import ladder_capacity
 from escalade.analysis.gates import cell_gates
 from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.slo_capacity import bounded, slo_capacity
 from escalade.analysis.verdicts import sought
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.slo_capacity import SloCapacity
+
+_BOUNDS = ("capacity_qps", "ci_high")
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,15 @@ class Derived:
         Its rows of kpis.csv.
     gates, capacity
         Its rows of verdicts.json.
+    slo_capacity
+        What `capacity` tells of the objectives, and whether the rate lies beyond the ladder.
     """
 
     cell: CellData
     kpis: pd.DataFrame
     gates: Sequence[Mapping[str, Any]]
     capacity: Mapping[str, Any]
+    slo_capacity: SloCapacity
 
 
 def derive(cell: CellData, slos: Sequence[Slo]) -> Derived:
@@ -48,4 +56,8 @@ def derive(cell: CellData, slos: Sequence[Slo]) -> Derived:
     """
     kpis = cell_kpis(cell, slos)
     gates = cell_gates(cell, kpis, slos)
-    return Derived(cell, kpis, gates, ladder_capacity(kpis, gates, sought(cell, slos)))
+    mine = sought(cell, slos)
+    capacity = ladder_capacity(kpis, gates, mine)
+    known = (math.nan if capacity[name] is None else capacity[name] for name in _BOUNDS)
+    rate = bounded(slo_capacity(kpis, gates, mine), *known)
+    return Derived(cell, kpis, gates, capacity, rate)

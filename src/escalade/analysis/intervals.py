@@ -32,6 +32,8 @@ SHORT = 20 * BATCHES
 """Requests below which ten batches don't know whether a percentile is bounded; see `_size_if_dependent`."""
 RESAMPLES = 1000
 MIN_REPETITIONS = 3
+FAILED = "of requests failed"
+"""How a quality ends that says that a figure lies among failed requests."""
 
 
 @dataclass(frozen=True)

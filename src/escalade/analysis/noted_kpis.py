@@ -13,7 +13,7 @@ import numpy as np
 
 from escalade.analysis.catalogue import NOTED, SHARES
 from escalade.analysis.clusters import MIN_CLUSTERS, Clustered
-from escalade.analysis.intervals import Estimate, mean, percentiles
+from escalade.analysis.intervals import FAILED, Estimate, mean, percentiles
 from escalade.analysis.readings import Reading, label_of, missing
 from escalade.analysis.windows import NOTE
 
@@ -155,7 +155,7 @@ def _operations(step: MeasuredStep) -> list[Reading]:
 
 
 def _spread(log: RequestLog, label: str) -> Sequence[Reading]:
-    failures = f"{100 * log.failures / len(log):.3g} % of requests failed"
+    failures = f"{100 * log.failures / len(log):.3g} % {FAILED}"
     found = percentiles(log.latency, tuple(SHARES.values()), failures)
     return [
         Reading("operation_latency_seconds", stat, each, label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from escalade.analysis.catalogue import RATES
 from escalade.analysis.gate import left_out
@@ -42,6 +42,8 @@ class SloCapacity:
     low: float = math.nan
     high: float = math.nan
     method: str = ""
+    beyond: Literal["", "above", "below"] = ""
+    """Whether the true rate lies beyond the ladder: above its highest step, or below its lowest one."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,18 @@ def slo_capacity(
         return SloCapacity(math.nan, "no SLO")
     invalid = set(left_out(gates))
     found = [_capacity_of(slo, _ladder(kpis, slo, invalid)) for slo in slos]
-    least = min(found, key=lambda each: -math.inf if math.isnan(each.qps) else each.qps)
+    least = min(found, key=_order)
     if math.isnan(least.qps):
         return least
     lows, highs = [each.low for each in found], [each.high for each in found]
     known = [high for high in highs if not math.isnan(high)]
     low = math.nan if any(math.isnan(low) for low in lows) else min(lows)
     return replace(least, low=low, high=min(known, default=math.nan))
+
+
+def _order(found: SloCapacity) -> tuple[float, bool]:
+    """Order by rate; one below the ladder comes first, then what is not known."""
+    return -math.inf if math.isnan(found.qps) else found.qps, found.beyond != "below"
 
 
 def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) -> SloCapacity:
@@ -103,6 +110,7 @@ def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) 
     return replace(
         found,
         qps=capacity_qps,
+        beyond="",
         low=min(found.low, capacity_qps),
         high=max(found.high, capacity_qps),
         reason=f"{found.reason}; not above the capacity of {capacity_qps:.3g} requests/s",
@@ -157,10 +165,10 @@ def _capacity_of(slo: Slo, ladder: Sequence[Rung]) -> SloCapacity:
             f"{what}: by point estimates kept up to {top:g} requests/s, the highest step"
             f"{_doubt(known[-1], limit)}: at least that"
         )
-        return SloCapacity(top, held, low, method=CROSSINGS)
+        return SloCapacity(top, held, low, method=CROSSINGS, beyond="above")
     if missed == 0:
         lowest = f"{known[0].qps:g} requests/s, the lowest step"
-        return SloCapacity(math.nan, f"{what}: missed at {lowest}")
+        return SloCapacity(math.nan, f"{what}: missed at {lowest}", beyond="below")
     found = _between(what, known[missed - 1], known[missed], limit)
     high = _crossing([(rung.qps, rung.low) for rung in known], limit, upwards=True)
     low, high = min(low, found.qps), max(high, found.qps)  # NaN stays: it comes first

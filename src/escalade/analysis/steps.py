@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.catalogue import SHARES, WAITING
-from escalade.analysis.intervals import quantile
+from escalade.analysis.intervals import FAILED, quantile
 from escalade.analysis.levels import RATE, level_of
 from escalade.analysis.series import Samples, targets_of
 from escalade.analysis.steadiness import Saturation, saturation
@@ -206,7 +206,7 @@ class MeasuredStep:
     @property
     def failures(self) -> str:
         """How many requests of the cohort failed, in words."""
-        return f"{100 * self.judged.failures / len(self.judged):.3g} % of requests failed"
+        return f"{100 * self.judged.failures / len(self.judged):.3g} % {FAILED}"
 
     @cached_property
     def late_after_seconds(self) -> float:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from escalade.campaign.bounds import Bounds
+from escalade.campaign.declared import Comparison, check_comparison
 from escalade.campaign.design import Pairs, check_paired
 from escalade.campaign.load import Load
 from escalade.campaign.objectives import Slo, check_objectives
@@ -24,7 +25,10 @@ from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Name, Section
 from escalade.suites.components import Component, refuse_same_names
 
-_WHERE_GIVEN = ("suite", "standards", "stability", "targets", "components", "pairs")
+_WHERE_GIVEN = (
+    *("suite", "standards", "stability", "targets", "components", "pairs"),
+    "comparison",
+)
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 
 
@@ -126,6 +130,8 @@ class Campaign(Section):
     """Look for memory that leaks and latency that drifts; by default nobody does."""
     components: tuple[Component, ...] = ()
     """Component benchmarks that are measured when all cells are over; docs/components.md."""
+    comparison: Comparison | None = None
+    """What decides when the campaign is compared with another one; no part of what is measured."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus does."""
     execution: Execution = Execution()
@@ -160,6 +166,7 @@ class Campaign(Section):
         check_targets(self)
         check_standards(self)
         check_objectives(self)
+        check_comparison(self)
         self._enough_workers()
         if self.load.search is not None:
             check_search(self.load, self.load.search, self.slos)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from escalade import __version__
-from escalade.cli import campaigns, components, sites, submissions, tools, truth
+from escalade.cli import campaigns, comparisons, components, sites, submissions, tools, truth
 from escalade.errors import EscaladeError
 
 app = typer.Typer(
@@ -30,6 +30,9 @@ app.command("cancel")(submissions.cancel)
 app.command("replay")(campaigns.replay)
 app.command("verify")(campaigns.verify)
 app.command("bundle")(campaigns.bundle)
+app.command("compare")(comparisons.compare)
+app.command("check-regressions")(comparisons.check_regressions)
+app.command("baseline")(comparisons.baseline)
 app.command("schema")(campaigns.schema)
 app.command("init")(sites.init)
 app.command("truth-server", context_settings=truth.SETTINGS)(truth.truth_server)
@@ -53,7 +56,7 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Exit codes: 0 fine, 1 SLO missed, 2 unusable input or data, 3 something failed, 4 undecided."""
+    """Exit codes: 0 fine, 1 SLO missed or regression, 2 unusable input or data, 3 something failed, 4 undecided."""
 
 
 def run() -> None:

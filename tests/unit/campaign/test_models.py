@@ -209,3 +209,30 @@ def test_objectives_as_they_were_written_before_are_written_the_same() -> None:
     found = parse_campaign(configuration(slos=[slo]), "x")
 
     assert found.slos[0].model_dump(mode="json") == slo
+
+
+@pytest.mark.parametrize(
+    ("primary", "said"),
+    [
+        ([], "at least 1"),
+        (["latency_seconds:p90@4"], "the ladder has no step at 4: 1, 2"),
+        (["latency_seconds:p90"], "which 2 steps have; say which, as in latency_seconds:p90@1"),
+        (["gap_cv@1"], "gap_cv is no KPI of which one direction is better"),
+        ([f"latency_seconds:p{n}@1" for n in (50, 90, 95, 99)], "at most 3"),
+    ],
+)
+def test_primary_kpis_are_of_steps_that_exist(primary: list[str], said: str) -> None:
+    ladder = [{"target_qps": rate, "window_seconds": 10} for rate in (1, 2)]
+    content = configuration(load={"ladder": ladder}, comparison={"primary": primary})
+
+    assert said in refusal(content)
+
+
+def test_what_is_declared_for_comparisons_is_written_down_and_nothing_by_default() -> None:
+    ladder = [{"target_qps": rate, "window_seconds": 10} for rate in (1, 2)]
+    content = configuration(load={"ladder": ladder})
+    declared = {"primary": ["latency_seconds:p90@2", "slo_capacity_qps"]}
+
+    assert "comparison" not in parse_campaign(content, "my.yaml").model_dump()
+    written = parse_campaign({**content, "comparison": declared}, "my.yaml").model_dump(mode="json")
+    assert written["comparison"] == declared
