@@ -157,16 +157,12 @@ def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
     """Take the valid steps of a cell, ascending in offered rate."""
     failing = {(gate["step"], gate["gate"]) for gate in gates if gate["outcome"] == "fail"}
     invalid = left_out(gates)
-    kpis = kpis[kpis["metric"].isin(_OF_RUNGS)]
+    table = _values(kpis)
     found = []
-    for step in sorted({int(number) for number in kpis["step"]} - {0}):
-        group = kpis[kpis["step"] == step]
-        offered, throughput, errors = (
-            _row(group, metric) for metric in ("offered_qps", "throughput_qps", "error_ratio")
-        )
+    for step in sorted({step for step, _ in table} - {0}):
+        offered, throughput, errors, left = (table.get((step, name), {}) for name in _OF_RUNGS)
         if step in invalid or not _usable(offered) or not _usable(throughput):
             continue
-        left = _row(group, "abandoned_ratio")
         answered = 1 - (float(left["value"]) if _usable(left) else 0.0)
         if answered <= 0:  # nobody waited for an answer: there is no throughput to speak of
             continue
@@ -184,9 +180,14 @@ def rungs(kpis: pd.DataFrame, gates: Sequence[Mapping[str, Any]]) -> list[Rung]:
     return sorted((rung for rung in found if rung.offered > 0), key=lambda rung: rung.offered)
 
 
-def _row(group: pd.DataFrame, metric: str) -> Mapping[str, Any]:
-    rows = group[(group["metric"] == metric) & (group["stat"] == "value")]
-    return {str(key): value for key, value in rows.iloc[0].items()} if len(rows) else {}
+def _values(kpis: pd.DataFrame) -> dict[tuple[int, str], Mapping[str, Any]]:
+    """Give the rows that rungs are made of, by step and metric."""
+    wanted = kpis[kpis["metric"].isin(_OF_RUNGS) & (kpis["stat"] == "value")]
+    found: dict[tuple[int, str], Mapping[str, Any]] = {}
+    for row in wanted[["step", "metric", "value", "n"]].to_dict("records"):
+        place = int(row["step"]), str(row["metric"])
+        found.setdefault(place, {"value": row["value"], "n": row["n"]})
+    return found
 
 
 def _usable(row: Mapping[str, Any]) -> bool:

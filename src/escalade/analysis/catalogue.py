@@ -83,6 +83,7 @@ THROUGHPUT = (
     Metric("goodput_qps", VALUE, "1/s", "higher", "requests of the cohort answered well and within the SLO's limit / length of the window; one row per SLO on latency_seconds or ttft_seconds", LOG, "Throughput", "Wilson × offered_qps"),
     Metric("samples_per_second", VALUE, "1/s", "higher", "sent at once: good answers / (last good end − first send)", LOG, "Throughput", where_used=True),
     Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort, both without abandoned ones", LOG, "Throughput", WILSON),
+    Metric("failed_requests", VALUE, "requests", "lower", "requests of the cohort without a good answer, by class of error; n: those that were awaited; one row per class, only where some failed", LOG, "Throughput", where_used=True),
     Metric("abandoned_ratio", VALUE, "ratio", "none", "requests of the cohort whose client left before the end, as planned / cohort; only with workload.abandon", LOG, "Throughput", where_used=True),
 )
 LATENCY = (
@@ -92,6 +93,7 @@ LATENCY = (
     Metric("ttft_seconds", (*PERCENTILES, "mean"), "s", "lower", "planned send to first chunk; a failed request is +∞", LOG, "Latency", ORDER),
     Metric("itl_seconds", (*PERCENTILES, "mean"), "s", "lower", "gaps between neighbouring chunks of a request, pooled; a failed request counts as the mean number of gaps, all +∞", LOG, "Latency", BOOTSTRAP),
     Metric("tpot_seconds", (*PERCENTILES, "mean"), "s", "lower", "(last chunk − first chunk) / (output tokens − 1), per request with two tokens or more; a failed request is +∞", LOG, "Latency", ORDER),
+    Metric("long_prompt_slowdown_ratio", VALUE, "ratio", "lower", "gaps between chunks that began while a prompt of over four times the median's tokens, of another request, was between send and first chunk / gaps of the same answer that did not: geometric mean over answers; only where prompts differ so much", LOG, "Latency", "t on the logarithm", where_used=True),
 )
 TOKENS = (
     Metric("output_tokens_per_second", VALUE, "1/s", "higher", "output tokens that arrived in the window, by chunk times / its length", LOG, "Tokens", "t over ten blocks"),
@@ -119,6 +121,7 @@ CLIENT = (
 SERVICE = (
     Metric("service_cpu_cores", ("mean", "max"), "cores", "lower", "growth of the CPU time of the service's process tree / time between the samples; max: between two scrapes", SERIES, "Service"),
     Metric("service_memory_bytes", ("mean", "max"), "bytes", "lower", "resident memory of the service's process tree", SERIES, "Service"),
+    Metric("service_memory_growth_bytes_per_second", VALUE, "bytes/s", "lower", "slope of the resident memory of the service's process tree over the window, least squares over ten block means", SERIES, "Service", "t, slope of ten block means"),
     Metric("queue_length", ("mean", "max"), "requests", "lower", "requests waiting in the service", SERIES, "Service"),
     Metric("requests_running", ("mean", "max"), "requests", "none", "requests being worked on in the service", SERIES, "Service"),
     Metric("kv_cache_usage_ratio", ("mean", "max"), "ratio", "none", "share of the KV cache in use, as the service says; only where the recipe maps it", SERIES, "Service", where_used=True),

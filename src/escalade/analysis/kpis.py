@@ -9,6 +9,7 @@ import pandas as pd
 
 from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS, QUEUED
+from escalade.analysis.clue_kpis import clue_readings
 from escalade.analysis.levels import CONCURRENCY, RATE, SAMPLES, foreign, level_of
 from escalade.analysis.noted_kpis import noted_metrics, noted_readings
 from escalade.analysis.part_kpis import part_readings, without_parts_objectives
@@ -98,6 +99,7 @@ def _step_readings(
                 for reading in noted_readings(step)
             ),
             *series_readings(step),
+            *clue_readings(step),
             *part_readings(step),
         ]
     level = level_of(outcome)

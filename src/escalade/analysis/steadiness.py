@@ -71,14 +71,15 @@ def saturation(log: RequestLog, window: Window, in_system: Occupancy) -> Saturat
     """
     planned = int(window.holds(log.planned).sum())
     finished = int(window.holds(log.ended).sum())
-    slope, low, high = _trend(in_system.block_means(BLOCKS), window)
+    slope, low, high = trend(in_system.block_means(BLOCKS), window)
     if not planned:
         return Saturation(math.nan, slope, low, high)
     growth = slope / (planned / window.seconds)
     return Saturation(finished / planned, slope, low, high, growth)
 
 
-def _trend(heights: FloatArray, window: Window) -> tuple[float, float, float]:
+def trend(heights: FloatArray, window: Window) -> tuple[float, float, float]:
+    """Give the slope of block means over a window, per second, with its 95 % interval."""
     edges = window.blocks(len(heights))
     places = (edges[1:] + edges[:-1]) / 2 - (window.start + window.end) / 2
     spread = float((places**2).sum())

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from escalade.analysis.bounds import bound_rows
+from escalade.analysis.findings import findings
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.pairs import compare_pairs
 from escalade.analysis.stability import Stability, stability_rows
@@ -104,6 +105,7 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
         verdicts["targets"] = target_table(targets_of(campaign), cells, kpis, verdicts)
     if (question := question_of(campaign)) is not None:
         verdicts["pairs"] = compare_pairs(kpis, cells, verdicts["gates"], question)
+    verdicts["findings"] = findings(verdicts, kpis, cells)  # last: it reads the other sections
     write_json(folder.verdicts, verdicts)
     write_csv(folder.capacity, capacity_table(verdicts))
 

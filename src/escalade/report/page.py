@@ -18,6 +18,7 @@ from escalade.report.components import parts
 from escalade.report.concerns import NOTE, concerns
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
+from escalade.report.findings import findings_on_page
 from escalade.report.grading import grade, grade_lines
 from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
@@ -52,6 +53,7 @@ _OPEN_CELLS = 2
 _CONTENTS = (
     ("quality", "Data quality"),
     ("summary", "Summary"),
+    ("findings", "Findings"),
     ("latency", "Latency"),
     ("throughput", "Throughput"),
     ("bottleneck", "Bottleneck"),
@@ -165,6 +167,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         | ({"capacity"} if data.axis.open else set()),
         "latency": latency_charts(data),
         "throughput": throughput_charts(data),
+        "findings": findings_on_page(data),
         "bottlenecks": bottleneck_groups(data),
         "bounds": bounds_shown(data),
         "spreads": _by_cell(data, distribution_charts(data)),

@@ -35,6 +35,7 @@ GATES = (
     *("started_idle", "scrape_coverage", "scrape_gap", "client_server_agreement", "neighbours"),
 )
 STATE = ("drained", "steal", "constant_rate", "over_saturation", "sample_floor", "steadiness")
+NO_REQUEST, NO_SERIES = requests_frame([]), series_frame([])
 Place = tuple[int, int]
 """Repetition and step."""
 
@@ -213,8 +214,8 @@ class Made:
                 "definition": self.definition,
             },
             windows={"scrape_interval_seconds": 1.0, "steps": outcomes},
-            requests=requests_frame([]),
-            series=series_frame(rows),
+            requests=NO_REQUEST,
+            series=series_frame(rows) if rows else NO_SERIES,
             environment=self.environment,
         )
 
@@ -245,7 +246,11 @@ class Made:
 
     @property
     def verdicts(self) -> dict[str, Any]:
-        kpis, gates = self.kpis, self.gate_rows
+        return self.judged(self.kpis, self.cells)
+
+    def judged(self, kpis: pd.DataFrame, cells: Sequence[CellData]) -> dict[str, Any]:
+        """Give gates, objectives as set, capacity and bottlenecks."""
+        gates = self.gate_rows
         fits = [
             ladder_capacity(
                 kpis[kpis["cell"] == self.name(run)],
@@ -263,7 +268,7 @@ class Made:
             "gates": gates,
             "slos": self.slos,
             "capacity": capacity,
-            "bottlenecks": bottlenecks(kpis, self.cells, gates, capacity),
+            "bottlenecks": bottlenecks(kpis, cells, gates, capacity),
             **self.sections,
         }
 

@@ -1,0 +1,28 @@
+"""All rules, in the order in which what they find is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from escalade.analysis.findings import (
+    errors,
+    instrument,
+    ladder,
+    limits,
+    objectives,
+    service,
+)
+
+if TYPE_CHECKING:
+    from escalade.analysis.findings.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    *service.RULES_OF_PROBLEMS[:1],
+    *objectives.RULES,
+    *instrument.RULES,
+    *errors.RULES,
+    *service.RULES_OF_PROBLEMS[1:],
+    *limits.RULES,
+    *ladder.RULES,
+    *service.RULES,
+)

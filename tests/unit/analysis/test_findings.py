@@ -1,0 +1,409 @@
+"""Findings: each rule fires when it should, not when it nearly should, and never without a reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from escalade.analysis.findings import RULES, findings, fired
+from escalade.analysis.findings.rule import ADVICE, FINE, KINDS, LIMIT, PROBLEM, UNSEEN
+from unit.analysis.campaigns import CAPACITY, OFFERED, Made, fine
+from unit.analysis.test_bottleneck import idle, remote, slots_full, swap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE = (Path(__file__).parents[3] / "docs" / "findings.md").read_text(encoding="utf-8")
+KNEE = 5
+ALL = [1, 2, 3, 4]
+"""Steps below the knee."""
+
+
+def told(made: Made) -> list[dict[str, Any]]:
+    kpis, cells = made.kpis, made.cells
+    return findings(made.judged(kpis, cells), kpis, cells)
+
+
+def names(rows: list[dict[str, Any]], *kinds: str) -> list[str]:
+    return [row["rule"] for row in rows if row["kind"] in kinds]
+
+
+def firing(made: Made) -> list[str]:
+    return [str(row["rule"]) for row in fired(told(made))]
+
+
+def carried(step: int) -> float:
+    return min(OFFERED[step - 1], CAPACITY)
+
+
+def one(made: Made, rule: str) -> dict[str, Any]:
+    return next(row for row in told(made) if row["rule"] == rule)
+
+
+def failing(step: int, error: str, count: float, n: int = 1000) -> Made:
+    """Let a class of errors occur at a step."""
+    return fine(1).put("failed_requests", count, steps=[step], label=f'{{error="{error}"}}', n=n)
+
+
+def judged(verdict: str, step: int = 3, **more: Any) -> Made:
+    return fine(3, judged=False).judge(verdict, step=step, **more)
+
+
+def slow_alone(made: Made, first: float) -> Made:
+    """Let an answer take 2 s at the median even at the lowest rung, `first` of it to its first token."""
+    made.put("latency_seconds", 2.0, "p50").put("latency_seconds", 3.0, "p90")
+    return made.put("ttft_seconds", 2.0 * first, "p50")
+
+
+def growing(low: float, value: float = 1e5) -> Made:
+    made = fine(1).put("service_memory_growth_bytes_per_second", value)
+    for rows in made.figures.values():
+        rows["service_memory_growth_bytes_per_second", "value", ""]["ci_low"] = low
+    return made
+
+
+def cached(ratio: float, **workload: Any) -> Made:
+    made = fine(1).put("cached_token_ratio", ratio)
+    made.definition = {"workload": {"kind": "openai_chat", **workload}}
+    return made
+
+
+def died(outcome: str) -> Made:
+    made = fine(1)
+    made.outcomes[1, KNEE] = {"outcome": outcome, "cause": "it was killed by SIGKILL"}
+    return made
+
+
+def died_at_the_objective() -> Made:
+    made = judged("FAIL", step=KNEE)
+    for run in made.runs:
+        made.outcomes[run, KNEE] = {"outcome": "service_failed", "cause": "it was killed"}
+    return made
+
+
+def bounds(ratio: float) -> Made:
+    made = fine(1)
+    row = {"cell": made.name(1), "deployment": "demo", "step": KNEE, "name": "token_rate"}
+    row |= {"kind": "memory bandwidth", "exceeded": ratio > 1}
+    made.sections["bounds"] = [
+        row
+        | {"ratio": ratio, "value": 100.0, "attained": 100 * ratio, "unit": "1/s", "words": "far"}
+    ]
+    return made
+
+
+def gpu(made: Made, share: float) -> Made:
+    made.environment["gpus"] = [{"index": 0}]
+    return made.put(
+        "gpu_utilization_ratio",
+        lambda s: share * carried(s) / CAPACITY,
+        "mean",
+        label='{index="0"}',
+    )
+
+
+def threads(count: int) -> Made:
+    made = fine(1)
+    made.environment["service"]["parameters"]["threads"] = count
+    made.environment["allocation"]["service_cpus"] = list(range(8))
+    return made
+
+
+def disk(share: float) -> Made:
+    made = idle(fine(1))
+    for step in made.steps:
+        for at in (0.0, 599.0):
+            used = share * carried(step) / CAPACITY * at
+            made.samples.append(
+                (step, "node_disk_io_time_seconds_total", {"device": "sda"}, at, used)
+            )
+    return made
+
+
+def spread(factor: float, width: float = 0.05) -> Made:
+    made = fine(3)
+    return made.put("latency_seconds", 0.4 * factor, "p50", runs=[2], steps=ALL, spread=width).put(
+        "latency_seconds", 0.4, "p50", runs=[1, 3], steps=ALL, spread=width
+    )
+
+
+def collapsing(throughput: float) -> Made:
+    made = fine(1, offered=(2.0, 5.0, 8.0, 9.5, 14.0, 20.0))
+    return made.put("throughput_qps", throughput, steps=[6], n=int(600 * throughput))
+
+
+def hidden(flying: float) -> Made:
+    return fine(1).put("requests_in_flight", flying, "mean", steps=[KNEE])
+
+
+MORE = "p90 1.4 s, 95 % [1.2, 1.7], limit 1.5 s; about 90 more requests would decide"
+FIRES: dict[str, Callable[[], Made]] = {
+    "service-failed": lambda: died("service_failed"),
+    "objective-not-judged": lambda: judged("INVALID", reason="gate late_ratio: late"),
+    "missed-as-the-service-died": died_at_the_objective,
+    "missed-by-overload": lambda: judged("FAIL", step=KNEE),
+    "missed-by-failures": lambda: judged("FAIL").put("error_ratio", 0.12, steps=[3]),
+    "missed-by-waiting": lambda: judged("FAIL", value=2.0),
+    "missed-by-prefill": lambda: slow_alone(judged("FAIL"), 0.9),
+    "missed-by-decode": lambda: slow_alone(judged("FAIL"), 0.1),
+    "missed-by-service-time": lambda: slow_alone(judged("FAIL"), 0.5),
+    "client-limited": lambda: fine(1).fail("late_ratio", steps=[2], value=0.2),
+    "neighbours": lambda: fine(1).fail("neighbours", steps=[2], value=0.4),
+    "stolen-cpu-time": lambda: fine(1).fail("steal", steps=[2], value=0.1),
+    "counts-disagree": lambda: fine(1).fail("client_server_agreement", steps=[2], value=0.1),
+    "scrape-holes": lambda: fine(1).fail("scrape_gap", steps=[2], value=9.0),
+    "not-idle-at-start": lambda: fine(1).fail("started_idle", steps=[2], value=3.0),
+    "cached-answers": lambda: cached(0.6),
+    "warm-up-too-short": lambda: fine(1).fail("warm_up", steps=[1, 2], value=0.2),
+    "latency-falls": lambda: fine(1).fail("steadiness", steps=[1, 2], value=0.8),
+    "latency-rises": lambda: fine(1).fail("steadiness", steps=[1, 2], value=1.3),
+    "littles-law": lambda: fine(1).fail("littles_law", steps=[1, 2], value=0.3),
+    "repetitions-differ": lambda: spread(1.5),
+    "too-few-requests": lambda: judged("INCONCLUSIVE", reason=MORE),
+    "too-few-repetitions": lambda: fine(2),
+    "timeouts": lambda: failing(2, "timeout", 20.0),
+    "connection-errors": lambda: failing(2, "reset", 20.0),
+    "server-errors": lambda: failing(2, "http_5xx", 20.0),
+    "refused-requests": lambda: failing(2, "http_4xx", 20.0),
+    "broken-answers": lambda: failing(2, "malformed", 20.0),
+    "lost-requests": lambda: failing(2, "not_sent", 20.0),
+    "fails-by-timeout-under-overload": lambda: failing(KNEE, "timeout", 200.0),
+    "memory-grows": lambda: growing(9e4),
+    "limited-by-memory": lambda: swap(fine(1), 1e9),
+    "limited-by-slots": lambda: slots_full(idle(fine(1))),
+    "limited-by-cpu": lambda: fine(1),
+    "limited-by-threads": lambda: threads(2),
+    "limited-by-gpu": lambda: gpu(idle(fine(1)), 0.97),
+    "limited-by-kv-cache": lambda: idle(fine(1)).put(
+        "kv_cache_usage_ratio", lambda s: 0.099 * carried(s), "max"
+    ),
+    "limited-by-network": lambda: remote(idle(fine(1)), 125e6),
+    "limited-by-disk": lambda: disk(0.97),
+    "limit-unknown": lambda: idle(fine(1)),
+    "long-prompts-disturb": lambda: fine(1).put("long_prompt_slowdown_ratio", 2.5, steps=[2]),
+    "cache-yields-little": lambda: cached(0.1, shared_prefix={"tokens": 48, "groups": 1}),
+    "far-from-bound": lambda: bounds(0.1),
+    "beyond-bound": lambda: bounds(1.3),
+    "missed-by-too-little": lambda: judged("FAIL", at_least=True, metric="goodput_qps"),
+    "no-rung-held": lambda: fine(1, offered=(14.0, 20.0)),
+    "collapse": lambda: collapsing(4.0),
+    "requests-without-end": lambda: fine(1).fail("drained", steps=[2]),
+    "queue-grows": lambda: fine(1),
+    "queue-is-hidden": lambda: hidden(200.0),
+    "ladder-too-low": lambda: fine(1, offered=(2.0, 5.0, 8.0)),
+    "ladder-too-high": lambda: fine(1, offered=(5.0, 14.0, 20.0, 30.0)),
+    "ladder-too-coarse": lambda: fine(1, offered=(2.0, 4.0, 14.0)),
+}
+"""Rule → the smallest campaign in which it has to fire."""
+NEARLY: dict[str, Callable[[], Made]] = {
+    "service-failed": lambda: died("client_failed"),
+    "objective-not-judged": lambda: judged("INCONCLUSIVE"),
+    "missed-as-the-service-died": lambda: judged("FAIL"),
+    "missed-by-overload": lambda: judged("FAIL", step=4),
+    "missed-by-failures": lambda: judged("FAIL").put("error_ratio", 0.05, steps=[3]),
+    "missed-by-waiting": lambda: slow_alone(judged("FAIL"), 0.9),
+    "missed-by-prefill": lambda: slow_alone(judged("FAIL"), 0.55),
+    "missed-by-decode": lambda: slow_alone(judged("FAIL"), 0.45),
+    "missed-by-service-time": lambda: slow_alone(judged("FAIL"), 0.61),
+    "client-limited": lambda: fine(1).fail("late_ratio", steps=[2], outcome="unknown"),
+    "neighbours": lambda: fine(1).fail("neighbours", steps=[2], outcome="unknown"),
+    "stolen-cpu-time": lambda: fine(1).put("steal_ratio", 0.04),
+    "counts-disagree": lambda: fine(1).fail("client_server_agreement", outcome="unknown"),
+    "scrape-holes": lambda: fine(1).fail("scrape_gap", steps=[2], value=2.9, outcome="pass"),
+    "not-idle-at-start": lambda: fine(1).fail("started_idle", outcome="unknown"),
+    "cached-answers": lambda: cached(0.6, shared_prefix={"tokens": 512, "groups": 1}),
+    "warm-up-too-short": lambda: (
+        fine(1).fail("warm_up", steps=[1], value=0.2).fail("warm_up", steps=[2, 3], outcome="pass")
+    ),
+    "latency-falls": lambda: fine(1).fail("steadiness", steps=[1], value=0.8),
+    "latency-rises": lambda: fine(1).fail("steadiness", steps=[4, KNEE], value=1.3),
+    "littles-law": lambda: fine(1).fail("littles_law", steps=[KNEE], value=0.3),
+    "repetitions-differ": lambda: spread(1.5, width=0.3),
+    "too-few-requests": lambda: judged("INCONCLUSIVE", reason="but latency was still rising"),
+    "too-few-repetitions": lambda: fine(3),
+    "timeouts": lambda: failing(2, "timeout", 10.0),
+    "connection-errors": lambda: failing(2, "timeout", 20.0),
+    "server-errors": lambda: failing(KNEE, "http_5xx", 20.0),
+    "refused-requests": lambda: failing(2, "http_5xx", 20.0),
+    "broken-answers": lambda: failing(2, "malformed", 9.0),
+    "lost-requests": lambda: failing(2, "aborted", 10.0),
+    "fails-by-timeout-under-overload": lambda: failing(KNEE, "http_5xx", 200.0),
+    "memory-grows": lambda: growing(-1.0),
+    "limited-by-memory": lambda: swap(fine(1), 1e8),
+    "limited-by-slots": lambda: slots_full(fine(1)),
+    "limited-by-cpu": lambda: fine(1, demand=0.17),
+    "limited-by-threads": lambda: threads(8),
+    "limited-by-gpu": lambda: gpu(idle(fine(1)), 0.85),
+    "limited-by-kv-cache": lambda: idle(fine(1)).put("kv_cache_usage_ratio", 0.5, "max"),
+    "limited-by-network": lambda: remote(idle(fine(1)), 250e6),
+    "limited-by-disk": lambda: disk(0.7),
+    "limit-unknown": lambda: fine(1, offered=(2.0, 5.0, 8.0)),
+    "long-prompts-disturb": lambda: fine(1).put("long_prompt_slowdown_ratio", 1.55, steps=[2]),
+    "cache-yields-little": lambda: cached(0.7, shared_prefix={"tokens": 48, "groups": 1}),
+    "far-from-bound": lambda: bounds(0.5),
+    "beyond-bound": lambda: bounds(0.99),
+    "missed-by-too-little": lambda: judged("FAIL", step=KNEE, at_least=True),
+    "no-rung-held": lambda: fine(1, offered=(5.0, 14.0)),
+    "collapse": lambda: collapsing(9.9),
+    "requests-without-end": lambda: fine(1).fail("drained", steps=[KNEE]),
+    "queue-grows": lambda: fine(1, offered=(2.0, 5.0, 8.0)),
+    "queue-is-hidden": lambda: hidden(60.0),
+    "ladder-too-low": lambda: fine(1, offered=(8.0,)),
+    "ladder-too-high": lambda: fine(1, offered=(2.0, 5.0, 14.0, 20.0)),
+    "ladder-too-coarse": lambda: fine(1, offered=(2.0, 8.0, 14.0)),
+}
+"""Rule → a campaign that nearly makes it fire."""
+
+
+def test_every_rule_has_a_campaign_in_which_it_fires_and_one_in_which_it_nearly_does() -> None:
+    known = [rule.name for rule in RULES]
+
+    assert len(known) == len(set(known))
+    assert set(FIRES) == set(NEARLY) == set(known)
+
+
+@pytest.mark.parametrize("rule", FIRES)
+def test_a_rule_fires_when_it_should(rule: str) -> None:
+    made = FIRES[rule]()
+    row = one(made, rule)
+
+    assert row["kind"] == next(known.kind for known in RULES if known.name == rule)
+    assert row["measured"]
+    assert row["next"]
+    assert row["evidence"] or rule == "missed-as-the-service-died"
+    json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize("rule", NEARLY)
+def test_a_rule_does_not_fire_when_it_nearly_should(rule: str) -> None:
+    assert rule not in firing(NEARLY[rule]())
+
+
+def test_no_rule_fires_on_a_campaign_that_is_fine_but_those_that_name_its_limit() -> None:
+    rows = told(fine())
+
+    assert names(rows, PROBLEM, ADVICE) == []
+    assert names(rows, LIMIT) == ["limited-by-cpu", "queue-grows"]
+    assert len(names(rows, FINE)) > 15
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    capacity=st.floats(1.0, 500.0),
+    factor=st.floats(0.5, 0.99),
+    share=st.floats(0.91, 1.0),
+    amiss=st.tuples(st.floats(0.0, 0.05), st.floats(0.0, 0.01)),
+)
+def test_no_rule_fires_over_the_range_of_what_is_fine(
+    capacity: float, factor: float, share: float, amiss: tuple[float, float]
+) -> None:
+    steal, errors = amiss
+    offered = [capacity * part for part in (0.1, 0.5 * factor, 0.7, 0.95, 1.4)]
+    made = fine(3, offered, capacity, demand=2 * share / capacity)
+    made.put("steal_ratio", steal).put("error_ratio", errors)
+    made.put("failed_requests", 1000 * errors, label='{error="timeout"}', n=1000)
+
+    assert names(told(made), PROBLEM, ADVICE) == []
+
+
+def test_problems_come_first_and_what_is_fine_last() -> None:
+    rows = told(fine(1).fail("neighbours", steps=[2], value=0.4).fail("drained", steps=[1]))
+
+    places = [KINDS.index(row["kind"]) for row in rows]
+    assert places == sorted(places)
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[0]["rule"] == "neighbours"  # the instrument before the service
+    assert rows[1]["rule"] == "requests-without-end"
+
+
+def test_what_could_not_be_checked_is_not_called_fine() -> None:
+    made = fine(1).fail("neighbours", outcome="unknown")
+
+    assert "neighbours" in names(told(made), UNSEEN)
+
+
+def test_a_finding_names_cells_steps_and_the_numbers_that_it_rests_on() -> None:
+    row = one(fine(2).fail("neighbours", steps=[2], runs=[2], value=0.4), "neighbours")
+
+    assert (row["cells"], row["steps"]) == (["demo_rep-2_0badcafe"], [2])
+    assert (row["evidence"][0]["kpi"], row["evidence"][0]["value"]) == ("gate neighbours", 0.4)
+    assert row["measured"].startswith("1 of 10 steps: as told (step 2, gate neighbours)")
+
+
+def test_the_option_of_the_recipe_that_sets_a_limit_is_named_with_its_value() -> None:
+    row = one(slots_full(idle(fine(1))), "limited-by-slots")
+
+    assert row["next"][0] == "raise the parameter `slots` of the deployment, now 16"
+
+
+def test_rates_to_try_follow_from_what_was_measured() -> None:
+    low = one(fine(1, offered=(2.0, 5.0, 8.0)), "ladder-too-low")
+    high = one(fine(1, offered=(14.0, 20.0)), "no-rung-held")
+    coarse = one(fine(1, offered=(2.0, 4.0, 14.0)), "ladder-too-coarse")
+
+    assert low["next"][0] == "add rungs at 12, 16 requests/s"  # 1.5 and 2 times 8
+    assert high["next"][0] == "add rungs at 3, 6, 9 requests/s"  # of the 10 that it carried
+    # 4 and 14 apart by 3.5: 4 × 3.5^(1/3) = 6.07 and 4 × 3.5^(2/3) = 9.22
+    assert coarse["next"][0] == "add rungs at 6.1, 9.2 requests/s"
+
+
+def test_one_failed_gate_in_many_steps_is_chance_and_two_are_not() -> None:
+    # a step fails by chance in 0.5 %: of nine steps below 80 % one or more in 4.4 %, two in 0.09 %
+    once = fine(3).fail("steadiness", steps=[1], runs=[1], value=1.3)
+    twice = fine(3).fail("steadiness", steps=[1], runs=[1, 2], value=1.3)
+
+    assert "latency-rises" not in firing(once)
+    assert "latency-rises" in firing(twice)
+
+
+def test_conversations_are_held_against_what_was_sent_before() -> None:
+    made = cached(0.1, conversation={"turns": 3})
+    for turn, tokens in (("first turn", 50.0), ("later turns", 100.0)):
+        made.put("input_tokens", tokens, "mean", label=f'{{turn="{turn}"}}')
+        made.put("cached_token_ratio", 0.1, label=f'{{turn="{turn}"}}')
+
+    row = one(made, "cache-yields-little")
+
+    # half of a later turn's 100 tokens were sent before; half of that is expected at least
+    assert row["evidence"][0]["limit"] == pytest.approx(0.25)
+    assert "cached-answers" not in firing(made)
+
+
+def test_memory_that_killed_the_service_is_named() -> None:
+    row = one(died("service_failed"), "service-failed")
+
+    assert "SIGKILL" in row["measured"]
+    assert "more memory" in row["next"][0]
+
+
+def test_deployments_are_looked_at_one_by_one() -> None:
+    made = fine(1)
+    cells, kpis, verdicts = made.cells, made.kpis, made.verdicts
+    second = fine(2).cells[1]
+    other = replace(second, cell={**second.cell, "deployment": "other"})
+
+    rows = findings(verdicts, kpis, [*cells, other])
+
+    assert {row["deployment"] for row in rows} == {"demo", "other"}
+
+
+def test_a_campaign_without_any_step_has_findings_too() -> None:
+    made = fine(1)
+    made.figures, made.gates = {}, {}
+
+    rows = findings({"gates": [], "slos": [], "capacity": []}, made.kpis, made.cells)
+
+    assert [row["kind"] for row in fired(rows)] == [ADVICE]  # one repetition
+
+
+def test_every_rule_is_in_the_documentation_as_it_is() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| (.*?) \|$", PAGE, flags=re.MULTILINE)
+
+    assert rows == [(rule.name, rule.kind, rule.fires) for rule in RULES]
