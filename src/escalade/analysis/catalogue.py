@@ -141,6 +141,7 @@ NODE = (
     Metric("node_cpu_ratio", ("mean", "max"), "ratio", "none", "growth of all modes but idle, iowait and steal / growth of all modes, all CPUs; the load generator is in it", SERIES, "Node"),
     Metric("node_memory_used_bytes", ("mean", "max"), "bytes", "none", "MemTotal − MemAvailable", SERIES, "Node"),
     Metric("neighbour_cpu_ratio", VALUE, "ratio", "lower", "share of the service's CPUs that programs other than the service used: (busy time of those CPUs, all modes but idle, iowait and steal, − CPU time of the service's process tree) / (number of those CPUs × time), at least 0", f"{SERIES}, {ENVIRONMENT}", "Node"),
+    Metric("stressor_cpu_cores", ("mean",), "cores", "none", "growth of the CPU time of the deployment's stressor / time between the samples; only with deployments.stress", SERIES, "Node", where_used=True),
     Metric("prometheus_cpu_cores", ("mean",), "cores", "lower", "growth of Prometheus' CPU time / time between the samples", SERIES, "Node"),
 )
 MONITORING = (

@@ -23,7 +23,7 @@ def neighbour_share(step: MeasuredStep) -> Estimate:
     Every counter is divided by the time between its own samples, since node
     and service are not scraped at the same instant. What that leaves uncertain,
     and service processes that a neighbour can't be told from, never makes the
-    share negative: it is at least 0.
+    share negative: it is at least 0. A stressor that the campaign asks for is no neighbour.
     """
     allocation = step.data.environment.get("allocation") or {}
     service, client = (set(allocation.get(key) or ()) for key in ("service_cpus", "client_cpus"))
@@ -34,6 +34,11 @@ def neighbour_share(step: MeasuredStep) -> Estimate:
     used = _rate(step, step.samples.tracks(CPU_SECONDS, role="service"))
     if used is None:
         return _unsampled(f'{CPU_SECONDS}{{role="service"}}')
+    if asked := step.samples.tracks(CPU_SECONDS, role="stressor"):
+        beside = _rate(step, asked)
+        if beside is None:
+            return _unsampled(f'{CPU_SECONDS}{{role="stressor"}}')
+        used += beside
     busy = 0.0
     for cpu in sorted(service):
         tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS, cpu=str(cpu)))

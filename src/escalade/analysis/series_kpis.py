@@ -61,6 +61,7 @@ def series_readings(step: MeasuredStep) -> list[Reading]:
         _agreement(step),
         *_node(step),
         Reading("neighbour_cpu_ratio", "value", neighbour_share(step)),
+        *_stressor(step),
         *_cpu("prometheus_cpu_cores", "prometheus", step),
         *_monitoring(step),
         *_gpus(step),
@@ -75,6 +76,13 @@ def _unmonitored(step: MeasuredStep) -> list[Reading]:
         *missing([*names, *(GPU_METRICS if gpus else ())], UNMONITORED),
         *([] if gpus else [no_gpu(step.data.environment)]),
     ]
+
+
+def _stressor(step: MeasuredStep) -> list[Reading]:
+    """Say what a stressor took; nothing where there is none."""
+    if not step.samples.tracks(CPU_SECONDS, role="stressor"):
+        return []
+    return _cpu("stressor_cpu_cores", "stressor", step)
 
 
 def _steal(step: MeasuredStep) -> Reading:

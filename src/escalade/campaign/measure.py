@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from escalade.campaign.calibration import calibrate
 from escalade.campaign.course import course_of
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import LADDER, read_allocation, read_exporters, read_service
+from escalade.campaign.stress import stressed
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.generator import LoadGenerator
@@ -28,7 +30,7 @@ from escalade.runtime.slurm.jobs import parts
 from escalade.runtime.slurm.own import own_job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from escalade.campaign.course import Planned
     from escalade.campaign.run import CellRun
@@ -60,11 +62,13 @@ def run_ladder(here: CellRun) -> None:
     service = read_service(here.state)
     outcomes: list[dict[str, Any]] = []
     course = course_of(here)
-    with _generator(here) as generator:
-        if service["outcome"] == "ready" and here.cell.calibration_seconds:
+    ready = service["outcome"] == "ready"
+    with _generator(here) as generator, ExitStack() as bystander:
+        if ready and here.cell.calibration_seconds:
             events.append(here.run.events, here.cell.name, "calibrate", "started")
             calibrate(here, generator, _load_step(here, here.cell.steps[0], service))
             events.append(here.run.events, here.cell.name, "calibrate", "ended")
+        beside = bystander.enter_context(stressed(here)) if ready else _nothing
         while (planned := course.next()) is not None:
             plan = planned.plan
             stage = f"run_load_{plan.step}"
@@ -72,7 +76,7 @@ def run_ladder(here: CellRun) -> None:
             cause = _cause_not_to_run(service, outcomes)
             if cause is None and outcomes:
                 _cool_down(here, outcomes[-1])
-            outcome = _run(here, planned, service, generator) if cause is None else None
+            outcome = _run(here, planned, service, generator, beside) if cause is None else None
             outcomes.append(outcome or _skip(here, plan, str(cause)))
             course.took(outcomes[-1])
             events.append(here.run.events, here.cell.name, stage, "ended")
@@ -92,10 +96,14 @@ def _cool_down(here: CellRun, before: dict[str, Any]) -> None:
 
 
 def _run(
-    here: CellRun, planned: Planned, service: dict[str, Any], generator: Generator
+    here: CellRun,
+    planned: Planned,
+    service: dict[str, Any],
+    generator: Generator,
+    beside: Callable[[], None],
 ) -> dict[str, Any]:
     step = replace(_load_step(here, planned.plan, service), bounds=planned.bounds)
-    outcome = run_step(step, generator, _Watch(here), here.state / LIVE)
+    outcome = run_step(step, generator, _Watch(here, beside), here.state / LIVE)
     if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:
         time.sleep(_SETTLE_SECONDS)
         _Watch(here)()
@@ -171,10 +179,15 @@ def _cpus_of_own_job(allocation: AllocationState) -> tuple[int, ...]:
     return available_cores()
 
 
+def _nothing() -> None:
+    """Watch nothing beside the service."""
+
+
 class _Watch:
     """Tells twice a second whether the step can go on."""
 
-    def __init__(self, here: CellRun) -> None:
+    def __init__(self, here: CellRun, beside: Callable[[], None] = _nothing) -> None:
+        self._beside = beside
         self._allocation = read_allocation(here.state)
         self._launcher = launcher_for(self._allocation)
         self._service = read_service(here.state)["step"]
@@ -190,6 +203,7 @@ class _Watch:
             )
         if self._monitored:
             self._insist_on_prometheus()
+        self._beside()
         if self._service is None:  # it was not started here: its requests tell
             return None
         service = self._launcher.state(self._allocation, self._service)

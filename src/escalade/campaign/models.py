@@ -20,6 +20,7 @@ from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
 from escalade.campaign.stability import Stability
 from escalade.campaign.standards import Standards, check_standards
+from escalade.campaign.stress import Stress, check_stress
 from escalade.campaign.targets import Target, check_targets
 from escalade.campaign.workload import Seconds, Workload
 from escalade.services.validation import Name, Section
@@ -50,12 +51,16 @@ class Deployment(Section):
     monitoring: bool = True
     """`off` starts neither Prometheus nor exporters, and scrapes nothing: for finding out what measuring itself costs.
     What is made of samples is then missing, with that reason."""
+    stress: Stress | None = None
+    """A program that contends with the service for its machine; it is compared with a deployment that is the same without."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
         if content.get("monitoring", False):  # cells keep the hash that they had before this key
             del content["monitoring"]
+        if content.get("stress") is None:  # the same
+            content.pop("stress", None)
         return content
 
 
@@ -163,6 +168,7 @@ class Campaign(Section):
         _refuse_duplicates("slos", [slo.name for slo in self.slos])
         _refuse_duplicates("targets", [target.name for target in self.targets])
         refuse_same_names(self.components)
+        check_stress(self)
         check_targets(self)
         check_standards(self)
         check_objectives(self)

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from escalade.analysis.bounds import bound_rows
+from escalade.analysis.contention import Stressed, contention_rows
 from escalade.analysis.findings import findings
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.pairs import compare_pairs
@@ -23,6 +24,7 @@ from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.objectives import goodput_of
 from escalade.campaign.question import question_of
 from escalade.campaign.stored import StoredCell
+from escalade.campaign.stress import unstressed
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
 from escalade.monitoring.collector import SERIES_COLUMNS
@@ -98,6 +100,8 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     if campaign.standards is not None:
         held = Standards(campaign.standards.least_requests, campaign.standards.warmup_seconds)
         verdicts["standards"] = standard_rows(held, cells, kpis, slos_of(campaign))
+    if beside := stressed_of(campaign):
+        verdicts["contention"] = contention_rows(beside, cells, verdicts["gates"])
     if campaign.stability is not None:
         steady = Stability(**campaign.stability.model_dump())
         verdicts["stability"] = stability_rows(steady, cells, verdicts["gates"])
@@ -162,6 +166,16 @@ def as_judged(slo: Objective, slos: Sequence[Objective]) -> Slo:
         at_least=slo.at_least is not None,
         of=None if good is None else good.name,
     )
+
+
+def stressed_of(campaign: Campaign) -> list[Stressed]:
+    """Name the deployments with a stressor, each with the one that is the same without."""
+    return [
+        Stressed(deployment.name, against, deployment.stress.words)
+        for deployment in campaign.deployments
+        if deployment.stress is not None
+        and (against := unstressed(campaign, deployment)) is not None
+    ]
 
 
 def planned_cells(run: CampaignRun) -> list[CellData]:

@@ -16,6 +16,7 @@ from escalade.report.bottleneck import bottleneck_groups
 from escalade.report.bounds import bounds_shown
 from escalade.report.components import parts
 from escalade.report.concerns import NOTE, concerns
+from escalade.report.contention import contention_table
 from escalade.report.data import VALID
 from escalade.report.distribution import distribution_charts
 from escalade.report.findings import findings_on_page
@@ -161,6 +162,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "statements": summary(data),
         "slos": _slos(data),
         "stability": stability_table(data),
+        "contention": contention_table(data),
         "standards": standards_view(data),
         "targets": targets_table(data),
         "marks": {step.state for cell in data.facts for step in cell.steps}

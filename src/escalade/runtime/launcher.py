@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from escalade.runtime.driver import RunFolder
     from escalade.runtime.slurm.queue import Order
 
-Role = Literal["service", "prometheus", "exporter", "load"]
+Role = Literal["service", "prometheus", "exporter", "load", "stressor"]
 """What a step is in the measurement; the process exporter adds up by role."""
 
 T = TypeVar("T")
