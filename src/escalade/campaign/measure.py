@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.campaign import events
 from escalade.campaign.calibration import calibrate
 from escalade.campaign.course import course_of
+from escalade.campaign.failure import Killing
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import LADDER, read_allocation, read_exporters, read_service
 from escalade.campaign.stress import stressed
@@ -103,7 +104,14 @@ def _run(
     beside: Callable[[], None],
 ) -> dict[str, Any]:
     step = replace(_load_step(here, planned.plan, service), bounds=planned.bounds)
-    outcome = run_step(step, generator, _Watch(here, beside), here.state / LIVE)
+    failure = here.run.plan.campaign.failure
+    killing = None
+    if failure is not None and failure.step == planned.plan.step:
+        killing = Killing(here, step, planned.plan.warmup_seconds, failure)
+    outcome = run_step(step, generator, _Watch(here, beside, killing), here.state / LIVE)
+    if killing is not None:
+        outcome["failure"] = killing.facts
+        write_json(step.outcome_file, outcome)
     if outcome["outcome"] == "client_failed" and read_allocation(here.state).job:
         time.sleep(_SETTLE_SECONDS)
         _Watch(here)()
@@ -186,8 +194,14 @@ def _nothing() -> None:
 class _Watch:
     """Tells twice a second whether the step can go on."""
 
-    def __init__(self, here: CellRun, beside: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        here: CellRun,
+        beside: Callable[[], None] = _nothing,
+        killing: Killing | None = None,
+    ) -> None:
         self._beside = beside
+        self._killing = killing
         self._allocation = read_allocation(here.state)
         self._launcher = launcher_for(self._allocation)
         self._service = read_service(here.state)["step"]
@@ -206,6 +220,10 @@ class _Watch:
         self._beside()
         if self._service is None:  # it was not started here: its requests tell
             return None
+        if self._killing is not None:
+            self._killing.look()
+            if self._killing.dead_on_purpose:
+                return None
         service = self._launcher.state(self._allocation, self._service)
         return None if service.running else f"the service {service.describe()}"
 

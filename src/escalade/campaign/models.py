@@ -13,6 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from escalade.campaign.bounds import Bounds
 from escalade.campaign.declared import Comparison, check_comparison
 from escalade.campaign.design import Pairs, check_paired
+from escalade.campaign.failure import Failure, check_failure
 from escalade.campaign.load import Load
 from escalade.campaign.objectives import Slo, check_objectives
 from escalade.campaign.presets import with_suite
@@ -29,6 +30,8 @@ from escalade.suites.components import Component, refuse_same_names
 _WHERE_GIVEN = (
     *("suite", "standards", "stability", "targets", "components", "pairs"),
     "comparison",
+    *("suite", "standards", "failure", "stability", "targets"),
+    *("components", "pairs"),
 )
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 
@@ -131,6 +134,8 @@ class Campaign(Section):
     """Table of performance targets for the report; they never count for the exit code."""
     standards: Standards | None = None
     """What every step is held to; by default nothing is checked."""
+    failure: Failure | None = None
+    """Kill the service at a given time, and see what is lost and how long it takes; by default nobody does."""
     stability: Stability | None = None
     """Look for memory that leaks and latency that drifts; by default nobody does."""
     components: tuple[Component, ...] = ()
@@ -169,6 +174,7 @@ class Campaign(Section):
         _refuse_duplicates("targets", [target.name for target in self.targets])
         refuse_same_names(self.components)
         check_stress(self)
+        check_failure(self)
         check_targets(self)
         check_standards(self)
         check_objectives(self)

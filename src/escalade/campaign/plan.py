@@ -297,6 +297,7 @@ def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
         "load": load,
         "monitoring": campaign.monitoring.model_dump(mode="json"),
         **_resources(campaign),
+        **({"failure": campaign.failure.model_dump(mode="json")} if campaign.failure else {}),
     }
 
 

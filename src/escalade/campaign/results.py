@@ -16,6 +16,7 @@ from escalade.analysis.contention import Stressed, contention_rows
 from escalade.analysis.findings import findings
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.pairs import compare_pairs
+from escalade.analysis.recovery import recovery_rows
 from escalade.analysis.stability import Stability, stability_rows
 from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
@@ -100,6 +101,8 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     if campaign.standards is not None:
         held = Standards(campaign.standards.least_requests, campaign.standards.warmup_seconds)
         verdicts["standards"] = standard_rows(held, cells, kpis, slos_of(campaign))
+    if campaign.failure is not None:
+        verdicts["recovery"] = recovery_rows(cells, verdicts["gates"])
     if beside := stressed_of(campaign):
         verdicts["contention"] = contention_rows(beside, cells, verdicts["gates"])
     if campaign.stability is not None:

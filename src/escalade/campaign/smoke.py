@@ -56,6 +56,7 @@ def reduced(campaign: Campaign) -> Campaign:
             "components": (),
             "suite": None,
             "standards": None,
+            "failure": None,
             "stability": None,
             "targets": (),
             "execution": campaign.execution.model_copy(update={"attempts": 1, "parallel_cells": 1}),

@@ -25,6 +25,7 @@ from escalade.report.ladder import latency_charts, throughput_charts
 from escalade.report.objectives import objective, slo_table
 from escalade.report.origin import identity, origin
 from escalade.report.pairs import pairs_section
+from escalade.report.recovery import recovery_table
 from escalade.report.search import trials_table
 from escalade.report.stability import stability_table
 from escalade.report.standards import standards_view
@@ -163,6 +164,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "slos": _slos(data),
         "stability": stability_table(data),
         "contention": contention_table(data),
+        "recovery": recovery_table(data),
         "standards": standards_view(data),
         "targets": targets_table(data),
         "marks": {step.state for cell in data.facts for step in cell.steps}

@@ -1,0 +1,145 @@
+"""A service that is killed on purpose in the middle of a step: what a user writes of it, and the deed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from escalade.campaign.state import read_allocation, read_service
+from escalade.files import read_json
+from escalade.runtime import processes
+from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.spool import Spool
+from escalade.services.validation import Section
+
+if TYPE_CHECKING:
+    from escalade.campaign.models import Campaign
+    from escalade.campaign.run import CellRun
+    from escalade.load.plan import LoadStep
+
+NEAR_SECONDS = 1.0
+"""The watch looks twice a second; when the moment is nearer than this, it waits for it."""
+
+
+class Failure(Section):
+    """When the service of each cell is killed (SIGKILL, with all its processes), and when it is started again."""
+
+    step: Annotated[int, Field(ge=1)]
+    """Number of the step in which it is killed."""
+    at_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """When, in seconds after the start of the step's window."""
+    restart_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """How long after that it is started again, by the same command on the same port; by default it stays dead."""
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if value is not None}
+
+
+def check_failure(campaign: Campaign) -> None:
+    """Insist on a step that exists and is long enough, and on a machine where it was tried.
+
+    Raises
+    ------
+    ValueError
+        Saying what does not fit.
+    """
+    failure, ladder = campaign.failure, campaign.load.ladder
+    if failure is None:
+        return
+    if campaign.load.search is not None:
+        raise ValueError(
+            "failure names a step, and the steps of a search are not known beforehand; give a ladder"
+        )
+    if campaign.execution.launcher != "local":
+        raise ValueError("failure kills a service on this machine only; write launcher: local")
+    if failure.step > len(ladder):
+        raise ValueError(f"failure.step is {failure.step}, and the ladder has {len(ladder)}")
+    seconds = ladder[failure.step - 1].window_seconds
+    if failure.at_seconds >= seconds:
+        raise ValueError(
+            f"failure.at_seconds is {failure.at_seconds:g}, and the window of step {failure.step} "
+            f"lasts {seconds:g} s"
+        )
+    if failure.restart_after_seconds is None and failure.step < len(ladder):
+        raise ValueError(
+            f"failure leaves the service dead after step {failure.step}, and the ladder has "
+            f"{len(ladder)}; give restart_after_seconds, or name the last step"
+        )
+
+
+class Killing:
+    """Kills the service of a cell when its time has come, and starts it again.
+
+    Parameters
+    ----------
+    here
+        The cell.
+    step
+        As it is sent.
+    warmup_seconds
+        From the start of the step to that of its window.
+    failure
+        What was asked for.
+    """
+
+    def __init__(
+        self, here: CellRun, step: LoadStep, warmup_seconds: float, failure: Failure
+    ) -> None:
+        self._allocation = read_allocation(here.state)
+        self._launcher = launcher_for(self._allocation)
+        self._service = str(read_service(here.state)["step"])
+        self._started = step.each()[0].started_file
+        self._after = warmup_seconds + failure.at_seconds
+        self._failure = failure
+        self._due: float | None = None
+        self.facts: dict[str, Any] = {"killed_at": None, "restarted_at": None}
+
+    @property
+    def dead_on_purpose(self) -> bool:
+        """Whether the service was killed and not started again."""
+        return self.facts["killed_at"] is not None and self.facts["restarted_at"] is None
+
+    def look(self) -> None:
+        """Do what is due, waiting for it where it is near."""
+        if self._due is None and self._started.exists():
+            begun = read_json(self._started, "Start of the load step")["started_at"]
+            self._due = float(begun) + self._after
+        if self._due is None or self._due - time.time() > NEAR_SECONDS:
+            return
+        if self.facts["killed_at"] is None:
+            time.sleep(max(0.0, self._due - time.time()))
+            killed = self._kill()
+            again = self._failure.restart_after_seconds
+            self._due = None if again is None else killed + again
+            self._started = self._started.with_name("never")
+        elif self.facts["restarted_at"] is None:
+            time.sleep(max(0.0, self._due - time.time()))
+            self._start()
+
+    def _kill(self) -> float:
+        """Kill the service with all its processes; give the time of it."""
+        state = self._launcher.state(self._allocation, self._service)
+        table = processes.snapshot()
+        own = {pid for pid in table if pid == state.pid}
+        doomed = own | processes.descendants(own, table)
+        killed = self.facts["killed_at"] = time.time()
+        for pid in sorted(doomed):
+            processes.send(table[pid].identity, signal.SIGKILL)
+        return float(killed)
+
+    def _start(self) -> None:
+        """Start the service by the request with which it was started first."""
+        request = Spool(self._allocation.steps).read(self._service, "request")
+        spec = None if request is None else StepSpec.from_json(request.content)
+        if spec is None or spec.scratch is not None:
+            self.facts["note"] = "not started again: its data lay in a folder that ended with it"
+            self._due = None
+            return
+        self._launcher.stop(self._allocation, self._service)
+        self.facts["restarted_at"] = time.time()
+        self._launcher.start(self._allocation, spec)
