@@ -28,10 +28,8 @@ from escalade.services.validation import Name, Section
 from escalade.suites.components import Component, refuse_same_names
 
 _WHERE_GIVEN = (
-    *("suite", "standards", "stability", "targets", "components", "pairs"),
-    "comparison",
     *("suite", "standards", "failure", "stability", "targets"),
-    *("components", "pairs"),
+    *("components", "pairs", "comparison"),
 )
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 
