@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.configuration import beside, recipes_of
 from escalade.campaign.state import read_allocation
+from escalade.campaign.stored import BOUNDS_SCHEMA
 from escalade.errors import EscaladeError, InfrastructureError
 from escalade.files import read_json, tail, write_json
 from escalade.gpu.peaks import peaks
@@ -44,7 +45,7 @@ def collect_bound_inputs(here: CellRun) -> None:
     write_json(
         here.folder.bounds,
         {
-            "schema": 1,
+            "schema": BOUNDS_SCHEMA,
             "recipe": declared,
             **_measured(here, recipe, declared),
             **_model(here, recipe),

@@ -24,7 +24,7 @@ from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.objectives import goodput_of
 from escalade.campaign.question import question_of
-from escalade.campaign.stored import StoredCell
+from escalade.campaign.stored import StoredCell, read_bound_inputs
 from escalade.campaign.stress import unstressed
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
@@ -72,9 +72,7 @@ def read_cell(folder: CellFolder) -> CellData:
         if folder.calibration.exists()
         else None,
         search=read_json(folder.search, "search of a cell") if folder.search.exists() else {},
-        bounds=read_json(folder.bounds, "inputs of a cell's bounds")
-        if folder.bounds.exists()
-        else {},
+        bounds=read_bound_inputs(folder.bounds),
     )
 
 

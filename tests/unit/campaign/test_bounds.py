@@ -11,6 +11,7 @@ import yaml
 from escalade.campaign.bounds import Bounds
 from escalade.campaign.configuration import resolve_campaign
 from escalade.campaign.plan import plan_campaign
+from escalade.campaign.stored import read_bound_inputs
 from escalade.errors import InputError
 from escalade.services.recipes import Recipe, load_recipe
 from escalade.services.validation import validated
@@ -148,3 +149,28 @@ def test_what_a_recipe_can_not_mean_is_refused(bounds: dict[str, Any], said: str
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_says_what_bounds_its_service(path: Path) -> None:
     assert load_recipe(path.stem, RECIPES).bounds is not None
+
+
+def test_a_cell_without_inputs_has_none(tmp_path: Path) -> None:
+    assert read_bound_inputs(tmp_path / "bounds.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "bounds.json"),
+        ("{", "bounds.json"),
+        ("[]", "expected schema 1"),
+        ('{"schema": 2}', "expected schema 1"),
+        ('{"schema": 1, "cpu": 5}', "is not what this Escalade wrote"),
+        ('{"schema": 1, "recipe": ["tokens"]}', "is not what this Escalade wrote"),
+    ],
+)
+def test_inputs_that_were_not_written_here_are_one_message(
+    tmp_path: Path, content: str, said: str
+) -> None:
+    path = tmp_path / "bounds.json"
+    path.write_text(content)
+
+    with pytest.raises(InputError, match=said):
+        read_bound_inputs(path)
