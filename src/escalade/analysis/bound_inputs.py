@@ -82,6 +82,11 @@ class Measured:
         """Numbers of the steps that have KPIs."""
         return sorted({int(step) for step in self.kpis["step"]} - {0})
 
+    @cached_property
+    def mixed(self) -> bool:
+        """Whether several workloads share its steps: a mean over requests is then none of each kind."""
+        return bool(self.kpis["source"].str.contains('workload="', regex=False).any())
+
     def where(self, step: int | None = None) -> dict[str, Any]:
         """Begin a row."""
         return {"cell": self.data.name, "deployment": self.data.deployment, "step": step}

@@ -181,7 +181,7 @@ def _configured_rows(cell: Measured) -> list[dict[str, Any]]:
     """Bound requests by service times that are set, such as those of the truth server."""
     declared = cell.declared["configured"]
     rows = []
-    for step in cell.steps:
+    for step in () if cell.mixed else cell.steps:
         attained = cell.value(step, "throughput_qps")
         if attained is None:
             continue
@@ -193,7 +193,11 @@ def _configured_rows(cell: Measured) -> list[dict[str, Any]]:
         rows.append(bound.row(cell.where(step), attained, low, cell.note(step)))
     if rows:
         return rows
-    reason = "its slots, or the time of a request, are not set or not limited"
+    reason = (
+        "the requests of a mix take different times"
+        if cell.mixed
+        else "its slots, or the time of a request, are not set or not limited"
+    )
     none = Bound("request_rate", CONFIGURED, "requests", None, "requests/s", reason=reason)
     return [none.row(cell.where())]
 

@@ -246,7 +246,7 @@ def _of_requests(cell: Measured, model: Model, step: int, read: Input) -> list[d
     """Hold the throughput against the operations that a request's prompt and answer take."""
     served = cell.value(step, "throughput_qps")
     came = cell.value(step, "output_tokens", "mean")
-    if served is None or came is None:
+    if served is None or came is None or cell.mixed:
         return []
     # the pass that reads the prompt gives the first token; each further one takes a pass of its own
     passed = (read.value or 0.0) + came - 1

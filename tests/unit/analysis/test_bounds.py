@@ -387,6 +387,18 @@ def test_a_service_without_a_limit_has_no_configured_capacity() -> None:
     assert "not limited" in row["words"]
 
 
+def test_a_mix_has_no_bound_on_the_number_of_its_requests() -> None:
+    for declared in (TOKENS, {"recipe": {"configured": CONFIGURED}}):
+        data = of(declared)
+        kpis = kpis_of(data, STEP)
+        part = kpis.iloc[:1].assign(source='requests.parquet{workload="chat"}')
+
+        rows = bound_rows(pd.concat([kpis, part]), [data], [], [], {})
+
+        assert not [row for row in rows if row["name"] == "request_rate" and row["value"]]
+    assert "mix" in rows[0]["words"]
+
+
 def scaled(deployment: str, replicas: int, **alike: Any) -> CellData:
     declared = {"replicas": replicas, "replicated": {"recipe": "own", **alike}}
     return replace(cell(deployment=deployment), bounds={"recipe": declared})
