@@ -22,6 +22,7 @@ from intervals import (
     repetitions,
     throughputs,
 )
+from trends import changes, no_change
 
 from escalade.provenance import host_facts
 
@@ -35,6 +36,8 @@ CLAIMS = (
     Claim("repetitions", "Over repetitions", repetitions, 10_000),
     Claim("gates", "False alarms of gates", false_alarms, 1000),
     Claim("warm-up", "Warm-ups that were too short", cold_starts, 1000),
+    Claim("trends", "Histories without a change", no_change, 4000),
+    Claim("changes", "Histories with a change", changes, 2000),
 )
 SEED = 20261122
 

@@ -10,7 +10,16 @@ import typer
 from rich.console import Console
 
 from escalade import __version__
-from escalade.cli import campaigns, comparisons, components, sites, submissions, tools, truth
+from escalade.cli import (
+    campaigns,
+    comparisons,
+    components,
+    history,
+    sites,
+    submissions,
+    tools,
+    truth,
+)
 from escalade.errors import EscaladeError
 
 app = typer.Typer(
@@ -33,6 +42,7 @@ app.command("bundle")(campaigns.bundle)
 app.command("compare")(comparisons.compare)
 app.command("check-regressions")(comparisons.check_regressions)
 app.command("baseline")(comparisons.baseline)
+app.command("history")(history.history)
 app.command("schema")(campaigns.schema)
 app.command("init")(sites.init)
 app.command("truth-server", context_settings=truth.SETTINGS)(truth.truth_server)

@@ -44,7 +44,7 @@ def print_table(
     elif form == "markdown":
         typer.echo(as_markdown(columns, rows), nl=False)
     else:
-        _print(columns, rows)
+        print_rows(columns, rows)
 
 
 def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -67,7 +67,8 @@ def _field(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
-def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table for eyes; its first column is not broken."""
     table = Table(box=None, pad_edge=False)
     for place, name in enumerate(columns):
         table.add_column(name, overflow="fold", no_wrap=place == 0)
