@@ -48,6 +48,7 @@ rule judge:
     input:
         resolved=f"{RESULTS}/campaign.resolved.yaml",
         kpis=f"{RESULTS}/kpis.parquet",
+        components=measured_components,
         cells=finished_cells,
     output:
         verdicts=f"{RESULTS}/verdicts.json",

@@ -76,8 +76,8 @@ def rebuild(folder: CampaignFolder) -> None:
     provenance = read_json(folder.provenance, "provenance")
     cells = results.cells_of(folder, provenance["cells"])
     results.write_kpis(folder, cells, campaign)
-    results.write_verdicts(folder, cells, campaign)
     write_parts(folder, campaign)
+    results.write_verdicts(folder, cells, campaign)
     write_report(folder, cells, campaign, provenance)
 
 

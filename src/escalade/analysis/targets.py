@@ -75,6 +75,8 @@ class Target:
         Deployment that it is promised of; None: each.
     workload
         Workload of a mix whose requests it looks at; None: all.
+    benchmark, benchmark_unit
+        Component benchmark whose number it is, and that number's unit; None: it is a KPI.
     """
 
     name: str
@@ -87,10 +89,14 @@ class Target:
     step: int | None = None
     deployment: str | None = None
     workload: str | None = None
+    benchmark: str | None = None
+    benchmark_unit: str = ""
 
     @property
     def unit(self) -> str:
         """Unit of the bound."""
+        if self.benchmark is not None:
+            return self.benchmark_unit
         return "1/s" if self.metric in CAPACITIES else BY_NAME[self.metric].unit
 
     def holds(self, low: float, high: float) -> bool:
@@ -145,10 +151,10 @@ def target_table(
                 continue
             found = [_in_cell(target, cell, kpis, verdicts) for cell in group]
             if len(group) >= MIN_REPETITIONS:
-                rows.append(_row(target, name, None, _joined(target, name, found, verdicts)))
+                rows.append(target_row(target, name, None, _joined(target, name, found, verdicts)))
             else:
                 rows += [
-                    _row(target, name, cell.name, each)
+                    target_row(target, name, cell.name, each)
                     for cell, each in zip(group, found, strict=True)
                 ]
     return rows
@@ -169,16 +175,16 @@ def _in_cell(
     mine = kpis[kpis["cell"] == cell.name]
     if BY_NAME[target.metric].per_cell:
         row = _worst(target, mine[mine["step"] == 0])
-        return Found(_estimate(row), _by_interval(target, row))
+        return Found(estimate_of(row), by_interval(target, row))
     outcome = _step_of(target, cell)
     if outcome is None:
         return Found(Estimate(), Decision("NOT_RUN", f"the cell has no step {_place(target)}"))
     evidence = evidence_of(_as_slo(target), outcome, mine, _gates(verdicts, cell.name))
     in_step = rows_of(mine[mine["step"] == int(outcome["step"])], target.workload)
     evidence = replace(evidence, row=_worst(target, in_step))
-    decision = refusal(evidence) or _by_interval(target, evidence.row, evidence)
+    decision = refusal(evidence) or by_interval(target, evidence.row, evidence)
     return Found(
-        _estimate(evidence.row),
+        estimate_of(evidence.row),
         decision,
         int(outcome["step"]),
         died=evidence.outcome == "service_failed",
@@ -223,10 +229,10 @@ def _worst(target: Target, rows: pd.DataFrame) -> dict[str, Any]:
     return {str(key): value for key, value in ordered.iloc[0].items()}
 
 
-def _estimate(row: Mapping[str, Any]) -> Estimate:
-    number = {
-        name: float(row.get(name, math.nan)) for name in ("value", "ci_low", "ci_high", "n_eff")
-    }
+def estimate_of(row: Mapping[str, Any]) -> Estimate:
+    """Give the number of a row of a table; None, as JSON has it, is NaN."""
+    told = {name: row.get(name) for name in ("value", "ci_low", "ci_high", "n_eff")}
+    number = {name: math.nan if of is None else float(of) for name, of in told.items()}
     return Estimate(
         number["value"],
         number["ci_low"],
@@ -268,13 +274,14 @@ def _capacity(
     return Found(found, Decision("INCONCLUSIVE", said))
 
 
-def _by_interval(
+def by_interval(
     target: Target, row: Mapping[str, Any], evidence: Evidence | None = None
 ) -> Decision:
+    """Hold a row with an interval against a target; `evidence` of a step may forbid to decide."""
     quality = str(row.get("quality", "missing: not computed"))
     if quality.startswith("missing"):
         return Decision("NOT_RUN", quality)
-    found = _estimate(row)
+    found = estimate_of(row)
     said = _said(target, found)
     if math.isnan(found.low) and math.isnan(found.high):
         why = quality if math.isnan(found.value) else NO_INTERVAL
@@ -293,7 +300,8 @@ def _unless(blocked: str | None, decision: Decision) -> Decision:
 
 def _said(target: Target, found: Estimate) -> str:
     unit = "" if target.unit == "ratio" else f" {target.unit}"
-    point = f"{found.value:.3g}{unit}" if math.isfinite(found.value) else "no number"
+    why = "no number" if found.quality == "ok" else found.quality
+    point = f"{found.value:.3g}{unit}" if math.isfinite(found.value) else why
     interval = "" if math.isnan(found.low) else f", 95 % [{bound(found.low)}, {bound(found.high)}]"
     side = "at least" if target.at_least else "at most"
     return f"{target.stat} {point}{interval}, target {side} {target.bound:g}{unit}"
@@ -338,7 +346,10 @@ def _blocked(found: Found, on_its_side: Callable[[float, float], bool]) -> bool:
     return own and found.decision.verdict == "INCONCLUSIVE"
 
 
-def _row(target: Target, deployment: str, cell: str | None, found: Found) -> dict[str, Any]:
+def target_row(
+    target: Target, deployment: str | None, cell: str | None, found: Found
+) -> dict[str, Any]:
+    """Make a row of verdicts.json; numbers that JSON can't hold become None."""
     numbers = {
         "current": found.estimate.value,
         "ci_low": found.estimate.low,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from escalade.analysis.benchmark_targets import benchmark_rows
 from escalade.analysis.bounds import bound_rows
 from escalade.analysis.contention import Stressed, contention_rows
 from escalade.analysis.findings import findings
@@ -30,6 +31,7 @@ from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text
 from escalade.monitoring.collector import SERIES_COLUMNS
 from escalade.runtime.memory import keep_freed_memory
+from escalade.suites.stored import ComponentsFolder, read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +109,7 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
         steady = Stability(**campaign.stability.model_dump())
         verdicts["stability"] = stability_rows(steady, cells, verdicts["gates"])
     if campaign.targets:
-        verdicts["targets"] = target_table(targets_of(campaign), cells, kpis, verdicts)
+        verdicts["targets"] = _targets(folder, cells, kpis, verdicts, campaign)
     if (question := question_of(campaign)) is not None:
         verdicts["pairs"] = compare_pairs(kpis, cells, verdicts["gates"], question)
     verdicts["findings"] = findings(verdicts, kpis, cells)  # last: it reads the other sections
@@ -149,9 +151,31 @@ def targets_of(campaign: Campaign) -> list[Target]:
             step=target.step,
             deployment=target.deployment,
             workload=target.workload,
+            benchmark=target.benchmark,
         )
         for target in campaign.targets
     ]
+
+
+def _targets(
+    folder: CampaignFolder,
+    cells: Sequence[CellData],
+    kpis: pd.DataFrame,
+    verdicts: dict[str, Any],
+    campaign: Campaign,
+) -> list[dict[str, Any]]:
+    """Hold the table of targets against KPIs and component benchmarks, in the table's order."""
+    measured = {}
+    if any(target.benchmark for target in campaign.targets):
+        told = read_summary(ComponentsFolder(folder.components))["components"]
+        measured = {entry["rows"][0]["component"]: entry["rows"] for entry in told}
+    rows = []
+    for target in targets_of(campaign):
+        if target.benchmark is None:
+            rows += target_table([target], cells, kpis, verdicts)
+        else:
+            rows += benchmark_rows(target, measured.get(target.benchmark, []))
+    return rows
 
 
 def as_judged(slo: Objective, slos: Sequence[Objective]) -> Slo:

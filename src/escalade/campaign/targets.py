@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from escalade.analysis.catalogue import BY_NAME
+from escalade.analysis.components import STATISTICS
 from escalade.analysis.targets import CAPACITIES
 from escalade.analysis.trimmed import METRIC as TRIMMED
 from escalade.services.validation import Section, nearest
@@ -26,8 +27,10 @@ class Target(Section):
     """Name of the line in verdicts and report."""
     component: Annotated[str, Field(max_length=120)] = ""
     """What it is promised of, in your words; the deployment's name by default."""
+    benchmark: str | None = None
+    """Name of a component benchmark of this campaign whose number it is, in place of a KPI."""
     metric: str
-    """A KPI of docs/metrics.md, or capacity_qps or slo_capacity_qps."""
+    """A KPI of docs/metrics.md, or capacity_qps or slo_capacity_qps; of a benchmark the name of its number."""
     stat: str | None = None
     """Which statistic of it; needed where the KPI has several."""
     at_most: Bound | None = None
@@ -59,6 +62,9 @@ class Target(Section):
 
     @model_validator(mode="after")
     def _known_figure(self) -> Target:
+        if self.benchmark is not None:
+            self._check_benchmark()
+            return self
         if self.metric == TRIMMED:
             raise ValueError(
                 f"target {self.name!r} looks at {TRIMMED}, which leaves answers out and is never "
@@ -86,16 +92,34 @@ class Target(Section):
             raise ValueError(f"target {self.name!r} has at_qps and step; one of them will do")
         return self
 
+    def _check_benchmark(self) -> None:
+        stats = dict.fromkeys(stat for both in STATISTICS.values() for stat, _ in both)
+        if self.stat not in stats:
+            raise ValueError(
+                f"target {self.name!r} looks at a benchmark with stat {self.stat!r}; expected one of "
+                f"{', '.join(stats)}"
+            )
+        placed = ("at_qps", "step", "deployment", "workload")
+        if given := [name for name in placed if getattr(self, name) is not None]:
+            raise ValueError(
+                f"target {self.name!r} looks at a benchmark, which has no {given[0]}; leave it out"
+            )
+
     @property
     def of_cell(self) -> bool:
         """Whether the figure belongs to a cell, not to a step."""
+        return self.benchmark is None and self._is_of_cell
+
+    @property
+    def _is_of_cell(self) -> bool:
         return self.metric in CAPACITIES or BY_NAME[self.metric].per_cell
 
     @property
     def statistic(self) -> str:
         """The statistic that is looked at."""
-        stats = ("value",) if self.metric in CAPACITIES else BY_NAME[self.metric].stats
-        return self.stat or stats[0]
+        if self.stat is not None:
+            return self.stat
+        return "value" if self.metric in CAPACITIES else BY_NAME[self.metric].stats[0]
 
 
 def check_targets(campaign: Campaign) -> None:
@@ -109,16 +133,19 @@ def check_targets(campaign: Campaign) -> None:
     """
     deployments = [deployment.name for deployment in campaign.deployments]
     parts = [part.name for part in campaign.workload.mix or ()]
+    benchmarks = [component.name for component in campaign.components]
     for target in campaign.targets:
+        _check_name("benchmark", target.benchmark, benchmarks, target.name)
         _check_name("deployment", target.deployment, deployments, target.name)
         _check_name("workload", target.workload, parts, target.name)
-        if not target.of_cell:
+        if not target.of_cell and target.benchmark is None:
             _check_place(target, campaign)
 
 
 def _check_name(what: str, name: str | None, names: Sequence[str], target: str) -> None:
     if name is not None and name not in names:
-        there = ", ".join(names) or "there is no mix"
+        none = "components has none" if what == "benchmark" else "there is no mix"
+        there = ", ".join(names) or none
         raise ValueError(f"target {target!r} names the {what} {name!r}, which is none of: {there}")
 
 

@@ -34,7 +34,7 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     status = words.clean(row.get("status"))
     return (
         words.clean(row.get("target")),
-        words.clean(row.get("component") or row.get("deployment")),
+        words.clean(row.get("component") or row.get("benchmark") or row.get("deployment")),
         f"{figure}{of}",
         _where(row),
         f"{_SIDES.get(str(row.get('direction')), '')} {words.single(bound, unit)}".strip(),
@@ -45,6 +45,10 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _where(row: Mapping[str, Any]) -> str:
+    if row.get("benchmark"):
+        run = row.get("repetition")
+        runs = "all repetitions" if run is None else f"repetition {run}"
+        return f"benchmark {words.clean(row['benchmark'])}, {runs}"
     place = words.clean(row.get("cell") or f"{row.get('deployment')}, all repetitions")
     if row.get("target_qps") is not None:
         return f"{place}, at {words.rate(known(row['target_qps']))}/s"

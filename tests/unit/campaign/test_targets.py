@@ -80,3 +80,28 @@ def test_of_a_search_only_what_a_cell_has_can_be_a_target() -> None:
 
 def test_two_targets_of_one_name_are_refused() -> None:
     assert "targets have to differ in name" in refusal(configuration(targets=[FAST, FAST]))
+
+
+SPAWN = {"name": "spawn", "benchmark": "process_spawn", "metric": "s", "stat": "p95", "at_most": 1}
+
+
+def test_a_target_may_look_at_a_benchmark_of_the_campaign() -> None:
+    content = configuration(targets=[SPAWN], components=["process_spawn"])
+
+    (target,) = targets_of(parse_campaign(content, "my.yaml"))
+
+    assert (target.benchmark, target.stat, target.bound) == ("process_spawn", "p95", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "components", "said"),
+    [
+        ({}, [], "names the benchmark 'process_spawn', which is none of: components has none"),
+        ({"stat": "mean"}, ["process_spawn"], "with stat 'mean'; expected one of p50, p90"),
+        ({"at_qps": 2}, ["process_spawn"], "looks at a benchmark, which has no at_qps"),
+    ],
+)
+def test_a_target_on_a_benchmark_that_does_not_fit_is_refused(
+    changes: dict[str, Any], components: list[str], said: str
+) -> None:
+    assert said in refusal(configuration(targets=[{**SPAWN, **changes}], components=components))
