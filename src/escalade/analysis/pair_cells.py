@@ -139,8 +139,10 @@ def described(pair: Pair, cells: Sequence[CellData]) -> dict[str, Any]:
 
 
 def _apart(first: CellData, since: float, until: float, cells: Sequence[CellData]) -> list[str]:
-    """Say so where the two did not follow each other: another cell, or a long time, lay between."""
+    """Say so where the two did not follow each other: side by side, or with much between them."""
     ended = _time(first, "ended_at")
+    if ended is not None and until < ended:
+        return ["the two ran side by side, and disturbed each other"]
     others = [cell for cell in cells if since < (_time(cell, "started_at") or since) < until]
     long = ended is not None and until - ended > max(LONG_SECONDS, ended - since)
     if not (others or long):

@@ -201,6 +201,24 @@ def test_a_pair_that_was_parted_says_so() -> None:
     assert not any(pair["remarks"] for pair in pairs[1:])
 
 
+def test_two_that_ran_side_by_side_say_so() -> None:
+    made = cells(8)
+    made[1] = cell("new", 1, 40.0)  # ten seconds before the other one of its pair was over
+
+    pairs = compare_pairs(table({P90: SLOWER}), made, [], ASKED)["pairs"]
+
+    assert pairs[0]["seconds_between"] == -10.0
+    assert pairs[0]["remarks"] == ["the two ran side by side, and disturbed each other"]
+
+
+def test_a_long_pause_counts_as_drift() -> None:
+    made = [*cells(1)[:1], cell("new", 1, 700.0)]
+
+    (pair,) = compare_pairs(table({P90: times(1.0)}), made, [], ASKED)["pairs"]
+
+    assert "the two began 700 s apart, which is long" in pair["remarks"][0]
+
+
 def test_it_is_about_monitoring_where_nothing_else_differs() -> None:
     assert compared({P90: SLOWER}, monitoring="off")["monitoring"] == {"on": "old", "off": "new"}
     assert compared({P90: SLOWER})["monitoring"] is None

@@ -95,6 +95,18 @@ def test_the_number_of_cells_per_allocation_counts_over_the_whole_turn() -> None
     assert taking.cells(run) == ()
 
 
+def test_a_turn_of_a_paired_campaign_parts_no_pair() -> None:
+    run = a_run(3)
+    run.plan.campaign = run.plan.campaign.model_copy(update={"design": "paired"})  # type: ignore[misc]
+    pairs: Any = SimpleNamespace(
+        plan=run.plan, unfinished=[c for c in run.unfinished for _ in "AB"]
+    )
+    each = seconds_of(run.unfinished[0], run.plan.campaign)
+
+    assert len(turn(pairs, BEYOND_SECONDS + 3.5 * each).cells(pairs)) == 2
+    assert len(turn(pairs, BEYOND_SECONDS + 4.5 * each).cells(pairs)) == 4
+
+
 def test_a_turn_has_progressed_once_a_cell_is_over() -> None:
     run = a_run(2)
     taking = turn(run, 1e6)
