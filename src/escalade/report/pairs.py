@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ def _remarks(section: Mapping[str, Any]) -> list[str]:
     told: dict[str, list[str]] = {}
     for left in section["left_out"]:
         where = f"{left['repetition']} (step {left['step']})"
-        told.setdefault(f"left out: {words.clean(left['why'])}", []).append(where)
+        told.setdefault(f"left out: {_short(words.clean(left['why']))}", []).append(where)
     for pair in section["pairs"]:
         for remark in pair["remarks"]:
             told.setdefault(words.clean(remark), []).append(str(pair["repetition"]))
@@ -123,6 +124,13 @@ def _remarks(section: Mapping[str, Any]) -> list[str]:
     return [*remarks, *([_EXPLORATORY] if exploratory else [])]
 
 
+def _short(why: str) -> str:
+    """Name the gates alone, so that pairs can share a line: what each one found is in their table."""
+    found = _GATES.findall(why)
+    return "; ".join(f"{side}: gate {gate}" for side, gate in found) or why
+
+
+_GATES = re.compile(r"(?:^|; )([^:;]+): (?:client_limited, )?gate (\w+)")
 _EXPLORATORY = (
     "Exploratory KPIs were not declared as primary: of twenty of them one is expected to show a "
     "change where there is none."

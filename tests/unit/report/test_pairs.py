@@ -100,11 +100,11 @@ def test_a_cost_that_can_t_be_decided_is_not_called_none(plain: ReportData) -> N
 
 
 def test_pairs_that_were_left_out_are_named_with_the_reason(plain: ReportData) -> None:
-    gates = [gate("new_rep-3", "fail", "scrape_gap"), gate("new_rep-5", "fail", "scrape_gap")]
+    gates = [gate(f"{side}_rep-{pair}", "fail") for side in ("old", "new") for pair in (3, 5)]
     section = told(plain, values={P90: around(0), RATE: around(0)}, gates=gates)
 
     assert section.remarks[0] == (
-        "Pairs 3 (step 1) and 5 (step 1): left out: new: gate scrape_gap: 3 % were late."
+        "Pairs 3 (step 1) and 5 (step 1): left out: old: gate late_ratio; new: gate late_ratio."
     )
     assert section.remarks[-1].startswith("Exploratory KPIs were not declared as primary")
     assert section.table.rows[0][6] == "6 of 8"
