@@ -14,7 +14,7 @@ from rich.console import Console
 
 from escalade.cli.tables import Format, print_table
 from escalade.errors import InfrastructureError, InputError
-from escalade.report.components import NOTE, components_table
+from escalade.report.components import NOTE, changes_table, components_table
 from escalade.services.validation import validated
 from escalade.suites import stored
 from escalade.suites.components import Component, ComponentList, named, read_components
@@ -112,6 +112,37 @@ def _print(content: dict[str, Any], form: Format) -> None:
         if remark:
             console.print(f"{name}: {remark}")
     console.print(NOTE, style="dim")
+
+
+@app.command()
+def compare(
+    baseline: Annotated[Path, typer.Argument(help="What was: a folder as in results/machine.")],
+    candidate: Annotated[Path, typer.Argument(help="What is to be judged.")],
+    *,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1000, help="Smaller changes don't count, in %.")
+    ] = 5.0,
+    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = "table",
+) -> None:
+    """Compare two measurements by their repetitions; exit code 1: regression, 4: undecided.
+
+    2: nothing can be compared. The medians of all components are one family (Holm).
+    """
+    from escalade.analysis.component_changes import component_changes  # noqa: PLC0415 - as in run
+
+    if baseline.resolve() == candidate.resolve():
+        raise InputError(f"{baseline} and {candidate} are the same folder. Give two measurements.")
+    before, after = (
+        stored.read_summary(stored.ComponentsFolder(at / "components"))
+        for at in (baseline, candidate)
+    )
+    found = component_changes(before, after, threshold / 100)
+    table = changes_table(found)
+    print_table(table.columns, table.rows, found, found["rows"], form)
+    if form == "table":
+        typer.echo(f"{found['conclusion'].capitalize()}.")
+    if found["exit_code"]:
+        raise typer.Exit(found["exit_code"])
 
 
 def _chosen(

@@ -57,6 +57,25 @@ def components_table(content: Mapping[str, Any]) -> Table:
     return Table(COLUMNS, tuple(lines))
 
 
+def changes_table(found: Mapping[str, Any]) -> Table:
+    """Give a line for each row of a comparison of components, the exploratory ones marked so."""
+    columns = ("Component", "Number", "Baseline", "Candidate", "Verdict", "Why")
+    return Table(columns, tuple(_change(row) for row in found["rows"]))
+
+
+def _change(row: Mapping[str, Any]) -> tuple[str, ...]:
+    values = known(row["baseline"]), known(row["candidate"])
+    scale = words.scale_for(str(row["unit"]), values)
+    explored = "" if row["role"] == "primary" else " (exploratory)"
+    return (
+        words.clean(row["component"]),
+        f"{words.clean(row['metric'])} {row['stat']}".strip() if row["metric"] else NOTHING,
+        *(words.single(value, str(row["unit"]), scale) for value in values),
+        f"{row['verdict']}{explored}",
+        words.sentence(words.clean(row["reason"])),
+    )
+
+
 def _lines(entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     name = words.clean(entry.get("component"))
     if entry.get("status") != "measured":

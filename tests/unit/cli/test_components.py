@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,25 @@ def test_a_file_is_measured_and_shown_in_every_form(work: Path) -> None:
     content = json.loads(call("show", "results/here", "--format", "json")[1])
     assert content["components"][0]["status"] == "measured"
     assert call("show", "results/here", "--format", "markdown")[1].startswith("| Component | p50")
+
+
+def test_two_measurements_are_compared(work: Path) -> None:
+    for name, count in (("before", "42"), ("after", "62")):
+        (work / "my.yaml").write_text(
+            FILE.replace('command: [seq, "42"]', f"command: [sh, -c, seq {count}]")
+            + "    repetitions: 4\n"
+        )
+        assert call("run", "--config", "my.yaml", "--name", name, "--quiet")[0] == 0
+    code, said, _ = call("compare", "results/before", "results/after", "--format", "json")
+
+    assert code == 2  # another command is another thing
+    assert "another definition: command differs" in json.loads(said)["rows"][0]["reason"]
+    with pytest.raises(InputError, match="are the same folder"):
+        call("compare", "results/after", "results/after")
+    shutil.copytree(work / "results/after", work / "results/again")
+    code, said, _ = call("compare", "results/after", "results/again")
+    assert code == 0
+    assert "No regression shown." in said
 
 
 def test_a_command_of_ones_own_is_measured(work: Path) -> None:
