@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 
+from comparisons import comparisons
 from frame import Claim, Run, table
 from gates import cold_starts, false_alarms
 from intervals import (
@@ -34,6 +35,7 @@ CLAIMS = (
     Claim("throughput", "Throughput", throughputs, 10_000),
     Claim("gaps", "Token gaps", gaps, 500),
     Claim("repetitions", "Over repetitions", repetitions, 10_000),
+    Claim("comparisons", "Comparisons of two campaigns", comparisons, 4000),
     Claim("gates", "False alarms of gates", false_alarms, 1000),
     Claim("warm-up", "Warm-ups that were too short", cold_starts, 1000),
     Claim("trends", "Histories without a change", no_change, 4000),

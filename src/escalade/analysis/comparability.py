@@ -29,6 +29,7 @@ _MACHINE = ("hostname", "kernel", "os", "cpus", "cpus_usable", "cpu_governor", "
 _GPU = ("driver_version", "memory_total_bytes", "power_limit_watts")
 _SERVICE = ("version", "parameters", "image")
 _SOFTWARE = ("software", "source")
+_PACKAGES = "software.packages."
 _HASH_DIGITS = 12
 
 
@@ -101,12 +102,15 @@ def changes(
     Returns
     -------
     list of dict
-        `what`, `baseline` and `candidate`, in order of the alphabet; "–" where a side has no such thing.
+        `what`, `baseline` and `candidate`, in order of the alphabet, packages last; "–" where a
+        side has no such thing.
     """
     before, after = _facts(*baseline), _facts(*candidate)
     return [
         {"what": name, "baseline": before.get(name, "–"), "candidate": after.get(name, "–")}
-        for name in _differing(before, after)
+        for name in sorted(
+            _differing(before, after), key=lambda name: (name.startswith(_PACKAGES), name)
+        )
     ]
 
 

@@ -132,6 +132,13 @@ def test_driver_kernel_image_and_versions_are_possible_causes() -> None:
     }
 
 
+def test_packages_come_after_all_that_is_more_likely_the_cause() -> None:
+    facts = [{"software": {"packages": {"a": v}}, "source": {"commit": v}} for v in ("1", "2")]
+
+    found = changes(([made()], facts[0]), ([made()], facts[1]))
+    assert [each["what"] for each in found] == ["source.commit", "software.packages.a"]
+
+
 def test_what_one_side_lacks_is_a_dash() -> None:
     other = made(environment={"exporters": {"node": {"version": "1.5"}}})
 
