@@ -65,8 +65,12 @@ def reduced(campaign: Campaign) -> Campaign:
 
 
 def _proving(deployments: Sequence[Deployment]) -> Deployment:
-    """Choose what proves most of the chain: without monitoring half of it has nothing to do."""
-    return next((each for each in deployments if each.monitoring), deployments[0])
+    """Choose what proves most of the chain: without monitoring half of it has nothing to do.
+
+    A stressor is left out, for it has nothing to be compared with.
+    """
+    chosen = next((each for each in deployments if each.monitoring), deployments[0])
+    return chosen.model_copy(update={"stress": None})
 
 
 def _rung(lowest: Step) -> Step:

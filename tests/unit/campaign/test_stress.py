@@ -14,6 +14,7 @@ import pytest
 
 from escalade.campaign.configuration import parse_campaign
 from escalade.campaign.results import stressed_of
+from escalade.campaign.smoke import reduced
 from unit.campaign.test_models import configuration, refusal
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def test_a_stressed_deployment_is_compared_with_the_same_without() -> None:
     dumped = campaign.model_dump(mode="json")["deployments"]
     assert "stress" not in dumped[0]
     assert dumped[1]["stress"] == {"kind": "cpu", "workers": 2, "share": 0.5}
+
+
+def test_a_smoke_run_has_no_stressor_and_can_be_read_again() -> None:
+    content = configuration(deployments=[beside({"kind": "cpu"}), ALONE])
+
+    small = reduced(parse_campaign(content, "my.yaml"))
+
+    assert [each.stress for each in small.deployments] == [None]
+    assert parse_campaign(small.model_dump(mode="json"), "smoke.yaml") == small
 
 
 @pytest.mark.parametrize(
