@@ -72,7 +72,7 @@ def _ranking(ranking: Sequence[Mapping[str, Any]]) -> Table:
         )
         for each in ranking
     ]
-    return Table(("Resource", "It was", "Full by", "In words"), tuple(rows))
+    return Table(("Resource", "It was", "Full to", "In words"), tuple(rows))
 
 
 def evidence_table(

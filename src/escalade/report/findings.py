@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from escalade.analysis.findings.rule import ADVICE, FINE, LIMIT, PROBLEM, UNSEEN
 from escalade.report import words
 from escalade.report.bottleneck import evidence_table
@@ -30,10 +32,10 @@ class Told:
 
     kind: str
     title: str
-    measured: str
-    means: str
-    why: str
-    next: tuple[str, ...]
+    measured: Markup
+    means: Markup
+    why: Markup
+    next: tuple[Markup, ...]
     where: str
     evidence: Table
 
@@ -90,14 +92,27 @@ def _told(row: Mapping[str, Any], *, several: bool) -> Told:
     return Told(
         kind=words.clean(row.get("kind") or ""),
         title=words.clean(row.get("title") or ""),
-        measured=words.sentence(words.clean(row.get("measured") or "")),
-        means=words.clean(row.get("means") or ""),
-        why=words.clean(row.get("why") or ""),
-        next=tuple(words.sentence(words.clean(option)) for option in row.get("next") or []),
+        measured=_spoken(words.sentence(words.clean(row.get("measured") or ""))),
+        means=_spoken(words.clean(row.get("means") or "")),
+        why=_spoken(words.clean(row.get("why") or "")),
+        next=tuple(
+            _spoken(words.sentence(words.clean(option))) for option in row.get("next") or []
+        ),
         where=", ".join(where),
         evidence=evidence_table(
             ((words.clean(proof.get("cell") or "all cells"), proof) for proof in proofs), "Cell"
         ),
+    )
+
+
+def _spoken(text: str) -> Markup:
+    """Give a text with what stands between backquotes as code; everything is escaped."""
+    code = Markup("<code>{}</code>")
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that is not closed is none
+        return escape(text)
+    return Markup("").join(
+        code.format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
 
 

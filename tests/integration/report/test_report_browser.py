@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from escalade.analysis.findings import findings
 from escalade.report.page import render
 from integration.report.browser import browser, installed
 from support import require_or_skip
@@ -62,6 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells.append(campaign.without_results(cells[0], "the service never became ready", ["x" * 300]))
     names = ("slots-2", "slots-3-with-a-rather-long-name")
     data = campaign.analysed(cells, campaign.configuration(names, 1, (1.0, 2.0, 5.0)))
+    data.verdicts["findings"] = findings(data.verdicts, data.kpis, data.cells)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(data), encoding="utf-8")
     return path

@@ -82,5 +82,13 @@ def test_everything_of_a_finding_is_escaped() -> None:
     assert reader.unbalanced == []
 
 
+def test_what_stands_between_backquotes_is_code_and_still_escaped() -> None:
+    page = render(told({**PROBLEM, "next": ["raise `slots`", "`<b>`", "an open `one"]}))
+
+    assert "<li>Raise <code>slots</code>.</li>" in page
+    assert "<code>&lt;b&gt;</code>" in page
+    assert "an open `one" in page.lower()
+
+
 def test_campaigns_without_findings_say_that_none_were_looked_for() -> None:
     assert "None were looked for" in Reader(render(small())).words
