@@ -29,11 +29,11 @@ from escalade.provenance import host_facts
 
 CLAIMS = (
     Claim("percentiles", "Percentiles of independent requests", independent_percentiles, 4000),
-    Claim("queues", "Percentiles near saturation", dependent_percentiles, 1000),
-    Claim("means", "Means", means, 1000),
+    Claim("queues", "Percentiles near saturation", dependent_percentiles, 400),
+    Claim("means", "Means", means, 400),
     Claim("ratios", "Ratios", ratios, 4000),
     Claim("throughput", "Throughput", throughputs, 10_000),
-    Claim("gaps", "Token gaps", gaps, 500),
+    Claim("gaps", "Token gaps", gaps, 200),
     Claim("repetitions", "Over repetitions", repetitions, 10_000),
     Claim("comparisons", "Comparisons of two campaigns", comparisons, 4000),
     Claim("gates", "False alarms of gates", false_alarms, 1000),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.catalogue import SHARES
 from escalade.analysis.distributions import normal_quantile, student_quantile
-from escalade.analysis.intervals import TAIL, sample_floor
+from escalade.analysis.intervals import MIN_INDEPENDENT, TAIL, sample_floor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +76,8 @@ def _total(row: Mapping[str, Any], slo: Slo, error_ratio: float) -> float:
             return thinning * sample_floor(share)
         if not (math.isfinite(value) and math.isfinite(float(row["ci_high"]))):
             return thinning * _failures_apart(share, error_ratio)
+    if slo.stat == "mean" and 0 < n_eff < MIN_INDEPENDENT:
+        return thinning * MIN_INDEPENDENT
     good = slo.keeps(value)
     bound = float(row["ci_high"] if good != slo.at_least else row["ci_low"])
     if not math.isfinite(bound) or value == slo.limit:

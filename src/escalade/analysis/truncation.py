@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from escalade.analysis.dependence import BATCHES, batches_of
 from escalade.analysis.distributions import student_quantile
-from escalade.analysis.intervals import BATCHES, batches_of
 
 if TYPE_CHECKING:
     from escalade.analysis.windows import FloatArray

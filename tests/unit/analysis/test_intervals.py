@@ -12,19 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal, stats
 
-from escalade.analysis.intervals import (
-    Estimate,
+from escalade.analysis.dependence import (
     are_dependent,
     autocorrelation,
     effective_size,
+    effective_size_by_correlation,
     effective_size_by_ranks,
+    ranked,
+)
+from escalade.analysis.intervals import (
+    Estimate,
     mean,
     over_repetitions,
     percentile,
     poisson,
     quantile,
     rank_bounds,
-    ranked,
     ratio,
     sample_floor,
     wilson,
@@ -136,8 +139,9 @@ def test_dependent_requests_are_worth_fewer() -> None:
     independent, dependent = percentile(np.exp(noise), 0.5), percentile(np.exp(walk), 0.5)
 
     assert independent.n_eff == 600
-    assert dependent.n_eff < 200
-    assert dependent.method == "order statistics, n_eff by batch means"
+    # 600 · (1 − 0.9) / (1 + 0.9) = 32; the smaller of two ways to see it
+    assert dependent.n_eff < 60
+    assert dependent.method.startswith("order statistics, n_eff by ")
 
 
 def test_too_few_effective_requests_leave_the_bound_open_and_say_so() -> None:
@@ -183,6 +187,37 @@ def test_effective_size_by_ranks_meets_that_of_an_autoregression() -> None:
     found = np.median([effective_size_by_ranks(values) for values in draws])
 
     assert found == pytest.approx(150 / 3, rel=0.15)
+
+
+def test_the_upper_end_of_a_long_window_takes_the_smaller_size_the_lower_its_batches() -> None:
+    trend = np.arange(1.0, 1001.0)
+
+    found = percentile(trend, 0.9)
+
+    # all trend: ranks leave a handful, so nothing bounds it from above, and batches place the lower end
+    assert effective_size_by_ranks(trend) < 4
+    assert (found.n_eff, found.high) == (effective_size_by_ranks(trend), math.inf)
+    low, _ = rank_bounds(1000, effective_size(trend <= found.value), 0.9)
+    assert found.low == trend[low - 1] > trend.mean()
+
+
+def test_a_long_series_is_worth_what_its_blocks_say() -> None:
+    # blocks of ten equal values: 4,000 of them are worth the 400 independent blocks that they are
+    blocks = np.repeat(np.random.default_rng(5).normal(size=400), 10)
+
+    assert effective_size_by_correlation(blocks) == pytest.approx(400, rel=0.3)
+    independent = np.random.default_rng(5).normal(size=4000)
+    assert effective_size_by_correlation(independent) > 2500
+
+
+@given(TIMES, st.sampled_from([0.25, 2.0, 1024.0]))
+def test_the_effective_size_does_not_depend_on_the_unit(values: list[float], scale: float) -> None:
+    finite = np.array([value for value in values if math.isfinite(value)] or [1.0])
+
+    found = effective_size_by_correlation(finite)
+
+    assert 1.0 <= found <= len(finite)
+    assert effective_size_by_correlation(finite * scale) == pytest.approx(found, rel=1e-3)
 
 
 def test_in_short_windows_ranks_decide_whether_the_upper_bound_exists() -> None:
@@ -274,15 +309,35 @@ def test_the_mean_of_independent_values_agrees_with_scipy() -> None:
     assert found.method == "t"
 
 
-def test_the_mean_of_dependent_values_is_that_of_batches() -> None:
+def test_the_mean_of_dependent_values_is_bounded_from_below_by_its_batches() -> None:
     values = signal.lfilter([1.0], [1.0, -0.9], np.random.default_rng(8).normal(size=500)) + 20
 
     found = mean(values)
     expected = stats.ttest_1samp(values.reshape(10, 50).mean(axis=1), 0.0).confidence_interval(0.95)
 
     assert found.method == "t over batch means"
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert found.n_eff < 200
+    assert found.low == pytest.approx(expected.low)
+    # 500 · (1 − 0.9) / (1 + 0.9) = 26 independent values: too few to bound a mean from above
+    assert found.n_eff < 30
+    assert found.high == math.inf
+    assert found.quality.startswith("flagged: requests depend on each other: n_eff")
+
+
+def test_the_mean_of_many_dependent_values_is_bounded_on_the_logarithm() -> None:
+    walk = signal.lfilter([1.0], [1.0, -0.5], np.random.default_rng(8).normal(size=3000))
+    values = np.exp(walk / 4)
+
+    found = mean(values)
+
+    # n_eff near 0.75 · 3000 · (1 − 0.5) / (1 + 0.5) = 750; 1.96 standard errors on the logarithm
+    assert found.n_eff == pytest.approx(750, rel=0.3)
+    error = values.std(ddof=1) / math.sqrt(found.n_eff)
+    assert math.log(found.high / found.value) == pytest.approx(1.959964 * error / found.value)
+    assert found.quality == "ok"
+    shifted = mean(walk)  # about 0, where there is no logarithm
+    assert shifted.high - shifted.value == pytest.approx(
+        1.959964 * walk.std(ddof=1) / math.sqrt(shifted.n_eff)
+    )
 
 
 def test_one_value_has_a_mean_but_no_interval() -> None:

@@ -92,7 +92,8 @@ def test_a_search_finds_capacity_and_slo_capacity(name: str) -> None:
     errors = [abs(row["slo_capacity_qps"] / truth.slo_qps - 1) for row in rows]
     capacities = [abs(row["capacity_qps"] / truth.capacity_qps - 1) for row in rows]
     within = [
-        row["slo_ci_low"] <= truth.slo_qps <= (row["slo_ci_high"] or math.inf) for row in rows
+        (row["slo_ci_low"] or 0.0) <= truth.slo_qps <= (row["slo_ci_high"] or math.inf)
+        for row in rows
     ]
     assert statistics.median(errors) < 0.05
     assert statistics.median(capacities) < 0.05

@@ -162,7 +162,7 @@ def test_a_capacity_that_was_not_reached_meets_a_floor_below_what_was_seen() -> 
 
 def test_an_over_saturated_step_never_meets_a_ceiling() -> None:
     row = one(
-        ladder([20.0], seconds=30.0), Target("fast", "", "latency_seconds", "mean", 900.0, step=1)
+        ladder([20.0], seconds=30.0), Target("sound", "", "error_ratio", "value", 0.5, step=1)
     )
 
     assert row["status"] == "undecided"

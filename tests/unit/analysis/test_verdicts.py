@@ -122,12 +122,14 @@ def test_an_over_saturated_step_fails_when_even_the_lower_bound_exceeds_the_limi
 
 
 def test_an_over_saturated_step_never_passes() -> None:
-    row = one(
-        cell(queue_step(20.0, 30.0, seed=1)), replace(P90, at_qps=20.0, limit=1e4, stat="p50")
-    )
+    overloaded = cell(queue_step(20.0, 30.0, seed=1))
 
-    assert row["verdict"] == "INCONCLUSIVE"
-    assert "a longer window would be worse" in row["reason"]
+    errors = one(overloaded, Slo("errors", "error_ratio", "value", 0.5, at_qps=20.0))
+    median = one(overloaded, replace(P90, at_qps=20.0, limit=1e4, stat="p50"))
+
+    assert errors["verdict"] == median["verdict"] == "INCONCLUSIVE"
+    assert "a longer window would be worse" in errors["reason"]
+    assert "more requests would not make it stationary" in median["reason"]
 
 
 def drifting(first: float, last: float) -> CellData:
