@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from escalade.analysis.intervals import ranked
+from escalade.analysis.dependence import ranked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
