@@ -290,13 +290,13 @@ class _Run:
                 f"{self._component.timeout_seconds:g} s."
             )
         said = tail(self._log, 3)
-        words = said[-1] if said else "it said nothing on standard error"
         if code == UNAVAILABLE:
-            raise NotAvailableError(words)
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise InfrastructureError(
-            f"{self._source} {how}: {words}. Its messages are in {self._log}."
+            raise NotAvailableError(said[-1] if said else "its program does not say why")
+        words = (
+            f"{said[-1]}. Its messages are in {self._log}" if said else "it said nothing about it"
         )
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise InfrastructureError(f"{self._source} {how}: {words}.")
 
     def _ignored(self) -> str:
         if not self._made.ignored:
