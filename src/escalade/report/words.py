@@ -55,6 +55,7 @@ TITLES = {
     "kv_cache_usage_ratio": "KV cache in use",
     "late_ratio": "Late sends",
     "latency_seconds": "End-to-end latency",
+    "latency_trimmed_seconds": "Latency, trimmed beyond 3 σ",
     "long_prompt_slowdown_ratio": "Slow-down by long prompts",
     "model_memory_declared_bytes": "Model memory, declared",
     "model_memory_measured_bytes": "Model memory, measured",
