@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escalade.analysis.contention import LEAST_PAIRS, Stressed, contention_rows
@@ -141,6 +141,7 @@ def test_a_step_that_one_side_lacks_is_undecided() -> None:
     )
 
 
+@settings(max_examples=20)  # a cell each
 @given(st.lists(st.floats(0.01, 5), min_size=30, max_size=60), st.floats(-0.005, 3))
 def test_a_constant_is_found_whatever_the_latencies(latencies: list[float], more: float) -> None:
     (row,) = rows(run("alone", latencies), run("beside", [value + more for value in latencies]))

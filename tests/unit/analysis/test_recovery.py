@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escalade.analysis.recovery import recovery_rows
@@ -152,6 +152,7 @@ def test_cells_without_a_kill_have_no_row() -> None:
     assert recovery_rows([cell(Step(outage()))], []) == []
 
 
+@settings(max_examples=20)  # a cell each
 @given(begin=st.integers(10, 20), length=st.integers(1, 9))
 def test_recovery_never_comes_before_the_first_loss_is_seen(begin: int, length: int) -> None:
     row = one(outage(begin=float(begin), end=float(begin + length)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escalade.analysis.cell import Slo
@@ -130,6 +130,7 @@ def test_in_an_over_saturated_step_it_says_that_it_grows() -> None:
     assert "over-saturated" in row["quality"]
 
 
+@settings(max_examples=20)  # a cell each
 @given(st.lists(st.floats(0.01, 100), min_size=2, max_size=40))
 def test_it_lies_among_the_answers_and_never_counts_more_than_there_are(
     values: list[float],
