@@ -84,7 +84,7 @@ THROUGHPUT = (
     Metric("samples_per_second", VALUE, "1/s", "higher", "sent at once: good answers / (last good end − first send)", LOG, "Throughput", where_used=True),
     Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort, both without abandoned ones", LOG, "Throughput", WILSON),
     Metric("failed_requests", VALUE, "requests", "lower", "requests of the cohort without a good answer, by class of error; n: those that were awaited; one row per class, only where some failed", LOG, "Throughput", where_used=True),
-    Metric("abandoned_ratio", VALUE, "ratio", "none", "requests of the cohort whose client left before the end, as planned / cohort; only with workload.abandon", LOG, "Throughput", where_used=True),
+    Metric("abandoned_ratio", VALUE, "ratio", "none", "requests of the cohort whose client left before the end, as planned / cohort; only with workload.abandon", LOG, "Throughput", WILSON, where_used=True),
 )
 LATENCY = (
     Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", ORDER),
@@ -99,11 +99,11 @@ TOKENS = (
     Metric("output_tokens_per_second", VALUE, "1/s", "higher", "output tokens that arrived in the window, by chunk times / its length", LOG, "Tokens", "t over ten blocks"),
     Metric("output_tokens", ("mean",), "tokens", "none", "mean over good answers of the cohort, as the server counts", LOG, "Tokens", "t"),
     Metric("input_tokens", ("mean",), "tokens", "none", "mean over good answers of the cohort, as the server counts", LOG, "Tokens", "t"),
-    Metric("cached_token_ratio", VALUE, "ratio", "none", "Σ cached input tokens / Σ input tokens, good answers of the cohort", LOG, "Tokens"),
+    Metric("cached_token_ratio", VALUE, "ratio", "none", "Σ cached input tokens / Σ input tokens, good answers of the cohort", LOG, "Tokens", BOOTSTRAP),
 )
 CONCURRENCY = (
-    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency"),
-    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency"),
+    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency", "mean: t over ten blocks"),
+    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency", "mean: t over ten blocks"),
 )
 CLIENT = (
     Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", ORDER),

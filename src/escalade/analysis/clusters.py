@@ -150,6 +150,30 @@ class Clustered:
         return Estimate(point, min(low, point), high, "bootstrap over requests", n, math.nan)
 
 
+def ratio_of_sums(parts: FloatArray, wholes: FloatArray, seed: tuple[int, ...]) -> Estimate:
+    """Estimate Σ parts / Σ wholes of requests in time order by a bootstrap over requests.
+
+    Beyond `MAX_CLUSTERS` neighbours are drawn together. Fewer than `MIN_CLUSTERS` requests give
+    no interval; a sum of wholes that is 0 gives no ratio.
+    """
+    n, total = len(parts), float(wholes.sum())
+    if total <= 0:
+        return Estimate.missing("there is nothing that it could be a share of")
+    point = float(parts.sum()) / total
+    if n < MIN_CLUSTERS:
+        return Estimate(value=point, n=n, n_eff=float(n))
+    groups = min(n, MAX_CLUSTERS)
+    group = np.arange(n) * groups // n
+    sums = [np.bincount(group, weights=each, minlength=groups) for each in (parts, wholes)]
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
+    above, below = ((drawn * each).sum(axis=1) for each in sums)  # not @: see `_mean`
+    low, high = _middle(above[below > 0] / below[below > 0])
+    return Estimate(
+        point, min(low, point), max(high, point), "bootstrap over requests", n, math.nan
+    )
+
+
 def _middle(resampled: FloatArray) -> tuple[float, float]:
     """Give the 2.5 % and 97.5 % order statistics; infinite values are not interpolated."""
     ordered = np.sort(resampled)

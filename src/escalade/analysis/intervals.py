@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 TAIL = ALPHA / 2
 SHORT = 20 * BATCHES
-"""Requests below which ten batches don't know whether a percentile is bounded; see `_size_if_dependent`."""
+"""Requests below which ten batches don't know whether a percentile is bounded; see `_sizes_if_dependent`."""
 RESAMPLES = 1000
 MIN_REPETITIONS = 3
 FAILED = "of requests failed"
@@ -153,8 +153,9 @@ def percentiles(
     """
     if not len(values):
         return [Estimate.missing("no request") for _ in shares]
-    ordered, dependent = np.sort(values), are_dependent(values)
-    return [_percentile(values, ordered, share, why_infinite, dependent) for share in shares]
+    ordered = np.sort(values)
+    by_ranks = effective_size_by_ranks(values) if are_dependent(values) else None
+    return [_percentile(values, ordered, share, why_infinite, by_ranks) for share in shares]
 
 
 def _percentile(
@@ -162,12 +163,12 @@ def _percentile(
     ordered: FloatArray,
     share: float,
     why_infinite: str,
-    dependent: bool,  # noqa: FBT001 - private, one caller
+    by_ranks: float | None,
 ) -> Estimate:
     n, floor, point = len(values), sample_floor(share), quantile(ordered, share)
     n_low, n_eff, method = float(n), float(n), "order statistics"
-    if dependent:
-        n_low, n_eff, how = _sizes_if_dependent(values, point, floor)
+    if by_ranks is not None:
+        n_low, n_eff, how = _sizes_if_dependent(values, point, floor, by_ranks)
         method = f"{method}, n_eff by {how}"
     rank_low, _ = rank_bounds(n, n_low, share)
     _, rank_high = rank_bounds(n, n_eff, share)
@@ -182,7 +183,9 @@ def _percentile(
     return _explained(found, floor, point, why_infinite)
 
 
-def _sizes_if_dependent(values: FloatArray, point: float, floor: int) -> tuple[float, float, str]:
+def _sizes_if_dependent(
+    values: FloatArray, point: float, floor: int, by_ranks: float
+) -> tuple[float, float, str]:
     """Say how many independent requests a percentile's lower and upper end rest on, and by which method.
 
     Notes
@@ -224,7 +227,6 @@ def _sizes_if_dependent(values: FloatArray, point: float, floor: int) -> tuple[f
     batches = effective_size(values <= point)
     if len(values) < SHORT and floor <= BATCHES:
         return batches, batches, "batch means"
-    by_ranks = effective_size_by_ranks(values)
     if len(values) >= SHORT:
         least = min(batches, by_ranks)
         return batches, least, "batch means" if least == batches else "autocorrelation"

@@ -10,7 +10,7 @@ import numpy as np
 
 from escalade.analysis.catalogue import BY_NAME, LOG, QUEUED, SHARES, TIMES, WAITING
 from escalade.analysis.clocks import clock_error
-from escalade.analysis.clusters import Clustered
+from escalade.analysis.clusters import Clustered, ratio_of_sums
 from escalade.analysis.hopeless import of_hopeless
 from escalade.analysis.intervals import (
     Estimate,
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import Slo
     from escalade.analysis.steps import MeasuredStep
-    from escalade.analysis.windows import FloatArray
+    from escalade.analysis.windows import FloatArray, Occupancy, RequestLog
 
 TOKEN_BLOCKS = 10
+CONCURRENCY_BLOCKS = 10
 RESOLUTION_FACTOR = 10.0
 """A time below this many times the client's resolution is flagged."""
 
@@ -151,8 +152,8 @@ def abandoned(step: MeasuredStep) -> list[Reading]:
     if not has(step.data.requests, "leaving"):
         return []
     left = step.cohort.abandoned
-    share = float(left.mean()) if len(left) else None
-    return [plain("abandoned_ratio", share, NO_REQUEST, n=len(left))]
+    found = ratio(left) if len(left) else Estimate.missing(NO_REQUEST)
+    return [Reading("abandoned_ratio", "value", found)]
 
 
 def goodput(step: MeasuredStep) -> list[Reading]:
@@ -289,19 +290,16 @@ def tokens(step: MeasuredStep) -> list[Reading]:
             Reading(name, "mean", mean(values) if len(values) else Estimate.missing(silent))
             for name, values in known.items()
         ),
-        plain(
-            "cached_token_ratio",
-            _cached(good.cached_tokens, good.input_tokens),
-            silent,
-            n=len(good),
-        ),
+        Reading("cached_token_ratio", "value", _cached(step, good, silent)),
     ]
 
 
-def _cached(cached: FloatArray, received: FloatArray) -> float | None:
-    known = ~np.isnan(cached) & ~np.isnan(received)
-    total = float(received[known].sum())
-    return float(cached[known].sum()) / total if total > 0 else None
+def _cached(step: MeasuredStep, good: RequestLog, silent: str) -> Estimate:
+    known = ~np.isnan(good.cached_tokens) & ~np.isnan(good.input_tokens)
+    cached, received = good.cached_tokens[known], good.input_tokens[known]
+    if not received.sum() > 0:
+        return Estimate.missing(silent)
+    return ratio_of_sums(cached, received, step.seed)
 
 
 def _token_rate(step: MeasuredStep) -> Estimate:
@@ -320,10 +318,20 @@ def _concurrency(step: MeasuredStep) -> list[Reading]:
         "requests_in_system": step.in_system,
     }
     return [
-        plain(name, value, "", stat, n=len(step.log))
+        reading
         for name, found in counted.items()
-        for stat, value in (("mean", found.mean), ("max", found.maximum))
+        for reading in (
+            Reading(name, "mean", _over_blocks(found, len(step.log))),
+            plain(name, found.maximum, "", "max", n=len(step.log)),
+        )
     ]
+
+
+def _over_blocks(found: Occupancy, n: int) -> Estimate:
+    """Give a mean over the window with t over its ten blocks; a number of requests is at least 0."""
+    blocks = mean(found.block_means(CONCURRENCY_BLOCKS))
+    low = max(0.0, min(blocks.low, found.mean))
+    return Estimate(found.mean, low, max(blocks.high, found.mean), "t over ten blocks", n)
 
 
 def _sends(step: MeasuredStep) -> list[Reading]:
