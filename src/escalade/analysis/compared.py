@@ -242,11 +242,20 @@ def _why_absent(each: Primary, sides: tuple[Repeated, Repeated], common: Sequenc
         return f"no step at {each.level:g} that both have; both have {known}"
     if math.isnan(each.level) and len(levels) > 1:
         return f"several steps have it: say which, as in {each.words}@{levels[0].value:g}"
+    only = [level.value for level in levels] if math.isnan(each.level) else []
     labels = sorted({figure.label for figure in sides[1].values if figure.metric == each.metric})
     if not each.name and labels and "" not in labels:
         name = labels[0].partition('="')[2].rstrip('"')
         return f"it has rows of {', '.join(labels)}: name one, as in {each.metric}[{name}]"
-    return "neither side has a value"
+    whys = [
+        why
+        for side in sides
+        for figure, found in side.values.items()
+        for why in found.left_out
+        if (figure.metric, figure.stat) == (each.metric, each.stat)
+        and (figure.place == WHOLE or side.levels[figure.place][1].value in (each.level, *only))
+    ]
+    return f"neither side has a value: {whys[0]}" if whys else "neither side has a value"
 
 
 def _capacity(each: Primary) -> Figure:

@@ -182,6 +182,18 @@ def test_steps_that_are_all_invalid_are_not_comparable_and_undecided() -> None:
     assert found["exit_code"] == 4
 
 
+def test_steps_that_are_invalid_on_both_sides_say_why() -> None:
+    busy = {**PASSED, "gate": "neighbours", "outcome": "fail", "detail": "55 % of the CPUs"}
+    both = side(times(1), gate=busy)
+    for name in ("latency_seconds:p90@1", "latency_seconds:p90"):
+        row = next(row for row in compared(both, both, name)["kpis"] if row["role"] == "primary")
+
+        assert row["verdict"] == "not comparable"
+        assert row["reason"] == (
+            "neither side has a value: INVALID: gate neighbours: 55 % of the CPUs"
+        )
+
+
 def test_what_flags_a_step_does_not_leave_it_out() -> None:
     flag = {"gate": "drained", "outcome": "fail", "detail": "no", "invalidates": False}
     found = compared(side(times(1)), side(times(1), gate=flag), "latency_seconds:p90@1")
