@@ -117,7 +117,7 @@ def test_a_missing_figure_is_not_measured_with_its_reason() -> None:
 
 
 def test_a_figure_without_interval_is_undecided_in_one_run() -> None:
-    row = one(cell(step()), Target("depth", "", "requests_in_flight", "mean", 100.0))
+    row = one(cell(step()), Target("depth", "", "offered_load_erlangs", "value", 100.0))
 
     assert row["status"] == "undecided"
     assert "3 repetitions or more give one" in row["reason"]
@@ -126,7 +126,7 @@ def test_a_figure_without_interval_is_undecided_in_one_run() -> None:
 def test_over_repetitions_a_figure_without_interval_gets_that_between_runs() -> None:
     cells = [ladder([4.0], seconds=30.0, repetition=number) for number in (1, 2, 3)]
 
-    row = one(cells, Target("depth", "", "requests_in_flight", "mean", 100.0))
+    row = one(cells, Target("depth", "", "offered_load_erlangs", "value", 100.0))
 
     # M/D/1 at 40 %: 0.4 + 0.4² / (2 · 0.6) = 0.53 in the system on average
     assert (row["status"], row["cell"], row["n"]) == ("met", None, 3)
