@@ -55,15 +55,17 @@ def memory_growth(step: MeasuredStep) -> Reading:
     """Give the slope of the service's memory over the window, least squares over ten block means."""
     metric = "service_memory_growth_bytes_per_second"
     track = step.samples.summed(step.samples.tracks(MEMORY_BYTES, role="service"))
-    why = f'the samples of {MEMORY_BYTES}{{role="service"}} do not fill ten blocks of the window'
     if track is None:
+        why = f'{MEMORY_BYTES}{{role="service"}} has no samples'
         return Reading(metric, "value", Estimate.missing(why))
     inside = step.window.holds(track.times)
     edges = step.window.blocks(BLOCKS)
     place = np.searchsorted(edges, track.times[inside], side="right") - 1
     counts = np.bincount(place, minlength=BLOCKS)[:BLOCKS]
-    if counts.min() < 1:
-        return Reading(metric, "value", Estimate.missing(why))
+    if counts.min() < 1:  # a short window; holes are the matter of a gate
+        n = int(counts.sum())
+        why = f"not estimable: {n} samples do not fill ten blocks of the window"
+        return Reading(metric, "value", Estimate(n=n, quality=why))
     sums = np.bincount(place, weights=track.levels[inside], minlength=BLOCKS)[:BLOCKS]
     slope, low, high = trend(sums / counts, step.window)
     words = "t, slope of ten block means"

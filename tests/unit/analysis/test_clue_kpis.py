@@ -64,10 +64,11 @@ def test_memory_that_only_fluctuates_is_not_told_from_zero() -> None:
     assert row["ci_low"] < 0 < row["ci_high"]
 
 
-def test_memory_that_was_not_sampled_throughout_is_missing() -> None:
+def test_memory_of_a_window_with_few_samples_has_no_slope() -> None:
     row = value_of(cell_kpis(cell(grown([1e9] * 8))), "service_memory_growth_bytes_per_second")
 
     assert np.isnan(row["value"])
+    assert row["quality"].startswith("not estimable: ")
     assert "do not fill ten blocks" in row["quality"]
 
 
