@@ -115,7 +115,7 @@ def _finish(
     if as_ == "json":
         typer.echo(json.dumps(found, indent=1, sort_keys=True, allow_nan=False))
     elif as_ == "markdown":
-        from escalade.report.comparison import markdown  # noqa: PLC0415 - as in replay
+        from escalade.report.texts.comparison import markdown  # noqa: PLC0415 - as in replay
 
         typer.echo(markdown(found), nl=False)
     else:
@@ -135,7 +135,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _print(found: Mapping[str, Any], console: Console, *, every: bool) -> None:
-    from escalade.report.comparison import context, headline, kinds, kpi_of  # noqa: PLC0415
+    from escalade.report.texts.comparison import context, headline, kinds, kpi_of  # noqa: PLC0415
 
     def say(text: str, style: str = "") -> None:
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
@@ -164,7 +164,7 @@ def _print(found: Mapping[str, Any], console: Console, *, every: bool) -> None:
 
 def _print_deployment(told: Mapping[str, Any], say: Any, *, every: bool) -> None:
     from escalade.analysis.levels import level_of  # noqa: PLC0415
-    from escalade.report.comparison import short  # noqa: PLC0415
+    from escalade.report.texts.comparison import short  # noqa: PLC0415
 
     counts = told["repetitions"]
     repetitions = f"{counts['baseline']} against {counts['candidate']} repetitions"
@@ -182,7 +182,7 @@ def _print_deployment(told: Mapping[str, Any], say: Any, *, every: bool) -> None
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    from escalade.report.comparison import COLUMNS, cells_of  # noqa: PLC0415
+    from escalade.report.texts.comparison import COLUMNS, cells_of  # noqa: PLC0415
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in COLUMNS:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from escalade.cli.tables import Format, print_table
 from escalade.errors import InfrastructureError, InputError
-from escalade.report.components import NOTE, changes_table, components_table
+from escalade.report.sections.components import NOTE, changes_table, components_table
 from escalade.services.validation import validated
 from escalade.suites import stored
 from escalade.suites.components import Component, ComponentList, named, read_components

@@ -52,7 +52,7 @@ def history(
 
 
 def _print(found: dict[str, Any], form: Format) -> None:
-    from escalade.report.history import history_table, records  # noqa: PLC0415 - as in replay
+    from escalade.report.texts.history import history_table, records  # noqa: PLC0415 - as in replay
 
     if form == "json":
         typer.echo(json.dumps(found, indent=1, sort_keys=True, allow_nan=False))

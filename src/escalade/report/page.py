@@ -12,24 +12,27 @@ from markupsafe import Markup
 
 from escalade.report import words
 from escalade.report.axis import at, level
-from escalade.report.bottleneck import bottleneck_groups
-from escalade.report.bounds import bounds_shown
-from escalade.report.components import parts
-from escalade.report.concerns import NOTE, concerns
-from escalade.report.contention import contention_table
+from escalade.report.charts.distribution import distribution_charts
+from escalade.report.charts.ladder import latency_charts, throughput_charts
+from escalade.report.charts.timelines import timeline_charts
+from escalade.report.contents import sections_of
 from escalade.report.data import VALID
-from escalade.report.distribution import distribution_charts
-from escalade.report.findings import findings_on_page
-from escalade.report.grading import grade, grade_lines
-from escalade.report.ladder import latency_charts, throughput_charts
-from escalade.report.objectives import objective, slo_table
-from escalade.report.origin import identity, origin
-from escalade.report.pairs import pairs_section
-from escalade.report.recovery import recovery_table
-from escalade.report.search import trials_table
-from escalade.report.stability import stability_table
-from escalade.report.standards import standards_view
-from escalade.report.story import run_of, summary
+from escalade.report.sections.bottleneck import bottleneck_groups
+from escalade.report.sections.bounds import bounds_shown
+from escalade.report.sections.components import parts
+from escalade.report.sections.concerns import NOTE, concerns
+from escalade.report.sections.contention import contention_table
+from escalade.report.sections.findings import findings_on_page
+from escalade.report.sections.grading import grade, grade_lines
+from escalade.report.sections.objectives import objective, slo_table
+from escalade.report.sections.origin import identity, origin
+from escalade.report.sections.pairs import pairs_section
+from escalade.report.sections.recovery import recovery_table
+from escalade.report.sections.search import trials_table
+from escalade.report.sections.stability import stability_table
+from escalade.report.sections.standards import standards_view
+from escalade.report.sections.story import run_of, summary
+from escalade.report.sections.targets import targets_table
 from escalade.report.tables import (
     absent_figures,
     capacity_table,
@@ -37,33 +40,18 @@ from escalade.report.tables import (
     kpi_tables,
     whole_cell_table,
 )
-from escalade.report.targets import targets_table
-from escalade.report.timelines import timeline_charts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from escalade.report.charts.drawing import Chart
     from escalade.report.data import CellFacts, ReportData
-    from escalade.report.drawing import Chart
 
 SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT_RUN": "–"}
 """A sign beside each verdict: colour alone tells nothing to one reader in twelve."""
 
 _SHOWN_CONCERNS = 8
 _OPEN_CELLS = 2
-
-_CONTENTS = (
-    ("quality", "Data quality"),
-    ("summary", "Summary"),
-    ("findings", "Findings"),
-    ("latency", "Latency"),
-    ("throughput", "Throughput"),
-    ("bottleneck", "Bottleneck"),
-    ("distribution", "Distribution"),
-    ("timelines", "Timelines"),
-    ("figures", "Figures per step"),
-    ("provenance", "What ran"),
-)
 
 _METHODS = (
     "A window is half-open, on planned send times. Warm-up is apart and never counted. What was planned inside the window and did not come back until the drain ended is an error.",
@@ -116,8 +104,9 @@ def render(data: ReportData) -> str:
         One HTML document without external references. The same data gives the
         same text: neither clock nor chance has a part in it.
     """
+    content = _content(data)
     page = _environment().get_template("page.html.j2")
-    return page.render(**_content(data))
+    return page.render(sections=sections_of(content), **content)
 
 
 def _environment() -> jinja2.Environment:
@@ -144,7 +133,6 @@ def _content(data: ReportData) -> dict[str, Any]:
     return {
         "style": Markup(style),  # noqa: S704 - a file of this package
         "symbols": SYMBOLS,
-        "contents": _contents(data),
         "pairs": pairs_section(data),
         "methods": (data.axis.method, *_METHODS),
         "by": data.axis,
@@ -183,12 +171,6 @@ def _content(data: ReportData) -> dict[str, Any]:
         "gate_counts": _gate_counts(data),
         "ran": origin(data),
     }
-
-
-def _contents(data: ReportData) -> list[tuple[str, str]]:
-    """Name the sections of this page; a paired campaign has one more, after the summary."""
-    pairs = [("pairs", "Pairs")] if data.verdicts.get("pairs") else []
-    return [*_CONTENTS[:2], *pairs, *_CONTENTS[2:]]
 
 
 def verdict_strip(data: ReportData) -> list[Verdict]:

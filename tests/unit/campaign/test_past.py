@@ -17,7 +17,7 @@ from escalade.campaign.past import history_of
 from escalade.cli.main import app
 from escalade.errors import InputError
 from escalade.manifest import write_manifest
-from escalade.report.history import history_table, records
+from escalade.report.texts.history import history_table, records
 
 if TYPE_CHECKING:
     from pathlib import Path

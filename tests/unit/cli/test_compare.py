@@ -22,7 +22,7 @@ from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, write_json
 from escalade.manifest import NAME as MANIFEST
 from escalade.manifest import write_manifest
-from escalade.report.comparison import MARKDOWN_LIMIT, markdown
+from escalade.report.texts.comparison import MARKDOWN_LIMIT, markdown
 
 if TYPE_CHECKING:
     from click.testing import Result

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from escalade.report.bottleneck import bottleneck_groups
 from escalade.report.page import render
+from escalade.report.sections.bottleneck import bottleneck_groups
 from unit.report.test_page import HOSTILE, Reader, small
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from escalade.analysis.bound import CONFIGURED, MEMORY, Bound, Input
-from escalade.report.bounds import bounds_shown, levels_of, within
-from escalade.report.concerns import concerns
-from escalade.report.ladder import throughput_charts
+from escalade.report.charts.bound_lines import levels_of, within
+from escalade.report.charts.ladder import throughput_charts
 from escalade.report.page import render
+from escalade.report.sections.bounds import bounds_shown
+from escalade.report.sections.concerns import concerns
 from unit.report import campaign
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from escalade.report.concerns import FAILURE, NOTE, WARNING, Concern, concerns
+from escalade.report.sections.concerns import FAILURE, NOTE, WARNING, Concern, concerns
 from unit.report import campaign
 
 if TYPE_CHECKING:

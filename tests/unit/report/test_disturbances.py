@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from escalade.report.contention import contention_table
 from escalade.report.page import render
-from escalade.report.recovery import recovery_table
+from escalade.report.sections.contention import contention_table
+from escalade.report.sections.recovery import recovery_table
 from escalade.report.words import NOTHING
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from escalade.report import drawing
+from escalade.report.charts import drawing
+from escalade.report.charts.distribution import tail
+from escalade.report.charts.ladder import saturated_regions
+from escalade.report.charts.lines import Point
 from escalade.report.data import SATURATED, VALID, Estimate
-from escalade.report.distribution import tail
-from escalade.report.ladder import saturated_regions
-from escalade.report.lines import Point
 
 HOSTILE = '</text><script>alert(1)</script> $\\frac{x$ "quoted" & #0010b7'
 

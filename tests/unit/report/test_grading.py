@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.report.grading import grade, grade_lines
 from escalade.report.page import render, verdict_strip
+from escalade.report.sections.grading import grade, grade_lines
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.report.ladder import rate_labels
+from escalade.report.charts.ladder import rate_labels
 
 
 def test_a_rate_whose_label_would_touch_the_one_before_has_a_tick_only() -> None:

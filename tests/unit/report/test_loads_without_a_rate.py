@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from escalade.report.concerns import concerns
 from escalade.report.page import render
-from escalade.report.story import summary
+from escalade.report.sections.concerns import concerns
+from escalade.report.sections.story import summary
 from unit.analysis.builders import APART, at_once_step, cell, closed_step
 from unit.report import campaign
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from escalade.report.origin import _comparable, _nodes
+from escalade.report.sections.origin import _comparable, _nodes
 
 NODE = {"hostname": "laptop"}
 

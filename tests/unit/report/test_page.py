@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from escalade.report.concerns import concerns
 from escalade.report.data import ReportData
-from escalade.report.objectives import slo_table
-from escalade.report.origin import origin
 from escalade.report.page import render
-from escalade.report.story import summary
+from escalade.report.sections.concerns import concerns
+from escalade.report.sections.objectives import slo_table
+from escalade.report.sections.origin import origin
+from escalade.report.sections.story import summary
 from escalade.report.tables import kpi_tables
 from unit.report import campaign
 
@@ -82,7 +82,7 @@ def configuration() -> dict[str, Any]:
 
 
 def test_the_sections_stand_in_order_and_quality_comes_before_any_figure(page: str) -> None:
-    order = ["quality", "summary", "latency", "throughput", "distribution", "timelines"]
+    order = ["summary", "quality", "latency", "throughput", "distribution", "timelines"]
     places = [page.index(f'<section id="{name}"') for name in [*order, "figures", "provenance"]]
 
     assert places == sorted(places)

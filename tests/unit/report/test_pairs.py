@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from escalade.analysis.pairs import Question
-from escalade.report.concerns import NOTE, concerns
 from escalade.report.page import render
-from escalade.report.pairs import PairsSection, pairs_section
+from escalade.report.sections.concerns import NOTE, concerns
+from escalade.report.sections.pairs import PairsSection, pairs_section
 from escalade.report.words import NO_BREAK
 from unit.analysis.paired import P90, RATE, compared, gate, times
 from unit.report import campaign

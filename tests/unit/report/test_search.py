@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.report import page, story
-from escalade.report.search import sentences, trials_table
+from escalade.report import page
+from escalade.report.sections import story
+from escalade.report.sections.search import sentences, trials_table
 from unit.report import campaign
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from escalade.analysis.stability import Stability, stability_rows
 from escalade.report.page import render
-from escalade.report.stability import stability_table
+from escalade.report.sections.stability import stability_table
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

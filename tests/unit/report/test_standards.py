@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from escalade.analysis.standards import Standards, standard_rows
 from escalade.report.page import render
-from escalade.report.standards import standards_view
+from escalade.report.sections.standards import standards_view
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from escalade.analysis.cell import CellData
-from escalade.report import story
 from escalade.report.data import ReportData
-from escalade.report.objectives import objective
+from escalade.report.sections import story
+from escalade.report.sections.objectives import objective
 from unit.report import campaign
 
 CELL = "small_rep-1_0badcafe"

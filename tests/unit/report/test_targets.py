@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.targets import Target, target_table
 from escalade.report.page import render
-from escalade.report.targets import targets_table
+from escalade.report.sections.targets import targets_table
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

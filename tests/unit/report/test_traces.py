@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.report import traces
+from escalade.report.charts import traces
 from escalade.report.data import ReportData
 from unit.report import campaign
 
 if TYPE_CHECKING:
+    from escalade.report.charts.traces import Panel
     from escalade.report.data import CellFacts
-    from escalade.report.traces import Panel
 
 
 def facts(cell: campaign.CellData) -> CellFacts:

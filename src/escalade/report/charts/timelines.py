@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from escalade.report import drawing, words
+from escalade.report import words
 from escalade.report.axis import short
+from escalade.report.charts import drawing
+from escalade.report.charts.drawing import COLOURS, Chart
+from escalade.report.charts.traces import Panel, panels
 from escalade.report.data import INVALID, SATURATED
-from escalade.report.drawing import COLOURS, Chart
 from escalade.report.tables import Table
-from escalade.report.traces import Panel, panels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from escalade.report.charts.traces import Trace
     from escalade.report.data import CellFacts, ReportData, StepFacts
-    from escalade.report.traces import Trace
 
 WIDTH = 1080.0
 _PANEL_HEIGHT = 104.0

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from escalade.analysis.findings.rule import ADVICE, FINE, LIMIT, PROBLEM, UNSEEN
 from escalade.report import words
-from escalade.report.bottleneck import evidence_table
+from escalade.report.sections.bottleneck import evidence_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,8 +17,8 @@ from escalade.analysis.loop_kpis import AT_ONCE
 from escalade.analysis.series_kpis import UNMONITORED
 from escalade.report import words
 from escalade.report.axis import AXES, amount
-from escalade.report.bounds import exceeded
 from escalade.report.data import FAILED, NOT_RUN
+from escalade.report.sections.bounds import exceeded
 from escalade.report.words import known
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.intervals import MIN_REPETITIONS
 from escalade.analysis.levels import CONCURRENCY, SAMPLES
-from escalade.report import search, words
+from escalade.report import words
 from escalade.report.axis import AXES, at, level
 from escalade.report.data import VALID, Estimate
-from escalade.report.objectives import objective
+from escalade.report.sections import search
+from escalade.report.sections.objectives import objective
 from escalade.report.words import NO_BREAK, known
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from escalade.analysis.levels import RATE
-from escalade.report import drawing, words
+from escalade.report import words
 from escalade.report.axis import AXES, at, short
+from escalade.report.charts import drawing
+from escalade.report.charts.drawing import COLOURS, Chart
+from escalade.report.charts.ladder import SIZE
 from escalade.report.data import SATURATED, VALID
-from escalade.report.drawing import COLOURS, Chart
-from escalade.report.ladder import SIZE
 from escalade.report.tables import Table, step_label
 
 if TYPE_CHECKING:

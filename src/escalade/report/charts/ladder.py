@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.levels import CONCURRENCY
-from escalade.report import drawing, words
-from escalade.report.bounds import REQUESTS, TOKENS, draw_levels, levels_of, within
-from escalade.report.data import INVALID, SATURATED
-from escalade.report.drawing import COLOURS, Chart
-from escalade.report.lines import (
+from escalade.report import words
+from escalade.report.charts import drawing
+from escalade.report.charts.bound_lines import REQUESTS, TOKENS, draw_levels, levels_of, within
+from escalade.report.charts.drawing import COLOURS, Chart
+from escalade.report.charts.lines import (
     description,
     highest_of,
     judged_stat,
@@ -25,6 +25,7 @@ from escalade.report.lines import (
     line_of,
     table_of,
 )
+from escalade.report.data import INVALID, SATURATED
 from escalade.report.words import known
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from escalade.report.charts.lines import Line, Point
     from escalade.report.data import ReportData
-    from escalade.report.lines import Line, Point
 
 SIZE = (400.0, 285.0)
 _LINEAR_SPAN = 12.0

@@ -1,0 +1,1 @@
+"""Figures of the report: inline SVG from requests, series and KPIs."""

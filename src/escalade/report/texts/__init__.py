@@ -1,0 +1,1 @@
+"""Comparisons and histories as text: for a terminal and a pull request."""
