@@ -196,3 +196,32 @@ def test_a_client_of_two_nodes_sends_one_schedule(place: Workplace, cluster: Clu
     assert f"{senders[0]}, {senders[1]} for load, {senders[0]} for Prometheus" in page
     assert jobs(cluster) == []
     assert place.processes() == []
+
+
+@pytest.mark.slow
+def test_pairs_with_and_without_monitoring_and_a_component_run_on_a_cluster(
+    place: Workplace, cluster: Cluster
+) -> None:
+    off, on = {**deployment("off"), "monitoring": False}, deployment("on")
+    place.write(
+        deployments=[off, on],
+        repetitions=2,
+        design="paired",
+        load=ladder((20, 2)),
+        slos=[],
+        components=["process_spawn"],
+        execution=on_slurm(),
+    )
+
+    code, output = place.run(timeout=580)
+
+    assert code == 0, output
+    verdicts = read_json(place.results / "verdicts.json", "verdicts")
+    assert [pair["order"] for pair in verdicts["pairs"]["pairs"]] == ["AB", "BA"]
+    for name in place.cells():
+        series = pd.read_parquet(place.results / "cells" / name / "series.parquet")
+        assert (len(series) > 0) == name.startswith("on")
+        environment = read_json(place.results / "cells" / name / "environment.json", "environment")
+        assert environment["allocation"]["client_node"]
+    assert "process_spawn" in (place.results / "report.html").read_text()
+    assert jobs(cluster) == []

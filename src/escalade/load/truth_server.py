@@ -12,7 +12,7 @@ At most `--slots` requests are served at once, the others wait in order: with
 `--service constant` an M/D/c queue under Poisson arrivals, with `exponential` an
 M/M/c queue. With `--batch-sequences` completions are decoded together instead, a token of
 each in a step that lasts `--step-seconds` and more with each sequence and each token of a
-prompt that it reads. It can freeze, fail, die and break its streams. Every request leaves one
+prompt that it reads. It can freeze, fail, die, leak, slow down and break its streams. Every request leaves one
 line in the log with its times on CLOCK_MONOTONIC and in Unix seconds.
 """
 
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from escalade.files import write_text
+from escalade.load.truth_ageing import Ageing
 from escalade.load.truth_batch import Batch, BatchRules
 from escalade.load.truth_chat import PIECE, STREAMS, ChatModel, ChatRequest, completion, embedding
 from escalade.load.truth_clock import AsyncTimer
@@ -63,6 +64,7 @@ class TruthServer:
         self._draw = random.Random(options.seed)
         self._timer = AsyncTimer()
         self._batch = self._batching(options)
+        self._ageing = Ageing(options.leak_bytes, options.drift_seconds_per_hour)
         self._model = ChatModel(
             self._timer, options.ttft_seconds, options.itl_seconds, options.stream, self._batch
         )
@@ -93,6 +95,7 @@ class TruthServer:
     async def _serve(self, exchange: Exchange) -> None:
         self._arrived += 1
         self._bring_about()
+        await self._age()
         usage: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0}
         fails = self._draw.random() < self._options.error_ratio
         service = self._service_seconds()
@@ -123,6 +126,11 @@ class TruthServer:
             loop.call_later(options.die_after_seconds, os._exit, DIED)
         if self._arrived == 1 and options.freeze_seconds > 0:
             loop.call_later(options.freeze_at_seconds, time.sleep, options.freeze_seconds)
+
+    async def _age(self) -> None:
+        self._ageing.leak()
+        if (delay := self._ageing.delay()) > 0:
+            await self._timer.sleep_until(time.monotonic() + delay)
 
     def _service_seconds(self) -> float:
         mean: float = self._options.service_seconds
@@ -264,6 +272,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--die-after-seconds", type=float, default=0.0, help="after the first request")
     add("--freeze-at-seconds", type=float, default=0.0, help="after the first request")
     add("--freeze-seconds", type=float, default=0.0, help="how long it answers nothing")
+    add("--leak-bytes", type=int, default=0, help="memory that every request leaves behind")
+    add("--drift-seconds-per-hour", type=float, default=0.0, help="by what latency grows")
     options = parser.parse_args(argv)
     if options.batch_sequences and options.step_seconds <= 0:
         parser.error("--batch-sequences needs --step-seconds above 0: a step takes some time")
