@@ -23,7 +23,7 @@ def test_a_leak_and_a_drift_are_found_with_their_slopes(workplace: Workplace) ->
     workplace.write(
         deployments=[deployment("even"), ageing],
         load=ladder((RATE, SECONDS)),
-        stability={"least_seconds": 30, "memory_per_hour": 2.0, "latency_per_hour": 5.0},
+        stability={"least_seconds": 30, "memory_per_hour": 20.0, "latency_per_hour": 5.0},
         slos=[],
     )
 
