@@ -1,0 +1,51 @@
+"""A truth server that leaks and slows down does so as fast as it was told to."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+
+import pytest
+
+from escalade.load.truth_ageing import Ageing
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give a clock whose only item is the time that it shows."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_latency_grows_from_the_first_request_on(clock: list[float]) -> None:
+    ageing = Ageing(drift_seconds_per_hour=0.5)
+
+    assert ageing.delay() == 0.0
+    clock[0] += 360.0  # a tenth of an hour
+    assert ageing.delay() == pytest.approx(0.05)
+
+
+def test_a_service_that_does_not_age_is_never_late(clock: list[float]) -> None:
+    ageing = Ageing()
+
+    ageing.delay()
+    clock[0] += 1e6
+
+    assert ageing.delay() == 0.0
+
+
+def test_what_leaks_is_resident() -> None:
+    ageing = Ageing(leak_bytes=1 << 20)
+    before = _resident()
+
+    for _ in range(32):
+        ageing.leak()
+
+    assert _resident() - before >= 24 << 20  # bytes; some may have been free already
+
+
+def _resident() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
