@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from escalade.analysis.slope import theil_sen
 from escalade.analysis.stability import BLOCKS
-from escalade.analysis.trend import trend
 
 RUNS = 2000
 SLOPE = 0.1
@@ -25,7 +25,7 @@ def coverage(correlation: float, runs: int = RUNS) -> tuple[float, float, float]
         noise[0] = rng.normal() / np.sqrt(1 - correlation**2)
         for place in range(1, BLOCKS):
             noise[place] = correlation * noise[place - 1] + rng.normal()
-        found = trend(times, SLOPE * times + noise)
+        found = theil_sen(times, SLOPE * times + noise)
         held += found.low <= SLOPE <= found.high
         alarms += found.low > SLOPE
         widths.append((found.high - found.low) / 2)

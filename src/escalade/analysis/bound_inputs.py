@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.bound import Input
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.readings import rows_of
 
 if TYPE_CHECKING:
@@ -123,15 +124,10 @@ class Measured:
             found.setdefault(
                 key,
                 (
-                    _finite(row["value"]),
-                    _finite(row["ci_low"]),
+                    finite(row["value"]),
+                    finite(row["ci_low"]),
                     None if math.isnan(high) else high,
                     str(row["quality"]),
                 ),
             )
         return found
-
-
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None

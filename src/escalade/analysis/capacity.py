@@ -17,6 +17,7 @@ import numpy as np
 from escalade.analysis.distributions import binomial_cdf
 from escalade.analysis.gate import left_out
 from escalade.analysis.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.readings import rows_of
 from escalade.analysis.scalability import scalability
 from escalade.analysis.slo_capacity import SloCapacity, bounded, over_cells, slo_capacity
@@ -106,24 +107,20 @@ class Capacity:
         return {
             "deployment": deployment,
             "cell": cell,
-            "capacity_qps": _known(self.qps),
-            "ci_low": _known(self.low),
-            "ci_high": _known(self.high),
+            "capacity_qps": finite(self.qps),
+            "ci_low": finite(self.low),
+            "ci_high": finite(self.high),
             "method": self.method,
             "reason": self.reason,
             "saturated": self.saturated,
             "collapse": self.collapse,
-            "slo_capacity_qps": _known(slo.qps),
-            "slo_ci_low": _known(slo.low),
-            "slo_ci_high": _known(slo.high),
+            "slo_capacity_qps": finite(slo.qps),
+            "slo_ci_low": finite(slo.low),
+            "slo_ci_high": finite(slo.high),
             "slo_method": slo.method,
             "slo_reason": slo.reason,
             "steps_used": list(self.steps),
         }
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def ladder_capacity(

@@ -16,6 +16,7 @@ import numpy as np
 
 from escalade.analysis.distributions import ROUNDING
 from escalade.analysis.intervals import ALPHA
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.shift import (
     Shift,
     holm,
@@ -94,6 +95,16 @@ class Change:
     def sizes(self) -> tuple[int, int]:
         """Number of repetitions on both sides."""
         return len(self.baseline), len(self.candidate)
+
+    @property
+    def columns(self) -> dict[str, float | None]:
+        """Effect, its interval and its share of the baseline, as JSON has them; an open end is None."""
+        return {
+            "effect": finite(self.effect),
+            "ci_low": finite(self.low) if math.isfinite(self.shift.low) else None,
+            "ci_high": finite(self.high) if math.isfinite(self.shift.high) else None,
+            "relative": finite(self.relative),
+        }
 
     def _told(self, amount: float) -> float:
         if self.scale == "difference":

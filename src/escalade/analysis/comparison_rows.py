@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.analysis.comparison import Outcome, change, decide
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.shift import holm, smallest_p
 
 if TYPE_CHECKING:
@@ -128,12 +129,9 @@ def told_of(row: Row) -> dict[str, Any]:
     if found is not None:
         numbers = {
             "scale": found.scale,
-            "baseline": _finite(float(np.median(found.baseline))),
-            "candidate": _finite(float(np.median(found.candidate))),
-            "effect": _finite(found.effect),
-            "ci_low": _finite(found.low) if math.isfinite(found.shift.low) else None,
-            "ci_high": _finite(found.high) if math.isfinite(found.shift.high) else None,
-            "relative": _finite(found.relative),
+            "baseline": finite(float(np.median(found.baseline))),
+            "candidate": finite(float(np.median(found.candidate))),
+            **found.columns,
             "p": found.shift.p,
             "p_smallest": smallest_p(*found.sizes),
         }
@@ -150,11 +148,7 @@ def told_of(row: Row) -> dict[str, Any]:
         "verdict": row.outcome.word,
         "reason": row.outcome.reason,
         **numbers,
-        "p_holm": _finite(row.p_corrected),
+        "p_holm": finite(row.p_corrected),
         "n": {"baseline": len(before.known), "candidate": len(after.known)},
         "left_out": {"baseline": before.left_out, "candidate": after.left_out},
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

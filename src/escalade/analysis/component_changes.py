@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from escalade.analysis.comparison import MARGIN, METHOD, Change, Outcome, change, decide
+from escalade.analysis.json_numbers import finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -165,14 +165,10 @@ def _told(row: _Row) -> dict[str, Any]:
         "reason": row.outcome.reason,
         "baseline": None if found is None else float(np.median(found.baseline)),
         "candidate": None if found is None else float(np.median(found.candidate)),
-        "relative": None if found is None else _finite(found.relative),
-        "ci_low": None if found is None else _finite(found.relative_of(found.shift.low)),
-        "ci_high": None if found is None else _finite(found.relative_of(found.shift.high)),
+        "relative": None if found is None else finite(found.relative),
+        "ci_low": None if found is None else finite(found.relative_of(found.shift.low)),
+        "ci_high": None if found is None else finite(found.relative_of(found.shift.high)),
         "p": None if found is None else found.shift.p,
         "n_baseline": 0 if found is None else len(found.baseline),
         "n_candidate": 0 if found is None else len(found.candidate),
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

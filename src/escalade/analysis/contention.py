@@ -15,6 +15,7 @@ import numpy as np
 
 from escalade.analysis.gate import why_invalid
 from escalade.analysis.intervals import MIN_REPETITIONS, Estimate, mean, quantile
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
 from escalade.analysis.steps import measured_steps
 
@@ -170,10 +171,7 @@ def _row(stressed: Stressed, step: int, pairs: Sequence[Pair]) -> dict[str, Any]
         "stressor": stressed.words,
         "step": step,
         **level,
-        **{
-            name: float(value) if math.isfinite(value) else None
-            for name, value in {**numbers, **tails}.items()
-        },
+        **{name: finite(value) for name, value in {**numbers, **tails}.items()},
         "ci_method": found.method,
         "n": found.n,
         "repetitions": len(sound),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from escalade.analysis.catalogue import BY_NAME, LASTING, RATES, TIMES, WAITING
 from escalade.analysis.gate import why_invalid
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.levels import HIDES, NO_LEVEL, PILE, RATE, Level, level_of
 from escalade.analysis.readings import of_slo, rows_of
 from escalade.analysis.request_kpis import RESOLUTION_FACTOR
@@ -331,10 +332,7 @@ def verdict_row(
     counts: bool,
 ) -> dict[str, Any]:
     """Make a row of verdicts.json; numbers that JSON can't hold become None."""
-    known = {
-        column: float(value) if math.isfinite(value := numbers.get(column, math.nan)) else None
-        for column in ("value", "ci_low", "ci_high")
-    }
+    known = {column: finite(numbers.get(column)) for column in ("value", "ci_low", "ci_high")}
     n = numbers.get("n", math.nan)
     return {
         "cell": cell,

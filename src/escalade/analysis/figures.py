@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.capacity import rungs
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.levels import level_of
 from escalade.analysis.readings import rows_of
 from escalade.analysis.series import Samples
@@ -94,11 +95,6 @@ class Evidence:
             "words": self.words,
             "speaks": self.speaks,
         }
-
-
-def finite(value: float) -> float | None:
-    """Give a number that JSON can hold, None for any other."""
-    return float(value) if math.isfinite(value) else None
 
 
 class Figures:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from escalade.analysis.json_numbers import finite
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -58,17 +60,13 @@ class Gate:
             "cell": cell,
             "step": step,
             "gate": self.name,
-            "value": _finite(self.value),
-            "limit": _finite(self.limit),
+            "value": finite(self.value),
+            "limit": finite(self.limit),
             "unit": self.unit,
             "outcome": self.outcome,
             "detail": self.detail,
             "invalidates": self.invalidates,
         }
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def passed(good: bool) -> Outcome:  # noqa: FBT001 - it turns a truth into a word

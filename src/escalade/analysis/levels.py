@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.json_numbers import finite
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,7 +53,7 @@ class Level:
     @property
     def columns(self) -> dict[str, Any]:
         """The level as a row of verdicts.json has it."""
-        known = self.value if math.isfinite(self.value) else None
+        known = finite(self.value)
         return {RATE: known} if self.name == RATE else {RATE: None, self.name: known}
 
     @property

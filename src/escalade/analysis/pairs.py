@@ -241,8 +241,8 @@ def _row(step: int, name: Name, found: _Found, planned: int, *, primary: bool) -
         "baseline": _middle(found.both[0]),
         "candidate": _middle(found.both[1]),
         "ratio": None if shift is None else math.exp(shift.effect),
-        "ci_low": None if shift is None else _finite(math.exp(shift.low)),
-        "ci_high": None if shift is None else _finite(math.exp(shift.high)),
+        "ci_low": None if shift is None else _ratio(shift.low),
+        "ci_high": None if shift is None else _ratio(shift.high),
         "spread": _spread(found.ratios),
         "p_value": None if shift is None else shift.p,
         "p_adjusted": None,
@@ -261,8 +261,9 @@ def _spread(ratios: Mapping[int, float]) -> float | None:
     return float(logs.std(ddof=1)) if len(logs) > 1 else None
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) and value > 0 else None
+def _ratio(log: float) -> float | None:
+    """Give the ratio of a logarithm; None where the interval is open on that side."""
+    return math.exp(log) if math.isfinite(log) else None
 
 
 def _adjust(rows: Sequence[dict[str, Any]], question: Question) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from escalade.analysis.gate import CLIENT, why_invalid
 from escalade.analysis.intervals import MIN_REPETITIONS, over_repetitions
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.steps import measured_steps
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _found(step: MeasuredStep, facts: Mapping[str, Any]) -> dict[str, Any]:
         "recover_seconds": _since(log.ended[after], at) if lost.any() else None,
         "lost": int(lost.sum()),
         "sent_after": int((log.planned >= at).sum()),
-        "gap_seconds": gap if math.isfinite(gap) else None,
+        "gap_seconds": finite(gap),
     }
 
 
@@ -150,10 +151,7 @@ def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         values = [row[name] for row in sound if row[name] is not None]
         found = over_repetitions(values)
         numbers = {"": found.value, "_ci_low": found.low, "_ci_high": found.high}
-        joined |= {
-            f"{name}{end}": float(value) if math.isfinite(value) else None
-            for end, value in numbers.items()
-        }
+        joined |= {f"{name}{end}": finite(value) for end, value in numbers.items()}
         if math.isfinite(found.value):
             words = name.removesuffix("_seconds").replace("_", " ")
             said.append(f"{words} {found.value:.3g} [{found.low:.3g}, {found.high:.3g}]")

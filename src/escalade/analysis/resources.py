@@ -1,7 +1,7 @@
 """What a service may run out of, and how full each of these was at every step of the ladder.
 
 A *use* is a resource with its level and limit per step, or the reason why one
-of them is not known. Nothing is judged here: see `bottleneck`.
+of them is not known. Nothing is judged here: see `saturation`.
 """
 
 from __future__ import annotations
@@ -266,8 +266,7 @@ def network(figures: Figures) -> Use:
     client, nodes = allocation.get("client_node"), allocation.get("service_nodes") or []
     if here or (client is not None and list(nodes) == [client]):
         return Use(NETWORK, beside="client and service are on one node: no link is between them")
-    found = {rung.step: _busiest_link(figures, rung.step) for rung in figures.rungs}
-    levels = {step: share for step, share in found.items() if math.isfinite(share)}
+    levels = _by_step(figures, lambda step: _busiest_link(figures, step))
     unknown = "" if levels else "no link of the service's node tells its speed"
     return Use(
         NETWORK,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from escalade.analysis.gate import why_invalid
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.series_kpis import MEMORY_BYTES
+from escalade.analysis.slope import METHOD, MIN_POINTS, Slope, theil_sen
 from escalade.analysis.steps import measured_steps
-from escalade.analysis.trend import METHOD, MIN_POINTS, Trend, trend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,9 +153,9 @@ def _points(
 def _row(
     cell: CellData, step: MeasuredStep, points: Points, wanted: Stability, invalid: str | None
 ) -> dict[str, Any]:
-    found = trend(points.times, points.values)
+    found = theil_sen(points.times, points.values)
     status, words = _judged(found, points, step.window.seconds, wanted, invalid)
-    per_hour = (found.slope * HOUR, found.low * HOUR, found.high * HOUR)
+    per_hour = (found.value * HOUR, found.low * HOUR, found.high * HOUR)
     numbers = dict(zip(("slope_per_hour", "ci_low", "ci_high"), per_hour, strict=True))
     numbers |= {"level": found.level, "inflation": found.inflation}
     return {
@@ -164,7 +165,7 @@ def _row(
         **step.level.columns,
         "quantity": points.quantity,
         "unit": points.unit,
-        **{name: float(value) if math.isfinite(value) else None for name, value in numbers.items()},
+        **{name: finite(value) for name, value in numbers.items()},
         "ci_method": METHOD if found.known else "",
         "points": found.points,
         "window_seconds": float(step.window.seconds),
@@ -175,7 +176,7 @@ def _row(
 
 
 def _judged(
-    found: Trend, points: Points, seconds: float, wanted: Stability, invalid: str | None
+    found: Slope, points: Points, seconds: float, wanted: Stability, invalid: str | None
 ) -> tuple[Status, str]:
     if not found.known:
         return "undecided", points.why
@@ -183,7 +184,7 @@ def _judged(
         return "undecided", f"the level is {found.level:g}, so growth has no share of it"
     low, high = (bound * HOUR / found.level for bound in (found.low, found.high))
     said = (
-        f"{found.slope * HOUR / found.level:+.3%} of its level an hour, 95 % "
+        f"{found.value * HOUR / found.level:+.3%} of its level an hour, 95 % "
         f"[{low:+.3%}, {high:+.3%}], {points.limit:.3%} tolerated"
     )
     blocked = invalid
@@ -201,13 +202,13 @@ def _judged(
     return "undecided", f"{said}; {_longer(found, points.limit)}"
 
 
-def _longer(found: Trend, limit: float) -> str:
+def _longer(found: Slope, limit: float) -> str:
     """Say how much longer a window would decide, if it goes on like this."""
     bound = limit * found.level / HOUR
-    side = found.high if found.slope <= bound else found.low
-    if not math.isfinite(side) or found.slope == bound:
+    side = found.high if found.value <= bound else found.low
+    if not math.isfinite(side) or found.value == bound:
         return "no reasonable window decides"
-    times = ((side - found.slope) / (bound - found.slope)) ** _GROWTH_EXPONENT
+    times = ((side - found.value) / (bound - found.value)) ** _GROWTH_EXPONENT
     if times > _LONGEST:
         return "the slope is so close to what is tolerated that no reasonable window decides"
     return f"a window about {times:.2g} times as long would decide"

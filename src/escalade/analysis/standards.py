@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.readings import rows_of
 from escalade.analysis.steps import why_unmeasured
 
@@ -88,7 +88,7 @@ def _of_step(
 def _compared(
     standard: str, wanted: float, found: float | None, unit: str, of: str
 ) -> dict[str, Any]:
-    known = None if found is None or not math.isfinite(found) else float(found)
+    known = finite(found)
     if known is None:
         outcome, words = (
             "unknown",

@@ -25,6 +25,7 @@ from escalade.analysis.decisions import (
     refusal,
 )
 from escalade.analysis.intervals import MIN_REPETITIONS, Estimate, mean, over_repetitions
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.levels import level_of
 from escalade.analysis.readings import rows_of
 
@@ -368,7 +369,7 @@ def target_row(
         "direction": "at least" if target.at_least else "at most",
         "bound": float(target.bound),
         "unit": target.unit,
-        **{name: float(value) if math.isfinite(value) else None for name, value in numbers.items()},
+        **{name: finite(value) for name, value in numbers.items()},
         "n": found.estimate.n,
         "status": _STATUS[found.decision.verdict],
         "reason": found.decision.reason,

@@ -15,6 +15,7 @@ import numpy as np
 from escalade.analysis.change_points import ALARMS, best_split, change_points, least_values
 from escalade.analysis.comparability import changes, hardware_of, workload_hash
 from escalade.analysis.comparison import change
+from escalade.analysis.json_numbers import finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -175,13 +176,10 @@ def _split(
         "index": series.points.index(series.known[found.index]),
         "p": found.p,
         "word": _word(moved.relative, series.figure.direction, margin),
-        "before": _finite(float(np.median(before))),
-        "after": _finite(float(np.median(behind))),
+        "before": finite(float(np.median(before))),
+        "after": finite(float(np.median(behind))),
         "scale": moved.scale,
-        "effect": _finite(moved.effect),
-        "ci_low": _finite(moved.low) if math.isfinite(moved.shift.low) else None,
-        "ci_high": _finite(moved.high) if math.isfinite(moved.shift.high) else None,
-        "relative": _finite(moved.relative),
+        **moved.columns,
         "changes": changes(
             (last.cells, last.past.provenance), (first.cells, first.past.provenance)
         ),
@@ -233,16 +231,12 @@ def told_series(series: Series) -> dict[str, Any]:
 def _told_point(point: Point) -> dict[str, Any]:
     found = point.estimate
     return {
-        "value": _finite(found.value),
+        "value": finite(found.value),
         "infinite": math.isinf(found.value),
-        "ci_low": _finite(found.low),
-        "ci_high": _finite(found.high),
+        "ci_low": finite(found.low),
+        "ci_high": finite(found.high),
         "ci_method": found.method,
         "n": found.n,
         "beyond": point.beyond,
         "why": point.why,
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.slope import MIN_POINTS, theil_sen
 from escalade.analysis.stability import BLOCKS, HOUR, Stability, stability_rows
-from escalade.analysis.trend import MIN_POINTS, trend
 from unit.analysis.builders import GOOD_CLIENT, NODE_TARGET, Request, Step, cell, scraped, up
 
 SECONDS = 3600.0
@@ -49,18 +49,18 @@ def test_the_slope_is_the_median_of_all_pairs() -> None:
     values = 2 * times
     values[4] = 100.0
 
-    assert trend(times, values).slope == pytest.approx(2.0)
+    assert theil_sen(times, values).value == pytest.approx(2.0)
 
 
 def test_it_agrees_with_scipy_where_points_are_independent() -> None:
     rng = np.random.default_rng(3)
     times = np.sort(rng.uniform(0, 100, 40))
     values = 0.3 * times + rng.permutation(np.tile([-1.0, 1.0], 20)) * rng.uniform(0, 1, 40)
-    found = trend(times, values)
+    found = theil_sen(times, values)
 
     theirs = stats.theilslopes(values, times, 0.95)
 
-    assert found.slope == pytest.approx(theirs.slope)
+    assert found.value == pytest.approx(theirs.slope)
     assert found.inflation >= 1
     # theirs rounds ranks to the nearest, ours outwards; both widen with the square root
     assert found.low <= theirs.low_slope
@@ -76,21 +76,21 @@ def test_dependent_points_widen_the_interval() -> None:
         walk[place] = 0.8 * walk[place - 1] + steps[place]
     times = np.arange(60.0)
 
-    dependent, shuffled = trend(times, walk), trend(times, rng.permutation(walk))
+    dependent, shuffled = theil_sen(times, walk), theil_sen(times, rng.permutation(walk))
 
     assert dependent.inflation > 3 > shuffled.inflation
     assert dependent.high - dependent.low > shuffled.high - shuffled.low
 
 
 def test_a_constant_has_no_slope_and_an_interval_of_nothing() -> None:
-    found = trend(np.arange(20.0), np.full(20, 5.0))
+    found = theil_sen(np.arange(20.0), np.full(20, 5.0))
 
-    assert (found.slope, found.low, found.high, found.inflation) == (0, 0, 0, 1)
+    assert (found.value, found.low, found.high, found.inflation) == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("count", [0, 1, MIN_POINTS - 1])
 def test_too_few_points_have_no_slope(count: int) -> None:
-    found = trend(np.arange(float(count)), np.ones(count))
+    found = theil_sen(np.arange(float(count)), np.ones(count))
 
     assert not found.known
     assert math.isnan(found.low)
@@ -105,11 +105,11 @@ def test_slopes_follow_shift_and_scale_and_lie_in_their_intervals(
     values: list[float], more: float, scale: float
 ) -> None:
     times = np.arange(float(len(values)))
-    found = trend(times, np.array(values))
-    moved = trend(times, scale * np.array(values) + more * times)
+    found = theil_sen(times, np.array(values))
+    moved = theil_sen(times, scale * np.array(values) + more * times)
 
-    assert found.low <= found.slope <= found.high
-    assert moved.slope == pytest.approx(scale * found.slope + more, abs=1e-6)
+    assert found.low <= found.value <= found.high
+    assert moved.value == pytest.approx(scale * found.value + more, abs=1e-6)
 
 
 def test_memory_that_leaks_is_found_and_latency_beside_it_is_steady() -> None:

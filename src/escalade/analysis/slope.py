@@ -22,12 +22,12 @@ METHOD = "Theil–Sen, Sen's interval widened for autocorrelation"
 
 
 @dataclass(frozen=True)
-class Trend:
+class Slope:
     """A slope per second, and what it rests on.
 
     Attributes
     ----------
-    slope, low, high
+    value, low, high
         Change per second with its 95 % interval; NaN when there were too few points.
     level
         Median of the points.
@@ -37,7 +37,7 @@ class Trend:
         Variance of the rank statistic over that of independent points, at least 1.
     """
 
-    slope: float
+    value: float
     low: float
     high: float
     level: float
@@ -47,10 +47,10 @@ class Trend:
     @property
     def known(self) -> bool:
         """Whether there is a slope with an interval."""
-        return math.isfinite(self.slope)
+        return math.isfinite(self.value)
 
 
-def trend(times: FloatArray, values: FloatArray) -> Trend:
+def theil_sen(times: FloatArray, values: FloatArray) -> Slope:
     """Estimate how fast a series grows.
 
     Parameters
@@ -62,7 +62,7 @@ def trend(times: FloatArray, values: FloatArray) -> Trend:
 
     Returns
     -------
-    Trend
+    Slope
         Without a slope for fewer than MIN_POINTS points.
 
     Notes
@@ -77,7 +77,7 @@ def trend(times: FloatArray, values: FloatArray) -> Trend:
     """
     n = len(values)
     if n < MIN_POINTS:
-        return Trend(math.nan, math.nan, math.nan, _median(values), n, math.nan)
+        return Slope(math.nan, math.nan, math.nan, _median(values), n, math.nan)
     first, second = np.triu_indices(n, 1)
     slopes = np.sort((values[second] - values[first]) / (times[second] - times[first]))
     slope = float(np.median(slopes))
@@ -87,7 +87,7 @@ def trend(times: FloatArray, values: FloatArray) -> Trend:
     above = math.ceil((len(slopes) + half) / 2)
     low = float(slopes[below]) if below >= 0 else -math.inf
     high = float(slopes[above]) if above < len(slopes) else math.inf
-    return Trend(slope, low, high, _median(values), n, inflation)
+    return Slope(slope, low, high, _median(values), n, inflation)
 
 
 def _median(values: FloatArray) -> float:
