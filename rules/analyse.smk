@@ -91,6 +91,7 @@ rule write_manifest:
         verdicts=f"{RESULTS}/verdicts.json",
         capacity=f"{RESULTS}/capacity.csv",
         page=f"{RESULTS}/report.html",
+        twin=f"{RESULTS}/report.json",
         components=measured_components,
         cells=finished_cells,
     output:

@@ -1,7 +1,7 @@
 """Tell the campaign on one offline page.
 
 needs: KPIs, verdicts, provenance, and the cells behind them
-makes: report.html
+makes: report.html, report.json
 """
 
 
@@ -19,6 +19,7 @@ rule render_report:
             caption="../report/report.rst",
             category="Report",
         ),
+        twin=f"{RESULTS}/report.json",
     log:
         f"{RESULTS}/logs/render_report.log",
     conda:

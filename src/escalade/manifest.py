@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "MANIFEST.json"
+UNSEALED = "report.partial"
+"""Begin of the names of what was rendered in the middle of a campaign: no result of it."""
 _UNCOVERED = {NAME, "logs"}
 
 
@@ -25,7 +27,7 @@ class Difference:
 
 
 def write_manifest(campaign: Path) -> None:
-    """Cover every file of the campaign but the manifest itself and the driver's logs."""
+    """Cover every file of the campaign but the manifest itself, partial reports and the driver's logs."""
     artifacts = {
         path.relative_to(campaign).as_posix(): {
             "sha256": sha256_of(path),
@@ -34,6 +36,35 @@ def write_manifest(campaign: Path) -> None:
         for path in _artifacts(campaign)
     }
     write_json(campaign / NAME, {"schema": 1, "campaign": campaign.name, "artifacts": artifacts})
+
+
+def seal_again(campaign: Path, files: Iterable[Path]) -> list[str]:
+    """Cover files that were rendered anew, where the manifest has other content of them.
+
+    Returns
+    -------
+    list of str
+        Names of the files whose entry has changed; none where there is no manifest.
+
+    Raises
+    ------
+    InputError
+        When the manifest is none.
+    """
+    if not (campaign / NAME).exists():
+        return []
+    artifacts = read_manifest(campaign)
+    changed = []
+    for path in files:
+        name = path.relative_to(campaign).as_posix()
+        entry = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+        if artifacts.get(name) != entry:
+            artifacts[name] = entry
+            changed.append(name)
+    if changed:
+        content = read_json(campaign / NAME, "manifest")
+        write_json(campaign / NAME, {**content, "artifacts": artifacts})
+    return changed
 
 
 def verify(campaign: Path) -> list[Difference]:
@@ -105,5 +136,6 @@ def _artifacts(campaign: Path) -> list[Path]:
         for path in campaign.rglob("*")
         if path.is_file()
         and path.relative_to(campaign).parts[0] not in _UNCOVERED
+        and not path.relative_to(campaign).as_posix().startswith(UNSEALED)
         and not path.name.endswith((".tmp", ".snakemake_timestamp"))
     )

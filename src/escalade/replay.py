@@ -32,7 +32,7 @@ class Rebuilt:
 
 
 def replay_campaign(folder: CampaignFolder, out: Path | None = None) -> list[Rebuilt]:
-    """Rebuild kpis.*, metrics_summary.csv, verdicts.json, capacity.csv and report.html.
+    """Rebuild kpis.*, metrics_summary.csv, verdicts.json, capacity.csv, report.html and report.json.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ def _products(folder: CampaignFolder) -> list[Path]:
         folder.capacity,
         *(path for path in (parts.summary, parts.csv, parts.parquet) if path.exists()),
         folder.report,
+        folder.twin,
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from escalade.campaign.configuration import read_configuration, resolve_campaign
-from escalade.cli.campaigns import schema_text
+from escalade.cli.campaigns import report_schema_text, schema_text
 from escalade.cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +23,14 @@ def test_the_stored_schema_is_the_models_own() -> None:
     stored = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
 
     assert stored == schema_text(), "run: escalade schema > config/schema.json"
+
+
+def test_the_stored_schema_of_reports_is_the_models_own() -> None:
+    stored = (ROOT / "config" / "report.schema.json").read_text(encoding="utf-8")
+
+    assert stored == report_schema_text(), (
+        "run: escalade schema --report > config/report.schema.json"
+    )
 
 
 @pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.name)

@@ -173,6 +173,11 @@ class CampaignFolder:
         return self.path / "report.html"
 
     @property
+    def twin(self) -> Path:
+        """The page's content for machines."""
+        return self.path / "report.json"
+
+    @property
     def components(self) -> Path:
         """Folder of the component benchmarks, where the campaign has any."""
         return self.path / "components"

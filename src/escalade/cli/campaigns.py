@@ -148,14 +148,26 @@ def bundle(
     )
 
 
-def schema() -> None:
+def schema(
+    *,
+    report: Annotated[
+        bool, typer.Option("--report", help="That of report.json (config/report.schema.json).")
+    ] = False,
+) -> None:
     """Print the JSON schema of the configuration (config/schema.json)."""
-    typer.echo(schema_text(), nl=False)
+    typer.echo(report_schema_text() if report else schema_text(), nl=False)
 
 
 def schema_text() -> str:
     """Give config/schema.json as it has to be."""
     return json.dumps(Campaign.model_json_schema(), indent=2) + "\n"
+
+
+def report_schema_text() -> str:
+    """Give config/report.schema.json as it has to be."""
+    from escalade.report.twin.models import schema_of_reports  # noqa: PLC0415 - as in replay
+
+    return json.dumps(schema_of_reports(), indent=2) + "\n"
 
 
 def _render(opened: CampaignRun, cluster: tuple[Cost, Site] | None) -> None:

@@ -15,6 +15,7 @@ from escalade.cli import (
     comparisons,
     components,
     history,
+    reports,
     sites,
     submissions,
     tools,
@@ -37,6 +38,7 @@ app.command("status")(submissions.status)
 app.command("watch")(submissions.watch)
 app.command("cancel")(submissions.cancel)
 app.command("replay")(campaigns.replay)
+app.command("report")(reports.report)
 app.command("verify")(campaigns.verify)
 app.command("bundle")(campaigns.bundle)
 app.command("compare")(comparisons.compare)

@@ -38,6 +38,7 @@ SECTIONS = (
     Section("figures", "Figures per step"),
     Section("provenance", "What ran"),
     Section("methods", "Methods"),
+    Section("downloads", "Downloads", ("downloads",)),
 )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.levels import RATE
 from escalade.analysis.steps import GIVEN_UP
 from escalade.report.axis import AXES, level
-from escalade.report.words import bound, clean, known
+from escalade.report.words import bound, clean, counted, known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,6 +127,58 @@ class CellFacts:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """How far a campaign is that is not over.
+
+    Attributes
+    ----------
+    planned
+        Number of its cells.
+    measured
+        Names of those that are over, in the order of the plan.
+    left
+        The others, each with what is known of it: "not yet", "under way".
+    """
+
+    planned: int
+    measured: tuple[str, ...]
+    left: dict[str, str]
+
+    @property
+    def words(self) -> str:
+        """How far it is: "2 of 4 cells"."""
+        return f"{len(self.measured)} of {counted(self.planned, 'cell')}"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of the campaign that the page offers.
+
+    Attributes
+    ----------
+    name
+        Of the file.
+    holds
+        What is in it.
+    beside
+        The way from the page to its folder, as an address; empty where both are in one.
+    size
+        In bytes; None where the file is written after the page.
+    sha256
+        Of its content; empty where the file is written after the page.
+    content
+        What is in it, where it is small enough to be in the page.
+    """
+
+    name: str
+    holds: str
+    beside: str = ""
+    size: int | None = None
+    sha256: str = ""
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything that a report shows.
 
@@ -146,6 +198,12 @@ class ReportData:
         Names of cells in the results folder that the configuration no longer has.
     components
         Component benchmarks, as in components.json; empty where there are none.
+    problems
+        What of the results could not be read, and what that leaves out, in sentences.
+    partial
+        How far the campaign is; None when it is over.
+    files
+        What the page offers for download.
     """
 
     campaign: dict[str, Any]
@@ -155,6 +213,9 @@ class ReportData:
     provenance: dict[str, Any]
     stale: list[str] = field(default_factory=list)
     components: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    partial: Partial | None = None
+    files: tuple[StoredFile, ...] = ()
 
     @property
     def name(self) -> str:

@@ -22,11 +22,13 @@ from escalade.report.sections.bounds import bounds_shown
 from escalade.report.sections.components import parts
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.contention import contention_table
+from escalade.report.sections.downloads import downloads
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
 from escalade.report.sections.objectives import objective, slo_table
 from escalade.report.sections.origin import identity, origin
 from escalade.report.sections.pairs import pairs_section
+from escalade.report.sections.partial import partial_words
 from escalade.report.sections.recovery import recovery_table
 from escalade.report.sections.search import trials_table
 from escalade.report.sections.stability import stability_table
@@ -42,7 +44,7 @@ from escalade.report.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from escalade.report.charts.drawing import Chart
     from escalade.report.data import CellFacts, ReportData
@@ -104,12 +106,17 @@ def render(data: ReportData) -> str:
         One HTML document without external references. The same data gives the
         same text: neither clock nor chance has a part in it.
     """
-    content = _content(data)
-    page = _environment().get_template("page.html.j2")
+    return page_of(content_of(data))
+
+
+def page_of(content: Mapping[str, Any]) -> str:
+    """Make the page of its content."""
+    page = environment().get_template("page.html.j2")
     return page.render(sections=sections_of(content), **content)
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Give what the templates are rendered with."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("escalade.report", package_path=""),
         autoescape=True,
@@ -127,11 +134,17 @@ def _finalized(value: Any) -> Any:
     return words.without_control(value) if plain else value
 
 
-def _content(data: ReportData) -> dict[str, Any]:
+def style() -> Markup:
+    """Give the style of the page."""
+    text = resources.files("escalade.report").joinpath("page.css").read_text("utf-8")
+    return Markup(text)  # noqa: S704 - a file of this package
+
+
+def content_of(data: ReportData) -> dict[str, Any]:
+    """Gather what the page and its twin show, charts included."""
     found = concerns(data)
-    style = resources.files("escalade.report").joinpath("page.css").read_text("utf-8")
     return {
-        "style": Markup(style),  # noqa: S704 - a file of this package
+        "style": style(),
         "symbols": SYMBOLS,
         "pairs": pairs_section(data),
         "methods": (data.axis.method, *_METHODS),
@@ -142,6 +155,7 @@ def _content(data: ReportData) -> dict[str, Any]:
             "identity": identity(data),
             "strip": verdict_strip(data),
             "version": _version(data),
+            "partial": partial_words(data),
         },
         "grade": grade(data),
         "grade_lines": grade_lines(data),
@@ -170,6 +184,7 @@ def _content(data: ReportData) -> dict[str, Any]:
         "parts": parts(data.components),
         "gate_counts": _gate_counts(data),
         "ran": origin(data),
+        "downloads": downloads(data),
     }
 
 
@@ -189,6 +204,8 @@ def verdict_strip(data: ReportData) -> list[Verdict]:
     if failed:
         counts = f"{len(failed)} of {words.counted(len(data.facts), 'cell')}"
         strip.insert(0, Verdict("FAIL", "FAILED", counts))
+    if data.partial is not None:
+        strip.insert(0, Verdict("INCONCLUSIVE", "PARTIAL", f"{data.partial.words} measured"))
     if not strip:
         why = "no objective names a rate where it has to hold"
         strip.append(Verdict("", "No verdict", why if data.axis.open else "there is no rate"))

@@ -22,7 +22,8 @@ from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, write_json
 from escalade.manifest import NAME as MANIFEST
 from escalade.manifest import write_manifest
-from escalade.report.texts.comparison import MARKDOWN_LIMIT, markdown
+from escalade.report.texts.comparison import markdown
+from escalade.report.texts.markdown import LIMIT
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -136,7 +137,7 @@ def test_markdown_fits_a_comment(campaigns: Path) -> None:
     assert result.stdout.startswith("### 🔴 Regression: ")
     assert "| 🔴 | demo | tpot\\_seconds p50 | 3 requests/s |" in result.stdout
     assert "<details><summary>Exploratory: " in result.stdout
-    assert len(result.stdout) < MARKDOWN_LIMIT
+    assert len(result.stdout) < LIMIT
 
 
 def test_markdown_keeps_its_limit_and_foreign_text_as_text(campaigns: Path) -> None:

@@ -61,6 +61,8 @@ def concerns(data: ReportData) -> list[Concern]:
 
 
 def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
+    for problem in data.problems:
+        yield Concern(WARNING, "campaign", words.sentence(words.clean(problem)))
     if not data.cells:
         yield Concern(FAILURE, "campaign", "No cell was measured; there is nothing to judge.")
     elif data.kpis.empty:

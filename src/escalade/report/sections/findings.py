@@ -51,6 +51,12 @@ class Findings:
     checks_title: str
 
 
+def shown_findings(data: ReportData) -> list[Mapping[str, Any]]:
+    """Give the findings that fired, in the order of their rank."""
+    stored = data.verdicts.get("findings") or []
+    return [row for row in stored if isinstance(row, dict) and row.get("kind") in _FIRED]
+
+
 def findings_on_page(data: ReportData) -> Findings:
     """Give the findings in the order of their rank."""
     stored = data.verdicts.get("findings")
@@ -60,7 +66,7 @@ def findings_on_page(data: ReportData) -> Findings:
     return Findings(
         judged=stored is not None,
         counts=_counts(kinds),
-        fired=tuple(_told(row, several=several) for row in rows if row.get("kind") in _FIRED),
+        fired=tuple(_told(row, several=several) for row in shown_findings(data)),
         checks=tuple(
             _check(row, several=several) for row in rows if row.get("kind") in (FINE, UNSEEN)
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.comparison import percent, signed
 from escalade.analysis.levels import level_of
+from escalade.report.texts.markdown import LIMIT
+from escalade.report.texts.markdown import escaped as _text
+from escalade.report.texts.markdown import folded as _folded
 from escalade.report.words import DASH
 
 if TYPE_CHECKING:
@@ -22,13 +24,9 @@ MARKS = {
     "not comparable": "⚪",
     "no change shown": "⚫",
 }
-MARKDOWN_LIMIT = 60_000
-"""Characters; a comment on GitHub holds 65,536."""
 _EXPLORATORY, _CHANGES, _VALUE = 20, 20, 60
 """Rows of a comment, and characters of a value in it; all of them are in the JSON."""
 _UNITS = {"ratio": "", "as noted": "", "1/s": " /s"}
-_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>|@#~])")
 
 
 def headline(found: Mapping[str, Any]) -> str:
@@ -134,8 +132,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         )
     parts.append(f"<sub>{_text(context(found)[1])}</sub>")
     text = "\n\n".join(part for part in parts if part) + "\n"
-    if len(text) > MARKDOWN_LIMIT:
-        text = text[:MARKDOWN_LIMIT].rsplit("\n", maxsplit=1)[0] + "\n\n… cut: the JSON has all.\n"
+    if len(text) > LIMIT:
+        text = text[:LIMIT].rsplit("\n", maxsplit=1)[0] + "\n\n… cut: the JSON has all.\n"
     return text
 
 
@@ -166,10 +164,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _folded(summary: str, inner: str) -> str:
-    return f"<details><summary>{summary}</summary>\n\n{inner}\n\n</details>"
-
-
 def _more(count: int) -> str:
     return f"\n\n… and {count} more, in the JSON" if count > 0 else ""
 
@@ -196,8 +190,3 @@ def _number(value: float | None, unit: str) -> str:
 def short(text: str) -> str:
     """Cut a long value of something that changed."""
     return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
-
-
-def _text(text: str) -> str:
-    """Write text that came from files so that it stays text in Markdown."""
-    return _MARKUP.sub(r"\\\1", _BREAKING.sub(" ", text))

@@ -1,0 +1,57 @@
+"""The command report: a campaign's page, its JSON twin, or Markdown for a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer itself reads the annotations
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from escalade.errors import InputError
+
+
+def report(
+    results: Annotated[
+        list[Path], typer.Argument(help="Folders of campaigns, as in results/demo.")
+    ],
+    *,
+    form: Annotated[
+        Literal["html", "json", "markdown"], typer.Option("--format", help="How it is written.")
+    ] = "html",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write there; - is the standard output, where Markdown goes anyway."),
+    ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Show what is measured so far of a campaign under way."),
+    ] = False,
+) -> None:
+    """Render the report of a campaign from its stored results, or put several on one page.
+
+    Nothing is measured or judged again. One campaign: report.html and report.json in its folder;
+    several: campaigns.html here; with --partial: report.partial.html. Exit code 2 when a folder
+    can't be used.
+    """
+    from escalade.campaign import publishing  # noqa: PLC0415 - as in replay
+
+    if partial and len(results) > 1:
+        raise InputError("--partial shows one campaign: give one folder.")
+    if partial:
+        done = publishing.publish_partial(results[0], form, output)
+    elif len(results) > 1:
+        done = publishing.publish_several(results, form, output)
+    else:
+        done = publishing.publish(results[0], form, output)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    if done.text:
+        typer.echo(done.text, nl=False)
+    for path in done.files:
+        typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    if done.sealed:
+        errors.print(f"MANIFEST.json covers {' and '.join(done.sealed)} as rendered now.")
+    for problem in done.problems:
+        errors.print(problem, style="yellow")
+    if done.problems:
+        raise typer.Exit(2)

@@ -1,0 +1,1 @@
+"""Several campaigns on one page."""

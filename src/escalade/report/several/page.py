@@ -1,0 +1,120 @@
+"""The page of several campaigns: an overview, figures, and each campaign in its own words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from escalade.report import words
+from escalade.report.page import SYMBOLS, environment, style, verdict_strip
+from escalade.report.sections.concerns import NOTE, concerns
+from escalade.report.sections.findings import findings_on_page
+from escalade.report.sections.grading import grade
+from escalade.report.sections.origin import identity, moment
+from escalade.report.sections.story import summary
+from escalade.report.several.chart import charts
+from escalade.report.several.told import labels, overview, remarks
+from escalade.report.words import NOTHING, known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.report.several.told import Member
+    from escalade.report.twin.models import Overview
+
+_FINDINGS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the overview, as text."""
+
+    anchor: str
+    campaign: str
+    deployment: str
+    facts: tuple[str, ...]
+    verdicts: tuple[tuple[str, str], ...]
+    capacity: tuple[str, str]
+    slo: tuple[str, str, str]
+
+
+def render_several(members: Sequence[Member], unread: Sequence[tuple[str, str]] = ()) -> str:
+    """Make one page of several campaigns.
+
+    Parameters
+    ----------
+    members
+        The campaigns, in the order in which they are shown.
+    unread
+        Folders that could not be used, each with the reason.
+
+    Returns
+    -------
+    str
+        One HTML document without external references but the links to the campaigns' own reports.
+    """
+    page = environment().get_template("several/page.html.j2")
+    named = labels(members)
+    anchors = {
+        words.clean(member.folder): f"campaign-{place}"
+        for place, member in enumerate(members, start=1)
+    }
+    return page.render(
+        style=style(),
+        symbols=SYMBOLS,
+        title=words.listed(named),
+        count=words.counted(len(members), "campaign"),
+        rows=[_line(row, anchors) for row in overview(members)],
+        remarks=remarks(members),
+        unread=[(words.clean(folder), words.clean(why)) for folder, why in unread],
+        charts=charts(members),
+        campaigns=[
+            _campaign(member, label, anchors[words.clean(member.folder)])
+            for member, label in zip(members, named, strict=True)
+        ],
+    )
+
+
+def _line(row: Overview, anchors: dict[str, str]) -> Line:
+    held = words.span(
+        known(row.capacity_qps), *words.bounds(row.ci_low, row.ci_high), words.Scale(1.0, "")
+    )
+    value = words.amount(
+        known(row.slo_value), *words.bounds(row.slo_ci_low, row.slo_ci_high), row.slo_unit
+    )
+    return Line(
+        anchor=anchors[row.folder],
+        campaign=row.campaign,
+        deployment=row.deployment,
+        facts=(
+            moment(known(row.measured_at)),
+            row.system,
+            row.source,
+            row.grade or NOTHING,
+            str(row.repetitions),
+        ),
+        verdicts=tuple((verdict, str(count)) for verdict, count in row.verdicts.items()),
+        capacity=(" ".join(part for part in held if part), row.capacity),
+        slo=(value, row.slo, row.slo_verdict),
+    )
+
+
+def _campaign(member: Member, label: str, anchor: str) -> dict[str, Any]:
+    data = member.data
+    found = findings_on_page(data)
+    warned = [each for each in concerns(data) if each.severity != NOTE]
+    return {
+        "anchor": anchor,
+        "name": label,
+        "link": member.link,
+        "folder": words.clean(member.folder),
+        "description": words.clean(data.campaign.get("description") or ""),
+        "identity": identity(data),
+        "strip": verdict_strip(data),
+        "grade": grade(data),
+        "statements": summary(data),
+        "warned": warned,
+        "findings": found.fired[:_FINDINGS],
+        "more": max(0, len(found.fired) - _FINDINGS),
+        "judged": found.judged,
+    }

@@ -1,0 +1,1 @@
+"""The report for machines: report.json, the twin of the page."""

@@ -1,0 +1,274 @@
+"""report.json from the content of the page: the same sentences, and figures as numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from escalade.report.charts.drawing import Chart
+from escalade.report.contents import sections_of
+from escalade.report.sections.findings import Findings
+from escalade.report.twin.models import (
+    SCHEMA,
+    Capacity,
+    Concern,
+    Figure,
+    Finding,
+    Gate,
+    Grade,
+    Head,
+    Kpi,
+    Partial,
+    Report,
+    Section,
+    Slo,
+    Strip,
+    Verdicts,
+)
+from escalade.report.twin.plain import number, plain, text, unbounded, whole
+from escalade.report.twin.series import series_of
+from escalade.report.words import known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+
+    from escalade.report.data import ReportData
+
+_SENTENCES = {
+    "summary": ("statements",),
+    "quality": ("grade_lines", "concerns", "remarks"),
+    "findings": ("findings",),
+    "bottleneck": ("bottlenecks",),
+    "methods": ("methods",),
+}
+"""Where a section's sentences are in the page's content, if not in what the section needs."""
+_DRAWN_IN = {"spreads": "distribution"}
+"""Section that shows the charts of a name in the page's content, where it is called otherwise."""
+_NUMBERS = ("value", "limit", "ci_low", "ci_high", "n")
+
+
+def twin(data: ReportData, content: Mapping[str, Any]) -> Report:
+    """Make the twin of a page.
+
+    Parameters
+    ----------
+    data
+        Results of a campaign, as the page was made from.
+    content
+        Of the page: `escalade.report.page.content_of(data)`.
+    """
+    return Report(
+        schema_=SCHEMA,
+        escalade=text(content["head"]["version"]),
+        campaign=_head(data, content["head"]),
+        partial=_partial(data),
+        exploratory=data.exploratory,
+        strip=[
+            Strip(verdict=each.verdict, word=text(each.word), text=text(each.text))
+            for each in content["head"]["strip"]
+        ],
+        grade=_grade(content),
+        sections=[
+            Section(
+                anchor=section.anchor, name=section.name, sentences=_sentences(section, content)
+            )
+            for section in sections_of(content)
+        ],
+        concerns=[
+            Concern(severity=each.severity, where=text(each.where), text=text(each.text))
+            for each in (*content["concerns"], *content["remarks"])
+        ],
+        verdicts=verdicts_of(data.verdicts),
+        kpis=[_kpi(row) for row in data.kpis.to_dict("records")],
+        figures=list(_figures(content)),
+        series=series_of(data),
+        components=plain(data.components),
+        provenance=plain(data.provenance),
+        configuration=plain(data.campaign),
+    )
+
+
+def written(report: BaseModel) -> str:
+    """Write a twin as JSON in one line, keys in order; NaN is refused, since JSON has none."""
+    content = report.model_dump(mode="json", by_alias=True)
+    told = json.dumps(
+        content, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+    )
+    return told + "\n"
+
+
+def verdicts_of(stored: Mapping[str, Any]) -> Verdicts:
+    """Give verdicts.json with the keys that every row has to have, and all that it has besides."""
+    known_sections = {"slos", "gates", "capacity", "findings", "bounds"}
+    others = {key: plain(value) for key, value in stored.items() if key not in known_sections}
+    findings, bounds = stored.get("findings"), stored.get("bounds")
+    return Verdicts(
+        slos=[_slo(row) for row in _rows(stored.get("slos"))],
+        gates=[_gate(row) for row in _rows(stored.get("gates"))],
+        capacity=[_capacity(row) for row in _rows(stored.get("capacity"))],
+        findings=None if findings is None else [_finding(row) for row in _rows(findings)],
+        bounds=None if bounds is None else [plain(row) for row in _rows(bounds)],
+        **others,
+    )
+
+
+def _head(data: ReportData, head: Mapping[str, Any]) -> Head:
+    starts = [known(cell.cell.get("started_at")) for cell in data.cells]
+    return Head(
+        name=data.name,
+        description=text(head["description"]),
+        facts={text(name): text(value) for name, value in head["identity"]},
+        measured_at=min((start for start in starts if math.isfinite(start)), default=None),
+    )
+
+
+def _partial(data: ReportData) -> Partial | None:
+    state = data.partial
+    if state is None:
+        return None
+    return Partial(planned=state.planned, measured=list(state.measured), left=dict(state.left))
+
+
+def _grade(content: Mapping[str, Any]) -> Grade | None:
+    if content["grade"] is None:
+        return None
+    letter, words = content["grade"]
+    return Grade(
+        grade=text(letter), words=text(words), cells=[text(line) for line in content["grade_lines"]]
+    )
+
+
+def _sentences(section: Any, content: Mapping[str, Any]) -> list[str]:
+    names = _SENTENCES.get(section.anchor, section.needs)
+    return [sentence for name in names for sentence in _said(content[name]) if sentence]
+
+
+def _said(value: Any) -> Iterator[str]:
+    """Give the sentences in a part of the page's content, whatever holds them."""
+    if isinstance(value, Markup):
+        yield text(value.striptags())
+    elif isinstance(value, str):
+        yield text(value)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _said(each)
+    elif isinstance(value, Findings):
+        for told in value.fired:
+            parts = (f"{told.title}.", told.measured, told.means, told.why, *told.next)
+            yield " ".join(sentence for part in parts for sentence in _said(part))
+    else:
+        for name in ("text", "words", "sentences", "lead", "remarks"):
+            yield from _said(getattr(value, name, ()))
+
+
+def _figures(content: Mapping[str, Any]) -> Iterator[Figure]:
+    for name, value in content.items():
+        for chart in _charts(value):
+            yield Figure(
+                key=chart.key,
+                section=_DRAWN_IN.get(name, name),
+                title=text(chart.title),
+                caption=text(Markup(chart.caption).striptags()),  # noqa: S704 - taken apart here
+            )
+
+
+def _charts(value: Any) -> Iterator[Chart]:
+    if isinstance(value, Chart):
+        yield value
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for each in value:
+            yield from _charts(each)
+    else:
+        yield from _charts(getattr(value, "charts", ()))
+
+
+def _kpi(row: Mapping[Any, Any]) -> Kpi:
+    quality = text(row.get("quality")) or "ok"
+    value = number(row.get("value"))
+    return Kpi(
+        cell=text(row.get("cell")),
+        deployment=text(row.get("deployment")),
+        repetition=whole(row.get("repetition")),
+        step=whole(row.get("step")) or 0,
+        target_qps=number(row.get("target_qps")),
+        metric=text(row.get("metric")),
+        stat=text(row.get("stat")),
+        value=value,
+        unit=text(row.get("unit")),
+        ci_low=number(row.get("ci_low")),
+        ci_high=number(row.get("ci_high")),
+        ci_method=text(row.get("ci_method")),
+        n=number(row.get("n")),
+        n_eff=number(row.get("n_eff")),
+        source=text(row.get("source")),
+        quality=quality,
+        missing=None if value is not None else _why(quality),
+        no_interval=unbounded(row),
+    )
+
+
+def _why(quality: str) -> str:
+    return "no reason was stored" if quality == "ok" else quality.removeprefix("missing: ")
+
+
+def _slo(row: Mapping[str, Any]) -> Slo:
+    texts = {key: text(row.get(key)) for key in ("slo", "deployment", "metric", "stat", "unit")}
+    return Slo(
+        **{
+            **_rest(row),
+            **texts,
+            "cell": _named(row.get("cell")),
+            "verdict": text(row.get("verdict")) or "NOT_RUN",
+            "counts": row.get("counts") is True,
+            "reason": text(row.get("reason")),
+        }
+    )
+
+
+def _gate(row: Mapping[str, Any]) -> Gate:
+    texts = {key: text(row.get(key)) for key in ("cell", "gate", "unit", "outcome", "detail")}
+    return Gate(
+        **{
+            **_rest(row),
+            **texts,
+            "step": whole(row.get("step")),
+            "invalidates": row.get("invalidates") is not False,
+        }
+    )
+
+
+def _capacity(row: Mapping[str, Any]) -> Capacity:
+    numbers = {
+        key: number(row.get(key))
+        for key in ("capacity_qps", "slo_capacity_qps", "ci_low", "ci_high")
+    }
+    texts = {key: text(row.get(key)) for key in ("deployment", "reason")}
+    return Capacity(**{**plain(row), **numbers, **texts, "cell": _named(row.get("cell"))})
+
+
+def _finding(row: Mapping[str, Any]) -> Finding:
+    names = ("rule", "kind", "title", "measured", "means", "why")
+    options = row.get("next")
+    following = [text(each) for each in options] if isinstance(options, list) else []
+    return Finding(
+        **{**plain(row), **{key: text(row.get(key)) for key in names}, "next": following}
+    )
+
+
+def _rest(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a row with numbers where numbers belong."""
+    return {**plain(dict(row)), **{key: number(row.get(key)) for key in _NUMBERS}}
+
+
+def _named(value: Any) -> str | None:
+    return None if value is None else text(value)
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
