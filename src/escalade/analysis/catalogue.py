@@ -99,6 +99,10 @@ TOKENS = (
     Metric("output_tokens_per_second", VALUE, "1/s", "higher", "output tokens that arrived in the window, by chunk times / its length", LOG, "Tokens", "t over ten blocks"),
     Metric("output_tokens", ("mean",), "tokens", "none", "mean over good answers of the cohort, as the server counts", LOG, "Tokens", "t"),
     Metric("input_tokens", ("mean",), "tokens", "none", "mean over good answers of the cohort, as the server counts", LOG, "Tokens", "t"),
+    Metric("output_tokens_per_second_per_gpu", VALUE, "1/s", "higher", "output_tokens_per_second / GPUs of the service's allocation", f"{LOG}, {ENVIRONMENT}", "Tokens", "t over ten blocks", where_used=True),
+    Metric("output_tokens_per_second_per_core", VALUE, "1/s", "higher", "output_tokens_per_second / logical CPUs of the service's allocation; only where it has no GPU, and one node", f"{LOG}, {ENVIRONMENT}", "Tokens", "t over ten blocks", where_used=True),
+    Metric("output_tokens_per_second_per_node", VALUE, "1/s", "higher", "output_tokens_per_second / nodes of the service; only where it has neither GPU nor known CPUs, or several nodes without GPU", f"{LOG}, {ENVIRONMENT}", "Tokens", "t over ten blocks", where_used=True),
+    Metric("output_tokens_per_second_per_user", ("p50",), "1/s", "higher", "1 / p50 of tpot_seconds: the pace at which the answer of the median request is written once it has begun", LOG, "Tokens", f"that of tpot_seconds: {ORDER}", where_used=True),
     Metric("cached_token_ratio", VALUE, "ratio", "none", "Σ cached input tokens / Σ input tokens, good answers of the cohort", LOG, "Tokens", BOOTSTRAP),
 )
 CONCURRENCY = (

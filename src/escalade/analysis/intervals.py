@@ -93,6 +93,14 @@ def sample_floor(share: float) -> int:
     return math.ceil(math.log(TAIL) / math.log(max(share, 1 - share)))
 
 
+def highest_share(n: int) -> float:
+    """Give the highest percentile that so many independent observations bound on both sides.
+
+    The other way round than `sample_floor`: 36 give 0.9026, 368 give 0.99003.
+    """
+    return math.exp(math.log(TAIL) / n)
+
+
 def quantile(ordered: FloatArray, share: float) -> float:
     """Interpolate linearly between order statistics: type 7 of Hyndman and Fan (1996).
 

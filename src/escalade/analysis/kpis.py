@@ -10,6 +10,7 @@ import pandas as pd
 from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS, QUEUED
 from escalade.analysis.clue_kpis import clue_readings
+from escalade.analysis.interactivity import interactivity_readings
 from escalade.analysis.levels import CONCURRENCY, RATE, SAMPLES, foreign, level_of
 from escalade.analysis.noted_kpis import noted_metrics, noted_readings
 from escalade.analysis.part_kpis import part_readings, without_parts_objectives
@@ -92,8 +93,10 @@ def _step_readings(
 ) -> list[Reading]:
     if step is not None:
         whole = without_parts_objectives(step)
+        of_requests = request_readings(whole)
         return [
-            *request_readings(whole),
+            *of_requests,
+            *interactivity_readings(whole, of_requests),
             *(
                 flagged(reading, step) if reading.metric in QUEUED else reading
                 for reading in noted_readings(step)

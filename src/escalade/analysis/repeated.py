@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from escalade.analysis.capacity import LOWER_BOUND
 from escalade.analysis.catalogue import BY_NAME, LOG
@@ -16,7 +16,10 @@ from escalade.analysis.primary import CAPACITIES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pandas as pd
+
     from escalade.analysis.catalogue import Direction
+    from escalade.analysis.cell import CellData
     from escalade.analysis.derived import Derived
     from escalade.analysis.levels import Level
 
@@ -126,11 +129,36 @@ class Repeated:
         return found
 
 
+class Run(Protocol):
+    """One repetition, as values are gathered from it."""
+
+    @property
+    def cell(self) -> CellData:
+        """As measured."""
+
+    @property
+    def kpis(self) -> pd.DataFrame:
+        """Its rows of kpis.csv."""
+
+    @property
+    def gates(self) -> Sequence[Mapping[str, Any]]:
+        """Its rows of the gates."""
+
+
 def repeated(cells: Sequence[Derived]) -> Repeated:
     """Gather the values of every KPI over the repetitions of one deployment.
 
     Steps of searches are left out: their rates differ from repetition to repetition.
     """
+    levels, values, states = steps_repeated(cells)
+    why = {place: [state.why(place) for state in states] for place in levels}
+    return Repeated(levels, values | _capacities(cells), why)
+
+
+def steps_repeated(
+    cells: Sequence[Run],
+) -> tuple[dict[Place, tuple[int, Level]], dict[Figure, Values], list[State]]:
+    """Gather what the tables of the repetitions have: steps, values of every KPI, and the state of each."""
     levels: dict[Place, tuple[int, Level]] = {}
     rows: list[dict[Figure, Mapping[str, Any]]] = []
     for each in cells:
@@ -140,15 +168,14 @@ def repeated(cells: Sequence[Derived]) -> Repeated:
         rows.append(dict(_rows(each, {number: place for number, (place, _) in places.items()})))
     figures = dict.fromkeys(figure for found in rows for figure in found)
     values = {figure: Values() for figure in figures}
-    states = [_State(each) for each in cells]
+    states = [State(each) for each in cells]
     for state, found in zip(states, rows, strict=True):
         for figure in figures:
             _take(values[figure], figure, found.get(figure), state.why(figure.place))
-    why = {place: [state.why(place) for state in states] for place in levels}
-    return Repeated(levels, values | _capacities(cells), why)
+    return levels, values, states
 
 
-def _places(each: Derived) -> dict[int, tuple[Place, Level]]:
+def _places(each: Run) -> dict[int, tuple[Place, Level]]:
     if each.cell.search:
         return {}
     load = (each.cell.cell.get("definition") or {}).get("load") or {}
@@ -167,7 +194,7 @@ def _places(each: Derived) -> dict[int, tuple[Place, Level]]:
     return found
 
 
-def _rows(each: Derived, places: Mapping[int, Place]) -> Iterator[tuple[Figure, Mapping[str, Any]]]:
+def _rows(each: Run, places: Mapping[int, Place]) -> Iterator[tuple[Figure, Mapping[str, Any]]]:
     seen: dict[Figure, int] = {}
     for row in each.kpis.to_dict("records"):
         metric, number = BY_NAME[str(row["metric"])], int(row["step"])
@@ -190,10 +217,10 @@ def _label(source: str) -> str:
     return ",".join(parts)
 
 
-class _State:
+class State:
     """Why steps of one repetition have no values that count."""
 
-    def __init__(self, each: Derived) -> None:
+    def __init__(self, each: Run) -> None:
         failed = each.cell.cell.get("outcome") == "failed"
         self._why: dict[Place, str] = {}
         outcomes = {int(told["step"]): str(told.get("outcome")) for told in each.cell.steps}

@@ -16,7 +16,9 @@ from escalade.analysis.bounds import bound_rows
 from escalade.analysis.contention import Stressed, contention_rows
 from escalade.analysis.findings import findings
 from escalade.analysis.kpis import cell_kpis, summary
+from escalade.analysis.over_runs import run_rows
 from escalade.analysis.pairs import compare_pairs
+from escalade.analysis.pareto import front_rows
 from escalade.analysis.recovery import recovery_rows
 from escalade.analysis.stability import Stability, stability_rows
 from escalade.analysis.standards import Standards, standard_rows
@@ -98,6 +100,8 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     verdicts["bounds"] = bound_rows(
         kpis, cells, verdicts["gates"], verdicts["capacity"], campaign.bounds.given
     )
+    verdicts["runs"] = run_rows(kpis, cells, verdicts["gates"])
+    verdicts["front"] = front_rows(kpis, cells, verdicts["gates"], slos_of(campaign))
     if campaign.standards is not None:
         held = Standards(campaign.standards.least_requests, campaign.standards.warmup_seconds)
         verdicts["standards"] = standard_rows(held, cells, kpis, slos_of(campaign))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from escalade.analysis.catalogue import TIMES
 from escalade.analysis.cell import CellData, Slo
+from escalade.analysis.interactivity import PER_USER
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.readings import rows_of
 from escalade.analysis.verdicts import judge
@@ -52,7 +54,7 @@ def test_the_whole_is_what_it_was_without_a_mix() -> None:
     data.requests["workload"] = None
     alone = cell_kpis(data)
 
-    streamed = ["ttft_seconds", "itl_seconds", "tpot_seconds"]  # of chats alone in a mix
+    streamed = [*TIMES[1:], PER_USER]  # of chats alone in a mix
     whole, same = (
         frame[~frame["metric"].isin(streamed)].reset_index(drop=True)
         for frame in (rows_of(kpis), alone)
