@@ -119,6 +119,7 @@ class Capacity:
             "slo_ci_high": finite(slo.high),
             "slo_method": slo.method,
             "slo_reason": slo.reason,
+            "slo_at_least": slo.beyond == "above",
             "steps_used": list(self.steps),
         }
 
@@ -358,6 +359,8 @@ def deployment_capacity(rows: Sequence[Mapping[str, Any]], slos: Sequence[Slo]) 
     known = [float(row["capacity_qps"]) for row in rows if row["capacity_qps"] is not None]
     steps = tuple(sorted({step for row in rows for step in row["steps_used"]}))
     slo = over_cells([row["slo_capacity_qps"] for row in rows], slos)
+    if any(row.get("slo_at_least") for row in rows):
+        slo = replace(slo, beyond="above")
     collapsed = sum(bool(row["collapse"]) for row in rows)
     note = f"; it collapsed in {collapsed} of them" if collapsed else ""
     if len(known) == len(rows) and len(known) >= MIN_REPETITIONS and min(known) > 0:

@@ -157,6 +157,12 @@ GPU = (
     Metric("gpu_memory_used_bytes", ("mean", "max"), "bytes", "lower", "memory in use; one row per GPU", SERIES, "GPU"),
     Metric("gpu_power_watts", ("mean", "max"), "W", "lower", "power of the board; one row per GPU", SERIES, "GPU"),
 )
+ENERGY = (
+    Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules / time between the samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", where_used=True),
+    Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", where_used=True),
+    Metric("energy_joules_per_token", ("gross", "net"), "J", "lower", "power_watts / output_tokens_per_second; net: (power_watts − idle_power_watts) / output_tokens_per_second; one row per scope", f"{SERIES}, {LOG}", "Energy", where_used=True),
+    Metric("idle_power_watts", VALUE, "W", "lower", "power in the pause of the cell (before, between or after its steps) in which it was least, from two samples or more; one row per scope", SERIES, "Energy", per_cell=True, where_used=True),
+)
 START = (
     Metric("ready_seconds", VALUE, "s", "lower", "start of the service to its first good answer to the probe", ENVIRONMENT, "Start of the service", per_cell=True),
     Metric("model_memory_declared_bytes", VALUE, "bytes", "none", "memory that the catalogue of models declares; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
@@ -181,10 +187,14 @@ METRICS: tuple[Metric, ...] = (
     *NODE,
     *MONITORING,
     *GPU,
+    *ENERGY,
     *START,
     *CALIBRATED,
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
+
+SCOPED = tuple(metric.name for metric in ENERGY)
+"""Metrics that mean nothing without their scope, also where there is but one."""
 
 WAITING = ("latency_seconds", "ttft_seconds")
 """Metrics that contain the time in the queue: functions of time when the backlog grows."""

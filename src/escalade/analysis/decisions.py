@@ -320,6 +320,21 @@ def _never_reached(cell: CellData, slo: Slo, *, counting: bool) -> dict[str, Any
     )
 
 
+def margins(slo: Slo, known: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Give how far a value is from its limit, positive on the good side, and how far its worse end is.
+
+    In the metric's unit, and as a share of the limit; None where the value or that end is not known.
+    """
+    found: dict[str, float | None] = {}
+    ends = {"margin": "value", "margin_worse": "ci_low" if slo.at_least else "ci_high"}
+    for name, column in ends.items():
+        value = known[column]
+        away = None if value is None else (value - slo.limit) * (1 if slo.at_least else -1)
+        found[name] = away
+        found[f"{name}_ratio"] = None if away is None else away / slo.limit
+    return found
+
+
 def verdict_row(
     *,
     cell: str | None,
@@ -348,6 +363,7 @@ def verdict_row(
         **({"at_least": True} if slo.at_least else {}),
         **({"of": slo.of} if slo.of else {}),
         **known,
+        **margins(slo, known),
         "n": int(n) if math.isfinite(n) else 0,
         "verdict": decision.verdict,
         "reason": decision.reason,

@@ -10,6 +10,7 @@ import pandas as pd
 from escalade.analysis.calibration import calibration_readings
 from escalade.analysis.catalogue import BY_NAME, METRICS, QUEUED
 from escalade.analysis.clue_kpis import clue_readings
+from escalade.analysis.energy import energy_readings, idle_of, idle_readings
 from escalade.analysis.interactivity import interactivity_readings
 from escalade.analysis.levels import CONCURRENCY, RATE, SAMPLES, foreign, level_of
 from escalade.analysis.noted_kpis import noted_metrics, noted_readings
@@ -76,6 +77,8 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = (), *, trimmed: bool = False
     whole = _start_readings(data.environment)
     if data.calibration is not None:
         whole += calibration_readings(data.calibration)
+    whole += idle_readings(data)
+    idle = idle_of(data)
     rows = [reading.row(_where(data, 0, math.nan)) for reading in whole]
     for outcome in data.steps:
         number = int(outcome["step"])
@@ -83,9 +86,20 @@ def cell_kpis(data: CellData, slos: Sequence[Slo] = (), *, trimmed: bool = False
         step = next(measured) if ran else None
         readings = _step_readings(data, outcome, step)
         readings += [trimmed_reading(step)] if trimmed and step is not None else []
+        readings += energy_readings(step, idle, _rates(readings)) if step is not None else []
         where = _where(data, number, level_of(outcome).qps)
         rows += [reading.row(where) for reading in sorted(readings, key=_place)]
     return _table(rows)
+
+
+def _rates(readings: Sequence[Reading]) -> dict[str, float]:
+    """Give how much a step as a whole answered, as energy is divided by it."""
+    wanted = ("throughput_qps", "output_tokens_per_second")
+    return {
+        each.metric: each.estimate.value
+        for each in readings
+        if each.metric in wanted and not each.label
+    }
 
 
 def _step_readings(

@@ -13,8 +13,10 @@ from escalade.analysis.bottleneck import bottlenecks
 from escalade.analysis.capacity import deployment_capacity, ladder_capacity
 from escalade.analysis.cell import Slo
 from escalade.analysis.decisions import cell_verdicts
+from escalade.analysis.energy import energy_rows
 from escalade.analysis.gates import cell_gates
 from escalade.analysis.grade import quality
+from escalade.analysis.headroom import headroom
 from escalade.analysis.intervals import MIN_REPETITIONS
 from escalade.analysis.repetitions import deployment_verdicts
 from escalade.analysis.steps import GIVEN_UP
@@ -51,7 +53,7 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
     -------
     dict
         Content of verdicts.json: note, exploratory, quality, gates, slos, capacity,
-        bottlenecks.
+        bottlenecks, headroom, energy.
         Deployments with three repetitions or more have rows with cell None
         beside those of their cells, and those are the ones that count.
     """
@@ -80,6 +82,8 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
         "slos": verdicts,
         "capacity": capacity,
         "bottlenecks": bottlenecks(kpis, cells, gates, capacity),
+        "headroom": headroom(kpis, cells, gates, capacity),
+        "energy": energy_rows(cells),
     }
 
 

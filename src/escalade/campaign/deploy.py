@@ -35,7 +35,8 @@ from escalade.runtime.driver import RunFolder
 from escalade.runtime.endpoints import free_port, wait_http
 from escalade.runtime.launcher import StepSpec, launcher_for
 from escalade.runtime.scratch import make_scratch
-from escalade.runtime.slurm import hold
+from escalade.runtime.slurm import hold, jobs
+from escalade.runtime.slurm.own import own_job
 from escalade.runtime.slurm.queue import Order
 from escalade.services import loader
 
@@ -61,12 +62,26 @@ def allocate(here: CellRun) -> None:
     write_table(here.folder.schedule, schedule_of(here, here.cell.steps))
     launcher = launcher_for(here.run.plan.campaign.execution.launcher)
     run = RunFolder.open(here.run.state)
-    allocation = launcher.allocate(
-        here.cell.name, here.state / "allocation", run, _order(here, run)
-    )
+    order = _order(here, run)
+    allocation = launcher.allocate(here.cell.name, here.state / "allocation", run, order)
     write_json(here.state / ALLOCATION, allocation.to_json())
-    held = {"held_at": time.time(), "job": allocation.job, "nodes": allocation.nodes}
-    write_json(here.folder.held, held)
+    write_json(here.folder.held, _held(here, allocation, order))
+
+
+def _held(here: CellRun, allocation: AllocationState, order: Order | None) -> dict[str, Any]:
+    """Note what is held from now on: the cost of a campaign is made of these notes."""
+    parts = () if order is None else order.request.components
+    return {
+        "held_at": time.time(),
+        "job": allocation.job,
+        "nodes": allocation.nodes,
+        "components": [
+            {key: getattr(part, key) for key in ("name", "partition", "nodes", "cpus", "gpus")}
+            for part in parts
+        ],
+        "run": {"id": here.run.state.name, "began_at": here.run.began_at()},
+        "driving": allocation.job is not None and own_job() in jobs.parts(allocation.job),
+    }
 
 
 def schedule_of(here: CellRun, steps: Sequence[StepPlan]) -> pd.DataFrame:

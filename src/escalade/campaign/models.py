@@ -17,6 +17,7 @@ from escalade.campaign.failure import Failure, check_failure
 from escalade.campaign.load import Load
 from escalade.campaign.objectives import Slo, check_objectives
 from escalade.campaign.presets import with_suite
+from escalade.campaign.prices import Prices
 from escalade.campaign.search import check_search
 from escalade.campaign.slurm import Slurm
 from escalade.campaign.stability import Stability
@@ -146,6 +147,8 @@ class Campaign(Section):
     """How the campaign is carried out."""
     bounds: Bounds = Bounds()
     """What the hardware can do, for upper bounds."""
+    prices: Prices = Prices()
+    """What hours cost, for the price of serving; by default those of the site."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -157,6 +160,8 @@ class Campaign(Section):
             del content["design"]
         if self.bounds == Bounds():
             del content["bounds"]
+        if self.prices == Prices():
+            del content["prices"]
         return content
 
     @model_validator(mode="before")

@@ -14,6 +14,7 @@ import yaml
 from escalade.analysis.benchmark_targets import benchmark_rows
 from escalade.analysis.bounds import bound_rows
 from escalade.analysis.contention import Stressed, contention_rows
+from escalade.analysis.cost import cost
 from escalade.analysis.findings import findings
 from escalade.analysis.kpis import cell_kpis, summary
 from escalade.analysis.over_runs import run_rows
@@ -25,6 +26,7 @@ from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
 from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.campaign.holdings import holdings_of
 from escalade.campaign.objectives import goodput_of
 from escalade.campaign.question import question_of
 from escalade.campaign.stored import StoredCell, read_bound_inputs
@@ -116,6 +118,9 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
         verdicts["targets"] = _targets(folder, cells, kpis, verdicts, campaign)
     if (question := question_of(campaign)) is not None:
         verdicts["pairs"] = compare_pairs(kpis, cells, verdicts["gates"], question)
+    holdings, untold = holdings_of(folder, cells)
+    prices = campaign.prices.judged
+    verdicts["cost"] = cost(holdings, untold, prices, kpis=kpis, cells=cells, verdicts=verdicts)
     verdicts["findings"] = findings(verdicts, kpis, cells)  # last: it reads the other sections
     write_json(folder.verdicts, verdicts)
     write_csv(folder.capacity, capacity_table(verdicts))

@@ -26,7 +26,7 @@ from escalade.campaign.layout import CampaignFolder, CellFolder, is_over
 from escalade.campaign.plan import Cell, Plan, plan_campaign
 from escalade.campaign.smoke import reduced
 from escalade.errors import EscaladeError, InputError
-from escalade.files import write_json
+from escalade.files import read_json, write_json
 from escalade.runtime import driver
 from escalade.runtime.slurm.reuse import offer_own_job
 
@@ -43,6 +43,8 @@ SMOKE = "smoke"
 """Keys that may stand beside the campaign's own: measure failed cells again; a smoke run only."""
 OPENED = "campaign.json"
 """The campaign of a run as it was resolved, in the folder of the run, for those who look on."""
+BEGAN = "began_at"
+"""When its driver began, in that file: Unix seconds."""
 NOTHING = r"(?!)"
 """A pattern that matches no name."""
 
@@ -98,6 +100,12 @@ class CampaignRun:
     def rule_name(cell: Cell) -> str:
         """Give the cell's name as an identifier."""
         return re.sub(r"\W", "_", cell.name)
+
+    def began_at(self) -> float | None:
+        """Give when the driver of this run began, in Unix seconds; None when that was not noted."""
+        opened = self.state / OPENED
+        began = read_json(opened, "campaign of a run").get(BEGAN) if opened.exists() else None
+        return None if began is None else float(began)
 
     def cell_state(self, cell: str) -> Path:
         """Folder of the state files of one cell in this run."""
@@ -188,7 +196,8 @@ def begin_run(run: CampaignRun) -> None:
         refuse_load_here(run)
         begun = driver.begin(STATE_ROOT, run.name, run.state.name)
         campaign = run.plan.campaign.model_dump(mode="json")
-        write_json(begun.path / OPENED, {"source": run.source, "campaign": campaign})
+        opened = {"source": run.source, "campaign": campaign, BEGAN: time.time()}
+        write_json(begun.path / OPENED, opened)
         offer_own_job(begun)
     except EscaladeError as error:
         events.append(run.events, "", "begin", "failed", str(error))

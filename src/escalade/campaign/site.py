@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from escalade.campaign.bounds import Bounds
+from escalade.campaign.prices import Prices
 from escalade.campaign.project import configuration_home, project_root
 from escalade.campaign.slurm import COMPONENTS, Line, Slurm, Word
 from escalade.errors import InputError
@@ -84,6 +85,8 @@ class Site(Section):
     """Shell lines at the beginning of every job, in a login shell."""
     bounds: Bounds = Bounds()
     """What the hardware can do, where a campaign does not say it."""
+    prices: Prices = Prices()
+    """What hours cost, where a campaign does not say it."""
     source: str = ""
     """Where this was read; not written in the file."""
 
@@ -188,13 +191,20 @@ def with_site(content: Mapping[str, Any]) -> dict[str, Any]:
         return dict(content)
     site = load_site(name)
     merged = merge_slurm(site.defaults(), own)
-    return {**content, **_bounds(site, content), "execution": {**execution, "slurm": merged}}
+    more = {**_bounds(site, content), **_prices(site, content)}
+    return {**content, **more, "execution": {**execution, "slurm": merged}}
 
 
 def _bounds(site: Site, content: Mapping[str, Any]) -> dict[str, Any]:
     """Give what the site says of the hardware under what the campaign says; nothing where neither does."""
     told, own = site.bounds.model_dump(mode="json", exclude_unset=True), content.get("bounds", {})
     return {"bounds": {**told, **own}} if told and isinstance(own, dict) else {}
+
+
+def _prices(site: Site, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the site's prices where the campaign has none of its own; nothing where neither has."""
+    told = site.prices.model_dump(mode="json", exclude_unset=True)
+    return {"prices": told} if told and "prices" not in content else {}
 
 
 def merge_slurm(site: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

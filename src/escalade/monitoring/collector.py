@@ -48,8 +48,10 @@ NODE_METRICS = (
     "node_network_transmit_drop_total",
     "node_network_transmit_errs_total",
     "node_procs_running",
+    "node_rapl_dram_joules_total",
+    "node_rapl_package_joules_total",
 )
-"""What node_exporter tells about the whole node: CPU, memory, load, disks, network."""
+"""What node_exporter tells about the whole node: CPU, memory, load, disks, network, energy."""
 
 _OWN = "escalade_"
 _OWN_BUCKETS = "escalade_load_.*_bucket"
