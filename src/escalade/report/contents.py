@@ -29,6 +29,8 @@ SECTIONS = (
     Section("throughput", "Throughput"),
     Section("distribution", "Distribution"),
     Section("timelines", "Timelines"),
+    Section("energy", "Energy"),
+    Section("cost", "Cost", ("cost",)),
     Section("disturbances", "Disturbances", ("stability", "contention", "recovery")),
     Section("findings", "Findings"),
     Section("bottleneck", "Bottleneck"),

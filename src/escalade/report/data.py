@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.catalogue import SCOPED
 from escalade.analysis.levels import RATE
 from escalade.analysis.steps import GIVEN_UP
 from escalade.report.axis import AXES, level
@@ -257,7 +258,8 @@ class ReportData:
         labelled = {(place[0], place[2]) for place in places if counts[place] > 1}
         table: dict[tuple[str, int], dict[Name, Estimate]] = defaultdict(dict)
         for row, (cell, step, metric, stat) in zip(rows, places, strict=True):
-            label = _label(row) if (cell, metric) in labelled else ""
+            told = (cell, metric) in labelled or metric in SCOPED
+            label = _label(row) if told else ""
             table[cell, step][metric, stat, label] = Estimate(
                 value=known(row.get("value")),
                 low=bound(row.get("ci_low")),
@@ -283,6 +285,16 @@ class ReportData:
                 if name == metric and stat in (None, its_stat) and which in (None, its_label):
                     return found
         return Estimate()
+
+    def scoped(self, cell: str, step: int, metric: str, stat: str, scope: str) -> Estimate:
+        """Look up an energy figure of one scope; an estimate without a value when it is absent."""
+        there = self.estimates.get((cell, step), {})
+        mine = (
+            found
+            for (name, its_stat, label), found in there.items()
+            if (name, its_stat) == (metric, stat) and label.startswith(f"{scope}, ")
+        )
+        return next(mine, Estimate())
 
     def arrival_rate(self, cell: str, step: StepFacts) -> float:
         """Give the rate at which requests were really sent, else the one asked for, in 1/s.

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from escalade.report import words
 from escalade.report.axis import at, level
 from escalade.report.charts.distribution import distribution_charts
+from escalade.report.charts.energy import energy_charts
 from escalade.report.charts.ladder import latency_charts, throughput_charts
 from escalade.report.charts.timelines import timeline_charts
 from escalade.report.contents import sections_of
@@ -20,11 +21,15 @@ from escalade.report.data import VALID
 from escalade.report.sections.bottleneck import bottleneck_groups
 from escalade.report.sections.bounds import bounds_shown
 from escalade.report.sections.components import parts
-from escalade.report.sections.concerns import NOTE, concerns
+from escalade.report.sections.concerns import NOTE, concerns, marks_of
 from escalade.report.sections.contention import contention_table
+from escalade.report.sections.cost import FORMULA, HOURS, cost_view
 from escalade.report.sections.downloads import downloads
+from escalade.report.sections.energy import energy_view
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
+from escalade.report.sections.headroom import headroom_table
+from escalade.report.sections.margins import margins
 from escalade.report.sections.objectives import objective, slo_table
 from escalade.report.sections.origin import identity, origin
 from escalade.report.sections.pairs import pairs_section
@@ -48,10 +53,14 @@ if TYPE_CHECKING:
 
     from escalade.report.charts.drawing import Chart
     from escalade.report.data import CellFacts, ReportData
+    from escalade.report.marks import Marks
+    from escalade.report.sections.concerns import Concern
 
 SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT_RUN": "–"}
 """A sign beside each verdict: colour alone tells nothing to one reader in twelve."""
 
+_FIRST = {"FAIL": -2, "PASS": -1}
+"""What a reader sees first: red, then green, then the rest in its own order."""
 _SHOWN_CONCERNS = 8
 _OPEN_CELLS = 2
 
@@ -71,6 +80,8 @@ class Head:
 
     text: str
     remarks: tuple[str, ...] = ()
+    anchor: str = ""
+    warnings: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,10 +154,18 @@ def style() -> Markup:
 def content_of(data: ReportData) -> dict[str, Any]:
     """Gather what the page and its twin show, charts included."""
     found = concerns(data)
+    marks = marks_of(found)
+    kpis = [_kpis(cell, data, marks) for cell in data.facts]
     return {
         "style": style(),
         "symbols": SYMBOLS,
         "pairs": pairs_section(data),
+        "energy": energy_view(data),
+        "energy_charts": energy_charts(data),
+        "cost": cost_view(data),
+        "cost_hours": HOURS,
+        "cost_formula": FORMULA,
+        "headroom": headroom_table(data),
         "methods": (data.axis.method, *_METHODS),
         "by": data.axis,
         "head": {
@@ -160,10 +179,12 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "grade": grade(data),
         "grade_lines": grade_lines(data),
         "concerns": [c for c in found if c.severity != NOTE or not c.anchor],
+        "links": {c.number: _links(c, kpis, data) for c in found if c.number},
         "remarks": [c for c in found if c.severity == NOTE and c.anchor],
         "shown_concerns": _SHOWN_CONCERNS,
-        "statements": summary(data),
-        "slos": _slos(data),
+        "statements": summary(data, marks),
+        "margins": margins(data, marks),
+        "slos": _slos(data, marks),
         "stability": stability_table(data),
         "contention": contention_table(data),
         "recovery": recovery_table(data),
@@ -178,7 +199,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "bounds": bounds_shown(data),
         "spreads": _by_cell(data, distribution_charts(data)),
         "timelines": _by_cell(data, timeline_charts(data)),
-        "kpis": [_kpis(cell, data) for cell in data.facts],
+        "kpis": kpis,
         "capacity": capacity_table(data),
         "gates": gate_table(data),
         "parts": parts(data.components),
@@ -189,9 +210,9 @@ def content_of(data: ReportData) -> dict[str, Any]:
 
 
 def verdict_strip(data: ReportData) -> list[Verdict]:
-    """Give the verdicts that count, what failed, and what they rest on."""
+    """Give the verdicts that count, red and green first, then what they rest on, the grade last."""
     several = len(data.deployments) > 1 or data.repetitions > 1
-    strip = [
+    judged = [
         Verdict(
             str(row.get("verdict")),
             str(row.get("verdict")).replace("_", " "),
@@ -200,6 +221,7 @@ def verdict_strip(data: ReportData) -> list[Verdict]:
         for row in data.slos
         if row.get("counts")
     ]
+    strip = sorted(judged, key=lambda each: _FIRST.get(each.verdict, 0))
     failed = [cell for cell in data.facts if not cell.finished]
     if failed:
         counts = f"{len(failed)} of {words.counted(len(data.facts), 'cell')}"
@@ -211,13 +233,13 @@ def verdict_strip(data: ReportData) -> list[Verdict]:
         strip.append(Verdict("", "No verdict", why if data.axis.open else "there is no rate"))
     if not data.axis.open:
         strip.append(Verdict("", *data.axis.warning))
-    if (graded := grade(data)) is not None:
-        strip.append(Verdict("", f"Data quality {graded[0]}", graded[1]))
     if data.verdicts.get("note"):
         note = "These runs only" if data.repetitions > 1 else "This run only"
         strip.append(Verdict("", note, words.counted(data.repetitions, "repetition")))
     if data.exploratory:
         strip.append(Verdict("", "Exploratory", "short windows"))
+    if (graded := grade(data)) is not None:
+        strip.append(Verdict("", f"Data quality {graded[0]}", graded[1]))
     return strip
 
 
@@ -227,8 +249,8 @@ def _where(row: dict[str, Any], data: ReportData) -> str:
     return f"{deployment}, {run}" if run else deployment
 
 
-def _slos(data: ReportData) -> dict[str, Any]:
-    table = slo_table(data)
+def _slos(data: ReportData, marks: Marks) -> dict[str, Any]:
+    table = slo_table(data, marks)
     framed = any(row.get("counts") for row in data.slos)
     remark = "Value with 95 % interval and number of requests. "
     remark += (
@@ -239,8 +261,8 @@ def _slos(data: ReportData) -> dict[str, Any]:
     return {"table": table, "heads": [Head(text) for text in table.columns], "remark": remark}
 
 
-def _kpis(cell: CellFacts, data: ReportData) -> dict[str, Any]:
-    results, instrument = kpi_tables(cell, data)
+def _kpis(cell: CellFacts, data: ReportData, marks: Marks) -> dict[str, Any]:
+    results, instrument = kpi_tables(cell, data, marks)
     remarks = [
         (f"step {step.number}", *([step.state] if step.state != VALID else []))
         for step in cell.steps
@@ -254,9 +276,42 @@ def _kpis(cell: CellFacts, data: ReportData) -> dict[str, Any]:
         "absent": absent_figures(cell, data),
         "whole": whole_cell_table(cell, data),
         "trials": trials_table(cell),
-        "heads": [Head(*both) for both in zip(results.columns, remarks, strict=True)],
+        "heads": [
+            Head(
+                text,
+                told,
+                f"{cell.anchor}-step-{step.number}",
+                marks.of_step(cell.name, step.number),
+            )
+            for text, told, step in zip(results.columns, remarks, cell.steps, strict=True)
+        ],
+        "plain_heads": [Head(*both) for both in zip(results.columns, remarks, strict=True)],
+        "warnings": marks.of_cell(cell.name),
         "why": words.sentence(cell.cause or "the KPI table has no row of this cell"),
     }
+
+
+def _links(
+    concern: Concern, kpis: Sequence[Mapping[str, Any]], data: ReportData
+) -> list[tuple[str, str]]:
+    """Give the places of the page where the figures stand that a warning touches: anchor and name."""
+    cell = next((c for c in data.facts if concern.touched and c.name == concern.touched.cell), None)
+    if cell is None or concern.touched is None:
+        return []
+    shown = next(each for each in kpis if each["anchor"] == cell.anchor)
+    rows = {row.anchor for table in ("results", "instrument") for row in shown[table].rows}
+    found = [
+        (anchor, words.title(metric))
+        for metric in concern.touched.metrics
+        if (anchor := f"{cell.anchor}-{metric}") in rows
+    ]
+    if not concern.touched.metrics and shown["results"].rows:
+        found = [
+            (f"{cell.anchor}-step-{number}", f"step {number}")
+            for number in concern.touched.steps
+            if number
+        ]
+    return found or [(cell.anchor, f"figures of {cell.name}")]
 
 
 def _by_cell(data: ReportData, charts: Sequence[Chart]) -> list[Group]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from escalade.analysis.catalogue import BY_NAME
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from escalade.report.data import CellFacts, Name, ReportData, StepFacts
+    from escalade.report.marks import Marks
 
 _RESULTS = (
     *("Throughput", "Latency", "Tokens", "Answers", "Concurrency"),
-    *("Service", "Node", "GPU"),
+    *("Service", "Node", "GPU", "Energy"),
 )
 """Sections of the catalogue that say what the service did; the others are about the instrument."""
 
@@ -64,16 +65,18 @@ class Entry:
     note: int = 0
     verdict: str = ""
     counts: bool = False
+    warnings: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table of estimates; `group` is set on the first line of a metric."""
+    """One line of a table of estimates; `group` and `anchor` are set on the first line of a metric."""
 
     label: str
     entries: tuple[Entry, ...]
     group: str = ""
     detail: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,10 @@ class EstimateTable:
     notes: Notes
 
 
-def kpi_tables(cell: CellFacts, data: ReportData) -> tuple[EstimateTable, EstimateTable]:
-    """Set the metrics of a cell against its steps.
+def kpi_tables(
+    cell: CellFacts, data: ReportData, marks: Marks | None = None
+) -> tuple[EstimateTable, EstimateTable]:
+    """Set the metrics of a cell against its steps; figures carry the numbers of their warnings.
 
     Returns
     -------
@@ -103,9 +108,25 @@ def kpi_tables(cell: CellFacts, data: ReportData) -> tuple[EstimateTable, Estima
     second = Notes(f"instrument-{cell.number}")
     columns = tuple(words.rate(step.place) for step in cell.steps)
     return (
-        EstimateTable(columns, tuple(_kpi_rows(cell, results, numbers, data, first)), first),
-        EstimateTable(columns, tuple(_kpi_rows(cell, others, numbers, data, second)), second),
+        EstimateTable(columns, tuple(_marked(cell, results, data, first, marks)), first),
+        EstimateTable(columns, tuple(_marked(cell, others, data, second, marks)), second),
     )
+
+
+def _marked(
+    cell: CellFacts, names: Sequence[Name], data: ReportData, notes: Notes, marks: Marks | None
+) -> Iterable[Row]:
+    """Give the rows with an anchor per metric, and with the warnings about single figures."""
+    numbers = [step.number for step in cell.steps]
+    for metric, rows in _kpi_rows(cell, names, numbers, data, notes):
+        for row in rows:
+            touched = [marks.of_metric(cell.name, n, metric) if marks else () for n in numbers]
+            entries = tuple(
+                replace(entry, warnings=found) if entry.value else entry
+                for entry, found in zip(row.entries, touched, strict=True)
+            )
+            anchor = f"{cell.anchor}-{metric}" if row.group else ""
+            yield replace(row, entries=entries, anchor=anchor)
 
 
 def whole_cell_table(cell: CellFacts, data: ReportData) -> Table:
@@ -152,7 +173,8 @@ def _kpi_rows(
     numbers: Sequence[int],
     data: ReportData,
     notes: Notes,
-) -> Iterable[Row]:
+) -> Iterable[tuple[str, list[Row]]]:
+    """Give the lines of each metric."""
     kept = [name for name in names if not _is_absent(cell, name, numbers, data)]
     for metric, group in itertools.groupby(kept, key=lambda name: name[0]):
         lines = list(group)
@@ -164,9 +186,10 @@ def _kpi_rows(
         scale = words.scale_for(unit, [e.value for e in every if e.printable])
         title = words.title(metric)
         single = len(lines) == 1 and lines[0][1:] in (("value", ""), ("mean", ""), ("max", ""))
+        rows = []
         if not single:
             sizes = tuple(Entry(n=counted(estimate)) for estimate in found[lines[0]])
-            yield Row(label="", entries=sizes, group=title, detail=scale.label)
+            rows.append(Row(label="", entries=sizes, group=title, detail=scale.label))
         for name in lines:
             entries = tuple(
                 _kpi_entry(estimate, scale, notes, _unmeasured(cell, number, data), with_n=single)
@@ -174,11 +197,12 @@ def _kpi_rows(
             )
             stat = "" if name[1] == "value" else name[1]
             label = ", ".join(part for part in (stat, name[2]) if part)
-            yield (
+            rows.append(
                 Row("", entries, title, ", ".join(part for part in (stat, scale.label) if part))
                 if single
                 else Row(label or "value", entries)
             )
+        yield metric, rows
 
 
 def _is_absent(cell: CellFacts, name: Name, numbers: Sequence[int], data: ReportData) -> bool:

@@ -42,6 +42,8 @@ TITLES = {
     "client_server_agreement_ratio": "Client and server agree",
     "client_suspended_seconds": "Client stopped for",
     "dispatch_lag_seconds": "Dispatch lag",
+    "energy_joules_per_request": "Energy per request",
+    "energy_joules_per_token": "Energy per output token",
     "error_ratio": "Errors",
     "event_loop_lag_seconds": "Event-loop lag",
     "failed_requests": "Failed requests",
@@ -50,6 +52,7 @@ TITLES = {
     "gpu_memory_used_bytes": "GPU memory",
     "gpu_power_watts": "GPU power",
     "gpu_utilization_ratio": "GPU utilisation",
+    "idle_power_watts": "Power when idle",
     "input_tokens": "Input tokens per request",
     "itl_seconds": "Inter-token latency",
     "kv_cache_usage_ratio": "KV cache in use",
@@ -72,6 +75,7 @@ TITLES = {
     "output_tokens_per_second_per_gpu": "Output tokens per GPU",
     "output_tokens_per_second_per_node": "Output tokens per node",
     "output_tokens_per_second_per_user": "Output tokens per user",
+    "power_watts": "Power",
     "planned_gap_cv": "Variation of gaps, planned",
     "prometheus_cpu_cores": "Prometheus CPU",
     "query_latency_seconds": "Query latency",
@@ -290,6 +294,11 @@ def listed(parts: Sequence[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """Write a number with its noun: "1 request", "20 requests"."""
     return f"{plain(number, 0)}{NO_BREAK}{noun}{'s' * (number != 1)}"
+
+
+def counted_hours(hours: float, noun: str) -> str:
+    """Write hours with their noun; a little is told in three digits, not as 0."""
+    return f"{plain(hours)}{NO_BREAK}{noun}{'s' * (hours != 1)}"
 
 
 def remaining_reason(reason: object) -> str:

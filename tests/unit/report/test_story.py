@@ -11,6 +11,7 @@ import pytest
 from escalade.analysis.cell import CellData
 from escalade.report.data import ReportData
 from escalade.report.sections import story
+from escalade.report.sections.held import holds
 from escalade.report.sections.objectives import objective
 from unit.report import campaign
 
@@ -52,6 +53,13 @@ def verdict(word: str, **changes: Any) -> dict[str, Any]:
     row |= {"metric": "latency_seconds", "stat": "p90", "limit": 1.5, "unit": "s", "n": 80}
     row |= {"value": 0.6123, "ci_low": 0.5501, "ci_high": 0.7012, "reason": "", "counts": True}
     return {**row, "verdict": word, **changes}
+
+
+ALONG = [
+    verdict("PASS", counts=False),
+    verdict("INCONCLUSIVE", counts=False, target_qps=3.0),
+    verdict("FAIL", counts=False, target_qps=4.0),
+]
 
 
 def held(capacity: float | None = 2.94, **changes: Any) -> dict[str, Any]:
@@ -231,19 +239,74 @@ def test_the_rate_within_objectives_names_its_reason() -> None:
     row = held(slo_capacity_qps=3.12, slo_ci_low=2.91, slo_reason="fast: kept at 2, missed at 4")
     row["slo_ci_high"] = 3.44
 
-    assert spoken(story.objectives([row], judged=True)) == (
-        "The objectives hold up to 3.1 requests/s [2.9, 3.4]: fast: kept at 2, missed at 4."
+    told = spoken(story.objectives([row], judged=ALONG))
+    assert told == (
+        "How the rate within the objectives was found: fast: kept at 2, missed at 4. Confirmed, with "
+        "PASS at every step, up to 2 requests/s; at 3 requests/s the verdict is INCONCLUSIVE."
     )
-    assert story.objectives([row], judged=False) == ""
+    assert story.objectives([row], judged=[]) == ""
 
 
 def test_a_rate_that_no_interval_confirms_is_called_an_estimate() -> None:
     row = held(slo_capacity_qps=3.123, slo_reason="fast: kept at 2, missed at 4")
+    open_ = [verdict("INCONCLUSIVE", counts=False), verdict("FAIL", counts=False, target_qps=4.0)]
 
-    assert spoken(story.objectives([row], judged=True)) == (
-        "By point estimates, the intervals leave it open, the objectives hold up to 3.12 "
-        "requests/s: fast: kept at 2, missed at 4."
+    assert spoken(story.objectives([row, row], judged=open_)) == (
+        "By point estimates alone the objectives are kept up to 3.12 requests/s in the lowest of 2 "
+        "repetitions: fast: kept at 2, missed at 4. No step confirms it: at 2 requests/s the verdict "
+        "is INCONCLUSIVE."
     )
+
+
+def test_the_headline_is_the_rate_within_the_objectives_where_it_is_known() -> None:
+    row = held(4.6, ci_low=4.4, ci_high=4.8, slo_capacity_qps=4.1, slo_ci_low=3.9, slo_ci_high=4.3)
+    found = data(verdicts={"slos": [verdict("PASS")], "capacity": [row], "gates": []})
+
+    assert spoken(story.headline(found, "small")) == (
+        "SmolLM2-135M on 1 core holds 4.1 requests/s [3.9, 4.3] at p90 under 1.5 s, this run only "
+        "(1 repetition); beyond 4.6 requests/s [4.4, 4.8] its queue grows without end; at 2 requests/s "
+        "90 % of requests end within 0.61 s [0.55, 0.70]."
+    )
+
+
+def told_of(*rows: dict[str, Any], slos: list[dict[str, Any]] | None = None) -> str:
+    return spoken(holds("It", rows, slos or [verdict("PASS")], "over 5 repetitions"))
+
+
+def test_a_rate_at_the_capacity_is_told_once() -> None:
+    row = held(4.1, cell=None, slo_capacity_qps=4.1, slo_ci_low=3.9, slo_ci_high=4.3)
+
+    assert told_of(row) == (
+        "It holds 4.1 requests/s [3.9, 4.3] at p90 under 1.5 s, over 5 repetitions; beyond that its "
+        "queue grows without end"
+    )
+
+
+def test_what_no_interval_confirms_is_not_held() -> None:
+    row = held(4.4, slo_capacity_qps=4.4, slo_ci_high=6.2)
+
+    assert told_of(row).startswith(
+        "It may hold 4.4 requests/s [0, 6.2] at p90 under 1.5 s, over 5 repetitions: point "
+        "estimates say so, no interval confirms it; "
+    )
+
+
+def test_a_rate_that_the_top_step_keeps_is_a_lower_bound() -> None:
+    row = held(None, saturated=False, ci_low=4.0, slo_capacity_qps=4.0, slo_ci_low=4.0)
+
+    assert told_of({**row, "slo_at_least": True}) == (
+        "It holds at least 4.0 requests/s [4.0, ∞) at p90 under 1.5 s, over 5 repetitions; no valid "
+        "step brought it to its limit"
+    )
+
+
+def test_without_such_a_rate_in_every_run_nothing_of_it_is_claimed() -> None:
+    known = held(slo_capacity_qps=4.0)
+
+    assert told_of(known, held()) == ""
+    assert told_of() == ""
+    rates = verdict("PASS", metric="throughput_qps", stat="value", at_least=True)
+    assert told_of(known, slos=[rates]) == ""
 
 
 def test_an_objective_on_a_workload_of_a_mix_names_it() -> None:

@@ -143,7 +143,7 @@ def _latency_chart(scene: Scene, metric: str, highest: float, key: str) -> Chart
 def _draw_latency(
     figure: Figure, scene: Scene, limits: Sequence[tuple[str, float]], highest: float
 ) -> None:
-    axes = _panel(figure)
+    axes = panel(figure)
     top = max(highest, *(limit for _, limit in limits), 0.0)
     scale = words.scale_for("s", (top,))
     values = [scale.apply(p.estimate.value) for line in scene.lines for p in line.steady]
@@ -157,10 +157,10 @@ def _draw_latency(
         drawing.number_axis(axes.yaxis)
     since = "send" if scene.data.axis.name == CONCURRENCY else "planned send"
     axes.set_ylabel(f"{'seconds' if scale.label == 's' else scale.label} from {since}")
-    _against_rate(axes, scene)
+    against_rate(axes, scene)
     for stat, limit in limits:
         _limit_line(axes, scale.apply(limit), f"SLO: {stat} ≤ {words.single(limit, 's')}")
-    _draw_lines(axes, scene, scale)
+    draw_lines(axes, scene, scale)
 
 
 def _throughput_chart(scene: Scene, place: int) -> Chart:
@@ -171,19 +171,19 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
     bounds = levels_of(scene.data, scene.deployment, REQUESTS)
 
     def draw(figure: Figure) -> None:
-        axes = _panel(figure, right=0.78)
+        axes = panel(figure, right=0.78)
         top = max(ideal if scene.data.axis.open else 0.0, highest_of(scene.lines), 0.1)
         axes.set_ylim(0, 1.12 * max(top, *(level.value for level in within(bounds, top)), 0.0))
         drawing.number_axis(axes.yaxis)
         axes.set_ylabel("requests/s")
-        _against_rate(axes, scene)
+        against_rate(axes, scene)
         also = []
         if scene.data.axis.open:  # else nothing says how much would be answered at once
             axes.plot([0, ideal], [0, ideal], color=grey, linestyle=(0, (4, 3)), lw=1.2)
             also = [(ideal, ideal, "ideal")]
         _capacity_height(axes, scene)
         draw_levels(axes, bounds, "requests/s")
-        _draw_lines(axes, scene, _SAME, also=also)
+        draw_lines(axes, scene, _SAME, also=also)
 
     svg = drawing.picture(
         key, heading, description(scene.lines, "requests/s", scene.data.axis), SIZE, draw
@@ -200,14 +200,14 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
     bounds = levels_of(scene.data, scene.deployment, TOKENS)
 
     def draw(figure: Figure) -> None:
-        axes = _panel(figure)
+        axes = panel(figure)
         top = max(highest_of(scene.lines), 0.1)
         axes.set_ylim(0, 1.15 * max(top, *(level.value for level in within(bounds, top)), 0.0))
         drawing.number_axis(axes.yaxis)
         axes.set_ylabel("tokens/s")
-        _against_rate(axes, scene)
+        against_rate(axes, scene)
         draw_levels(axes, bounds, "tokens/s")
-        _draw_lines(axes, scene, _SAME)
+        draw_lines(axes, scene, _SAME)
 
     svg = drawing.picture(
         key, heading, description(scene.lines, "tokens/s", scene.data.axis), SIZE, draw
@@ -216,12 +216,13 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
 
-def _panel(figure: Figure, right: float = 0.9) -> Axes:
+def panel(figure: Figure, right: float = 0.9) -> Axes:
+    """Give the axes of a figure against the arrival rate."""
     figure.subplots_adjust(left=0.15, right=right, bottom=0.155, top=0.91)
     return figure.add_subplot()
 
 
-def _against_rate(axes: Axes, scene: Scene) -> None:
+def against_rate(axes: Axes, scene: Scene) -> None:
     """Lay out what all figures against the arrival rate share."""
     right = scene.right
     axes.set_xlim(0, right)
@@ -353,12 +354,13 @@ def _limit_line(axes: Axes, height: float, label: str) -> None:
     )
 
 
-def _draw_lines(
+def draw_lines(
     axes: Axes,
     scene: Scene,
     scale: words.Scale,
     also: Sequence[tuple[float, float, str]] = (),
 ) -> None:
+    """Draw points, median lines and their labels; `also` are labels of other lines."""
     ends = list(also)
     for line in scene.lines:
         middle = [(rate, scale.apply(value)) for rate, value in line.middle()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gate import ADVICE, CLIENT
@@ -18,11 +18,12 @@ from escalade.analysis.series_kpis import UNMONITORED
 from escalade.report import words
 from escalade.report.axis import AXES, amount
 from escalade.report.data import FAILED, NOT_RUN
+from escalade.report.marks import WHOLE_CELL, Marks, Touched
 from escalade.report.sections.bounds import exceeded
 from escalade.report.words import known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from escalade.report.data import CellFacts, ReportData, StepFacts
 
@@ -47,6 +48,9 @@ class Concern:
     text: str
     anchor: str = ""
     log_tail: tuple[str, ...] = ()
+    touched: Touched | None = None
+    number: int = 0
+    """Of a failure or warning about numbers of a cell: these carry it as a mark."""
 
 
 def concerns(data: ReportData) -> list[Concern]:
@@ -57,7 +61,22 @@ def concerns(data: ReportData) -> list[Concern]:
         found += _gate_concerns(cell, data)
         found += _value_concerns(cell, data)
     order = {FAILURE: 0, WARNING: 1, NOTE: 2}
-    return sorted(found, key=lambda concern: order[concern.severity])
+    found.sort(key=lambda concern: order[concern.severity])
+    return list(_numbered(found))
+
+
+def marks_of(found: Sequence[Concern]) -> Marks:
+    """Give the numbers of warnings by the figures that they touch."""
+    return Marks((each.number, each.touched) for each in found if each.number and each.touched)
+
+
+def _numbered(found: Sequence[Concern]) -> Iterator[Concern]:
+    """Give a number to each failure and warning that touches figures, in the order of the list."""
+    number = 0
+    for each in found:
+        counts = each.touched is not None and each.severity != NOTE
+        number += counts
+        yield replace(each, number=number) if counts else each
 
 
 def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
@@ -109,6 +128,7 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
             words.sentence(f"the cell failed: {cell.cause or 'no cause was recorded'}"),
             cell.anchor,
             cell.log_tail,
+            Touched(cell.name, (WHOLE_CELL,)),
         )
     if not cell.steps:
         yield Concern(WARNING, cell.name, "No step was recorded for this cell.", cell.anchor)
@@ -120,6 +140,7 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
                 words.sentence(f"{_step(step)}: {_ending(step)}"),
                 cell.anchor,
                 step.log_tail if step.log_tail != cell.log_tail else (),
+                Touched(cell.name, (step.number,)),
             )
     missed = [step for step in cell.steps if step.state == NOT_RUN]
     if missed:
@@ -131,6 +152,7 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
             cell.name,
             words.sentence(f"{numbers} ({loads} {unit}) did not run: no numbers"),
             cell.anchor,
+            touched=Touched(cell.name, tuple(step.number for step in missed)),
         )
 
 
@@ -164,7 +186,11 @@ def _gate_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
             told += "; the table of gates has the others"
         text = f"gate {gate.replace('_', ' ')} {verb} in {_named(steps)}{so}: {told}"
         yield Concern(
-            WARNING if invalidates else NOTE, cell.name, words.sentence(text), cell.anchor
+            WARNING if invalidates else NOTE,
+            cell.name,
+            words.sentence(text),
+            cell.anchor,
+            touched=Touched(cell.name, tuple(dict.fromkeys(steps)) or (WHOLE_CELL,)),
         )
 
 
@@ -210,7 +236,8 @@ def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
         text = f"{numbers.named()} in {_named(numbers.steps)} {_VERBS.get(kind, kind)}: {reason}"
         core = _is_core(numbers, kind) and reason not in (AT_ONCE, UNMONITORED)
         severity = WARNING if partly or core else NOTE
-        yield Concern(severity, cell.name, words.sentence(text), cell.anchor)
+        touched = Touched(cell.name, tuple(dict.fromkeys(numbers.steps)), tuple(numbers.stats))
+        yield Concern(severity, cell.name, words.sentence(text), cell.anchor, touched=touched)
     if floors:
         text = (
             f"{words.counted(floors, 'percentile')} in the table would need more requests "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.catalogue import WAITING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from escalade.report.data import ReportData, StepFacts
+    from escalade.report.marks import Marks
 
 _GROWS = "grows with time"
 
@@ -39,7 +41,7 @@ def objective(row: Mapping[str, Any]) -> str:
     return f"{what}{of}{within} {'≥' if row.get('at_least') else '≤'} {limit}"
 
 
-def slo_table(data: ReportData) -> EstimateTable:
+def slo_table(data: ReportData, marks: Marks | None = None) -> EstimateTable:
     """Set every SLO of every cell, and of all repetitions together, against the ladder's rates."""
     notes, rates, rows = Notes("slo"), _rates(data), []
     several = len(data.facts) > 1
@@ -50,7 +52,7 @@ def slo_table(data: ReportData) -> EstimateTable:
         for where, by_rate in lines.items():
             first = next(iter(by_rate.values()))
             entries = tuple(
-                _judged(by_rate[rate], data, notes)
+                _warned(_judged(by_rate[rate], data, notes), by_rate[rate], marks)
                 if rate in by_rate
                 else _unjudged(first, rate, data)
                 for rate in rates
@@ -58,6 +60,15 @@ def slo_table(data: ReportData) -> EstimateTable:
             label, group = (where, "") if several else (demanded, slo)
             rows.append(Row(label=label, entries=entries, group=group))
     return EstimateTable(tuple(words.rate(rate) for rate in rates), tuple(rows), notes)
+
+
+def _warned(entry: Entry, row: Mapping[str, Any], marks: Marks | None) -> Entry:
+    """Give an entry with the numbers of the warnings that it rests on."""
+    step = known(row.get("step"))
+    if marks is None or not math.isfinite(step):
+        return entry
+    found = marks.of_result(words.clean(row.get("cell") or ""), int(step), str(row.get("metric")))
+    return replace(entry, warnings=found)
 
 
 def _rates(data: ReportData) -> list[float]:

@@ -18,7 +18,11 @@ from escalade.analysis.levels import CONCURRENCY, SAMPLES
 from escalade.report import words
 from escalade.report.axis import AXES, at, level
 from escalade.report.data import VALID, Estimate
+from escalade.report.marks import Marks
 from escalade.report.sections import search
+from escalade.report.sections.cost import hours_sentence
+from escalade.report.sections.energy import energy_sentence
+from escalade.report.sections.held import confirmed, holds, rate_bounds
 from escalade.report.sections.objectives import objective
 from escalade.report.words import NO_BREAK, known
 
@@ -43,33 +47,45 @@ class Statement:
     text: str
     verdict: str | None = None
     leading: bool = False
+    warnings: tuple[int, ...] = ()
 
 
-def summary(data: ReportData) -> list[Statement]:
-    """Tell the campaign: what failed, what each deployment holds, how each SLO that counts ended."""
+def summary(data: ReportData, marks: Marks | None = None) -> list[Statement]:
+    """Tell the campaign: what failed, what each deployment holds, how each SLO that counts ended.
+
+    Statements carry the numbers of the warnings that they rest on.
+    """
+    marks = marks or Marks()
     if not data.facts:
         return [Statement("Nothing was measured: this campaign has no finished cell.")]
     told = [Statement(text) for text in (failures(data.facts),) if text]
     for deployment, cells in data.deployments.items():
-        told.append(Statement(headline(data, deployment), leading=True))
+        named = marks.of_steps(cell.name for cell in cells)
+        told.append(Statement(headline(data, deployment), leading=True, warnings=named))
         told += [
-            Statement(judgement(row, run_of(row, cells)), str(row.get("verdict")))
+            Statement(
+                judgement(row, run_of(row, cells)),
+                str(row.get("verdict")),
+                warnings=_warnings(row, marks),
+            )
             for row in data.slos
             if row.get("counts") and words.clean(row.get("deployment")) == deployment
         ]
         told += [Statement(text) for text in _informative(data, deployment)]
+        told += [Statement(text) for text in (energy_sentence(data, deployment),) if text]
         text = neighbours(data, cells)
         told += [Statement(text)] if text else []
         if not data.axis.open:
             continue
-        text = objectives(_capacities(data, deployment), judged=_judged(data, deployment))
+        text = objectives(_capacities(data, deployment), judged=verdicts_of(data, deployment))
         told += [Statement(text)] if text else []
         told += [
             Statement(text)
             for cell in cells
             for text in search.sentences(cell, several=len(cells) > 1)
         ]
-    return told
+    text = hours_sentence(data)
+    return [*told, *([Statement(text)] if text else [])]
 
 
 def headline(data: ReportData, deployment: str) -> str:
@@ -78,13 +94,12 @@ def headline(data: ReportData, deployment: str) -> str:
     name = subject(cells, several=len(data.deployments) > 1)
     if not any(step.measured for cell in cells for step in cell.steps):
         return f"Nothing is known of {name}: no step was measured."
-    parts = [
-        capacity(name, _capacities(data, deployment))
-        if data.axis.open
-        else driven(name, data, cells),
-        speed(data, deployment),
-        repetitions(len([cell for cell in cells if cell.finished])),
-    ]
+    runs = repetitions(len([cell for cell in cells if cell.finished]))
+    rows = _capacities(data, deployment)
+    within = holds(name, rows, verdicts_of(data, deployment), runs) if data.axis.open else ""
+    most = capacity(name, rows) if data.axis.open else driven(name, data, cells)
+    fast = speed(data, deployment)
+    parts = [within, fast] if within else [most, fast, runs]
     told = "; ".join(part for part in parts if part)
     return f"{told[0].upper() if told.startswith('how much') else told[0]}{told[1:]}."
 
@@ -258,8 +273,8 @@ def along_the_ladder(rows: Sequence[Mapping[str, Any]], run: str = "") -> str:
     return words.sentence(told)
 
 
-def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
-    """Say up to which rate the SLOs hold."""
+def objectives(rows: Sequence[Mapping[str, Any]], *, judged: Sequence[Mapping[str, Any]]) -> str:
+    """Say up to which rate the SLOs are kept, how that was found, and which steps confirm it."""
     if not judged or not rows:
         return ""
     found = [row for row in rows if math.isfinite(known(row.get("slo_capacity_qps")))]
@@ -268,18 +283,17 @@ def objectives(rows: Sequence[Mapping[str, Any]], *, judged: bool) -> str:
     why = f": {reason}" if reason else ""
     if not found:
         return f"No rate is known at which the objectives hold{why}."
-    bounds = words.bounds(chosen.get("slo_ci_low"), chosen.get("slo_ci_high"))
+    if len(rows) == 1:
+        return f"How the rate within the objectives was found{why}. {confirmed(judged)}".rstrip()
+    bounds = rate_bounds(chosen, "slo_ci_low", "slo_ci_high")
     rate = words.amount(known(chosen["slo_capacity_qps"]), *bounds, "requests/s")
-    estimated = (
-        "" if math.isfinite(bounds[0]) else "By point estimates, the intervals leave it open, "
-    )
-    begin = f"{estimated}the objectives hold up to {rate}"
-    begin = f"{begin[0].upper()}{begin[1:]}"
+    begin = f"The objectives are kept up to {rate}"
+    if not math.isfinite(known(chosen.get("slo_ci_low"))):
+        begin = f"By point estimates alone the objectives are kept up to {rate}"
+    where = f" in the lowest of {len(rows)} repetitions"
     if len(found) < len(rows):
-        lost = len(rows) - len(found)
-        return f"{begin}, but in {lost} of {len(rows)} repetitions nowhere{why}."
-    lowest = f" in the lowest of {len(rows)} repetitions" if len(rows) > 1 else ""
-    return f"{begin}{lowest}{why}."
+        where = f", but in {len(rows) - len(found)} of {len(rows)} repetitions nowhere"
+    return f"{begin}{where}{why}. {confirmed(judged)}".rstrip()
 
 
 def neighbours(data: ReportData, cells: Sequence[CellFacts]) -> str:
@@ -316,8 +330,16 @@ def _capacities(data: ReportData, deployment: str) -> list[dict[str, Any]]:
     return [joint] if joint is not None else data.capacity_of(deployment)
 
 
-def _judged(data: ReportData, deployment: str) -> bool:
-    return any(words.clean(row.get("deployment")) == deployment for row in data.slos)
+def verdicts_of(data: ReportData, deployment: str) -> list[dict[str, Any]]:
+    """Give the verdicts on a deployment: over its repetitions where there are such, else of each run."""
+    mine = [row for row in data.slos if words.clean(row.get("deployment")) == deployment]
+    return [row for row in mine if row.get("cell") is None] or mine
+
+
+def _warnings(row: Mapping[str, Any], marks: Marks) -> tuple[int, ...]:
+    step = known(row.get("step"))
+    place = int(step) if math.isfinite(step) else 0
+    return marks.of_result(words.clean(row.get("cell") or ""), place, str(row.get("metric")))
 
 
 def _spoken_objective(data: ReportData, deployment: str) -> dict[str, Any]:
