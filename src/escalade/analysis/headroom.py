@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.figures import Figures, finite
+from escalade.analysis.figures import Figures
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.resources import SERIES, Use, uses
 
 if TYPE_CHECKING:

@@ -48,10 +48,11 @@ NODE_METRICS = (
     "node_network_transmit_drop_total",
     "node_network_transmit_errs_total",
     "node_procs_running",
-    "node_rapl_dram_joules_total",
-    "node_rapl_package_joules_total",
 )
-"""What node_exporter tells about the whole node: CPU, memory, load, disks, network, energy."""
+"""What node_exporter tells about the whole node: CPU, memory, load, disks, network."""
+
+ENERGY_METRICS = ("node_rapl_dram_joules_total", "node_rapl_package_joules_total")
+"""What it tells where the processor counts its energy and the exporter may read that."""
 
 _OWN = "escalade_"
 _OWN_BUCKETS = "escalade_load_.*_bucket"
@@ -86,7 +87,7 @@ def selectors(names: Sequence[str] = ()) -> list[str]:
                 f"{name!r} can't name a metric: expected letters, digits, _ and :, no digit first. "
                 "See the metric names of the recipe."
             )
-    known = {*SCRAPE_METRICS, *NODE_METRICS}
+    known = {*SCRAPE_METRICS, *NODE_METRICS, *ENERGY_METRICS}
     service = sorted(
         f"{name}{_HISTOGRAM}" for name in {*names} - known if not name.startswith(_OWN)
     )

@@ -133,3 +133,8 @@ def test_the_empty_table_has_the_columns_and_types_of_a_full_one(stand_in: Stand
 
     assert tuple(empty_series().columns) == collector.SERIES_COLUMNS
     assert empty_series().dtypes.to_dict() == full.dtypes.to_dict()
+
+
+def test_counters_of_energy_are_kept_where_there_are_any() -> None:
+    for name in ("node_rapl_package_joules_total", "escalade_gpu_energy_joules_total"):
+        assert sum(matches(selector, name) for selector in selectors()) == 1

@@ -32,7 +32,7 @@ class EnergyView:
     """The section on energy; `table` is empty where nothing was measured."""
 
     sentences: tuple[str, ...]
-    absent: tuple[str, ...]
+    remarks: tuple[str, ...]
     table: Table
 
 

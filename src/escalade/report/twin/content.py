@@ -45,10 +45,11 @@ _SENTENCES = {
     "quality": ("grade_lines", "concerns", "remarks"),
     "findings": ("findings",),
     "bottleneck": ("bottlenecks",),
+    "energy": ("energy",),
     "methods": ("methods",),
 }
 """Where a section's sentences are in the page's content, if not in what the section needs."""
-_DRAWN_IN = {"spreads": "distribution"}
+_DRAWN_IN = {"spreads": "distribution", "energy_charts": "energy"}
 """Section that shows the charts of a name in the page's content, where it is called otherwise."""
 _NUMBERS = ("value", "limit", "ci_low", "ci_high", "n")
 
