@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from escalade.campaign.scenarios import LEVELS, check_ladder, check_rung, written_out
 from escalade.campaign.search import Search
@@ -21,8 +27,19 @@ _PROCESSES = ("gamma", "bursts", "ramp", "trace")
 CALIBRATION_SECONDS = 3.0
 
 
+def _window_may_be_left_out(schema: dict[str, Any]) -> None:
+    """Ask for a rung's window only where no suite gives one: for samples; else see the campaign."""
+    schema["required"].remove("window_seconds")
+    if not schema["required"]:
+        del schema["required"]
+    samples = {"required": ["samples"], "properties": {"samples": {"type": "integer"}}}
+    schema |= {"if": samples, "then": {"required": ["window_seconds"]}}
+
+
 class Step(Section):
     """One rung of the ladder: exactly one of target_qps, concurrency and samples, and a window."""
+
+    model_config = ConfigDict(json_schema_extra=_window_may_be_left_out)
 
     target_qps: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
     """Arrival rate asked for, in requests per second."""
@@ -34,7 +51,8 @@ class Step(Section):
     """With concurrency: how many requests are drawn beforehand; a step that uses them up is INVALID. By default
     enough for 2,000/s of each worker, up to 200,000."""
     window_seconds: Seconds
-    """Length of the window that counts; of samples sent at once, how long they may take at most."""
+    """Length of the window that counts; of samples sent at once, how long they may take at most. A suite gives
+    one where it is left out, but not to samples."""
     warmup_seconds: Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)] | None = None
     """Length of this step's warm-up; the ladder's by default."""
 

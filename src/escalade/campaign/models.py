@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from escalade.campaign.bounds import Bounds
 from escalade.campaign.declared import Comparison, check_comparison
@@ -103,8 +109,20 @@ class Execution(Section):
         return content
 
 
+def _windows_without_a_suite(schema: dict[str, Any]) -> None:
+    """Ask for the windows of a ladder where no suite gives them."""
+    given = {"required": ["suite"], "properties": {"suite": {"type": "string"}}}
+    rungs = {"items": {"required": ["window_seconds"]}}
+    schema |= {
+        "if": given,
+        "else": {"properties": {"load": {"properties": {"ladder": rungs}}}},
+    }
+
+
 class Campaign(Section):
     """One configuration file: one results folder and one report."""
+
+    model_config = ConfigDict(json_schema_extra=_windows_without_a_suite)
 
     campaign: Name
     """Name of the campaign and of its results folder."""

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from escalade.campaign.design import PAIRED
+
 _SUITES: dict[str, dict[str, Any]] = {
     "quick": {
         "repetitions": 1,
@@ -89,12 +91,18 @@ def _applied(content: Any) -> tuple[Any, dict[str, Any]]:
     if suite is None or not sound:  # what is wrong with it is said where it is checked
         return content, {}
     whole = _Filled(dict(content), "")
-    whole.default("repetitions", suite["repetitions"])
+    whole.default("repetitions", _repetitions(suite, content.get("design")))
     standards = whole.below("standards")
     for name, value in suite["standards"].items():
         standards.default(name, value)
     _load(whole.below("load"), suite, standards.content["least_requests"])
     return whole.content, whole.given
+
+
+def _repetitions(suite: Mapping[str, Any], design: Any) -> int:
+    """Give the number of repetitions; pairs that change places take an even one."""
+    count: int = suite["repetitions"]
+    return count + count % 2 if design == PAIRED else count
 
 
 def _load(load: _Filled, suite: Mapping[str, Any], least: Any) -> None:

@@ -8,8 +8,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from escalade.campaign.configuration import parse_campaign
+from escalade.campaign.models import Campaign
 from escalade.campaign.presets import SUITES, given_by_suite, with_suite
 from escalade.campaign.smoke import reduced
 from escalade.campaign.span import Span
@@ -187,3 +189,45 @@ def test_whatever_is_written_is_left_to_the_checks(content: Any) -> None:
     whole = {**content, "suite": "quick"} if isinstance(content, dict) else content
 
     assert isinstance(with_suite(whole), type(whole))
+
+
+@pytest.mark.parametrize(("name", "pairs"), [("quick", 2), ("ci", 6), ("full", 8)])
+def test_of_pairs_that_change_places_a_preset_gives_an_even_number(name: str, pairs: int) -> None:
+    # 1, 5 and 7 repetitions, and one more
+    two = [{"name": each, "recipe": "truth_server"} for each in ("a", "b")]
+    paired = {"design": "paired", "deployments": two}
+    one = {"ladder": [{"target_qps": 20}]}
+
+    assert parse_campaign(suite(name, one, **paired), "my.yaml").repetitions == pairs
+    assert given_by_suite(suite(name, one, **paired))["repetitions"] == pairs
+    assert "repetitions is 3: write" in refusal(suite(name, one, **paired, repetitions=3))
+
+
+WINDOW = {"window_seconds": 60}
+
+
+@pytest.mark.parametrize("name", [None, *SUITES])
+@pytest.mark.parametrize(
+    "rung",
+    [
+        {"target_qps": 20},
+        {"target_qps": 20, **WINDOW},
+        {"concurrency": 2},
+        {"samples": 2000},
+        {"samples": 2000, **WINDOW},
+        {"samples": None, "target_qps": 20},
+    ],
+    ids=["rate", "rate-window", "closed", "samples", "samples-window", "rate-no-samples"],
+)
+def test_the_published_schema_asks_for_a_window_just_where_one_is_missing(
+    name: str | None, rung: dict[str, Any]
+) -> None:
+    arrivals = {"concurrency": "closed", "samples": "at_once"}
+    level = next(key for key in ("target_qps", "concurrency", "samples") if rung.get(key))
+    load = {"arrivals": arrivals.get(level, "poisson"), "ladder": [rung]}
+    content = configuration(load=load) if name is None else suite(name, load)
+    missing = "window_seconds" not in rung and (name is None or rung.get("samples") is not None)
+
+    said = "load.ladder[0].window_seconds: is missing"
+    assert (said in refusal(content)) if missing else parse_campaign(content, "my.yaml")
+    assert Draft202012Validator(Campaign.model_json_schema()).is_valid(content) != missing
