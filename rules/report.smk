@@ -1,8 +1,11 @@
 """Tell the campaign on one offline page.
 
 needs: KPIs, verdicts, provenance, and the cells behind them
-makes: report.html, report.json
+makes: report.html, report.json; comparison.json where a baseline of the campaign's name is stored
 """
+
+from escalade.campaign.against import baseline_digest
+from escalade.campaign.baselines import HOME
 
 
 rule render_report:
@@ -28,5 +31,7 @@ rule render_report:
         **ANALYSIS_RESOURCES,
     params:
         report_version=REPORT_VERSION,
+        # a baseline is no part of the campaign: another one makes another report
+        baseline=baseline_digest(HOME / RUN.name),
     script:
         "../scripts/render_report.py"

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from escalade.campaign.against import compare_with_stored
 from escalade.campaign.reporting import write_report
 from escalade.campaign.results import planned_cells, read_resolved
 from escalade.cli.stage import campaign_stage
@@ -12,4 +13,6 @@ if TYPE_CHECKING:
 
 with campaign_stage("render_report", snakemake.log[0], snakemake.config) as run:
     provenance = read_json(run.folder.provenance, "provenance")
-    write_report(run.folder, planned_cells(run), read_resolved(run.folder), provenance)
+    known = (run.folder, planned_cells(run), read_resolved(run.folder), provenance)
+    compare_with_stored(*known)
+    write_report(*known)

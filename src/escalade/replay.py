@@ -37,7 +37,8 @@ def replay_campaign(folder: CampaignFolder, out: Path | None = None) -> list[Reb
     Parameters
     ----------
     folder
-        The campaign. Only its cells, campaign.resolved.yaml and provenance.json are read.
+        The campaign. Only its cells, campaign.resolved.yaml, provenance.json and, where there is
+        one, comparison.json are read: a baseline is no part of the campaign.
     out
         Where to write; into the campaign itself when None. Nothing is written
         before everything was rebuilt.
@@ -93,6 +94,8 @@ def _inputs(folder: CampaignFolder, scratch: Path) -> CampaignFolder:
         if not source.exists():
             raise InputError(f"{source} does not exist: {folder.path} is no measured campaign.")
         target.symlink_to(source.resolve())
+    if folder.comparison.exists():
+        inputs.comparison.symlink_to(folder.comparison.resolve())
     inputs.components.mkdir()
     for source in folder.components.glob("*/"):
         (inputs.components / source.name).symlink_to(source.resolve())

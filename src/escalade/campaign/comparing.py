@@ -53,6 +53,23 @@ def compare_campaigns(
     keep_freed_memory()
     _check_apart(baseline, candidate)
     before, after = (_read(path, told) for path in (baseline, candidate))
+    return compare_measured(before, after, margin, primary, told)
+
+
+def compare_measured(
+    before: MeasuredCampaign,
+    after: MeasuredCampaign,
+    margin: float,
+    primary: Sequence[str] = (),
+    told: Told = lambda _: None,
+) -> dict[str, Any]:
+    """Compare two campaigns that were read, as `compare_campaigns` does.
+
+    Raises
+    ------
+    InputError
+        When both hold the same measurements.
+    """
     _check_measured_apart(before, after)
     family = _family(primary, before, after)
     sides = [_derived(side, after.slos, told) for side in (before, after)]

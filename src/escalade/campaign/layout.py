@@ -168,6 +168,11 @@ class CampaignFolder:
         return self.path / "capacity.csv"
 
     @property
+    def comparison(self) -> Path:
+        """How the campaign compares with its baseline, where one was stored when the report was made."""
+        return self.path / "comparison.json"
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.path / "report.html"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from escalade.campaign.against import held_against_given
+from escalade.campaign.baselines import baseline_of
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.partial import partial_report
 from escalade.campaign.readable import stored_report
 from escalade.campaign.reporting import rendered
+from escalade.campaign.trend import trend_among, trend_beside
 from escalade.errors import InputError
-from escalade.files import write_text
+from escalade.files import write_json, write_text
 from escalade.manifest import seal_again
 from escalade.report.several.page import render_several
 from escalade.report.several.told import Member
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 Form = Literal["html", "json", "markdown"]
 SEVERAL = "campaigns"
 """Name of the page of several campaigns, in the present folder."""
+HISTORY = "report.history"
+"""Name of the page of a campaign with the trend over others, in the present folder."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +57,59 @@ class Published:
     problems: list[str] = field(default_factory=list)
 
 
-def publish(folder: Path, form: Form, output: Path | None) -> Published:
+def publish(
+    folder: Path,
+    form: Form,
+    output: Path | None,
+    *,
+    baseline: str | None = None,
+    history: Sequence[Path] = (),
+) -> Published:
     """Render the report of a campaign from its stored results.
 
     Without `output`, the page and its twin are written together into the campaign's folder, so that
     one does not speak of another state than the other, and the manifest covers them.
 
+    Parameters
+    ----------
+    folder, form, output
+        What is rendered, how, and where to.
+    baseline
+        What it is compared with, as `escalade check-regressions --baseline` takes it; kept with the
+        campaign where the page is.
+    history
+        Campaigns over which the trend is shown. That page goes to the present folder where nothing
+        else was said: other campaigns are no part of this one, and a replay knows nothing of them.
+
     Raises
     ------
     InputError
-        When the folder holds nothing that can be told.
+        When the folder holds nothing that can be told, or can't be compared with the baseline.
     """
     campaign = CampaignFolder(folder)
     data = stored_report(campaign)
+    if baseline is not None:
+        told = held_against_given(baseline_of(baseline, folder), campaign)
+        data = replace(data, comparison=told)
+    if history:
+        data = replace(data, history=trend_beside(folder, history))
+        output = output or (None if form == "markdown" else Path(f"{HISTORY}.{form}"))
     if form == "markdown":
         return _told(campaign_markdown(data), output, [])
     if output is not None:
         page, machines = rendered(campaign, data, _beside(campaign, output))
         return _told(page if form == "html" else machines, output, [])
+    files = [campaign.report, campaign.twin]
+    if baseline is not None:
+        write_json(campaign.comparison, data.comparison)  # first: the page offers it
+        files.append(campaign.comparison)
     page, machines = rendered(campaign, data)
     write_text(campaign.twin, machines)
     write_text(campaign.report, page)
-    files = [campaign.report, campaign.twin]
     sealed = seal_again(folder, files)
-    return Published(files=files if form == "html" else files[::-1], sealed=sealed)
+    wanted = campaign.report if form == "html" else campaign.twin
+    files.sort(key=lambda file: file != wanted)
+    return Published(files=files, sealed=sealed)
 
 
 def publish_partial(folder: Path, form: Form, output: Path | None) -> Published:
@@ -118,7 +152,7 @@ def publish_several(folders: Sequence[Path], form: Form, output: Path | None) ->
         why = " ".join(reason for _, reason in unread)
         raise InputError(f"None of the folders is a campaign that can be told. {why}")
     if form == "html":
-        text = render_several(members, unread)
+        text = render_several(members, unread, trend_among([Path(each.folder) for each in members]))
     elif form == "json":
         text = written(several_twin(members, unread))
     else:

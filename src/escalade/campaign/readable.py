@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from escalade.analysis.cell import CellData
+from escalade.campaign.against import read_comparison
 from escalade.campaign.configuration import read_configuration
 from escalade.campaign.measured import SCHEMAS
 from escalade.campaign.stored import StoredCell, read_bound_inputs
@@ -69,6 +70,7 @@ def stored_report(folder: CampaignFolder) -> ReportData:
         provenance=provenance,
         stale=list(provenance.get("stale") or []),
         components=components,
+        comparison=reading.part(lambda: read_comparison(folder), {}),
         problems=tuple(reading.problems),
     )
 

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign.against import read_comparison
 from escalade.files import read_json, read_table, write_text
 from escalade.manifest import NAME as MANIFEST
 from escalade.report.data import ReportData, StoredFile
@@ -42,6 +43,7 @@ def write_report(
         provenance=provenance,
         stale=list(provenance.get("stale", [])),
         components=read_summary(ComponentsFolder(folder.components)) if campaign.components else {},
+        comparison=read_comparison(folder),
     )
     page, machines = rendered(folder, data)
     write_text(folder.twin, machines)
@@ -79,6 +81,7 @@ def _files(folder: CampaignFolder, machines: str, beside: str) -> Iterator[Store
         (folder.capacity, "capacity of each cell"),
         (folder.resolved, "configuration with every default, itself runnable"),
         (folder.verdicts, "gates, verdicts, findings, bounds"),
+        (folder.comparison, "comparison with the baseline: every KPI with effect and verdict"),
         (folder.kpis_csv, "every KPI of every step, with interval, n and quality"),
         (folder.twin, "this page for machines"),
     ):
@@ -88,6 +91,8 @@ def _files(folder: CampaignFolder, machines: str, beside: str) -> Iterator[Store
             content = path.read_bytes()
         else:
             continue
+        if path == folder.comparison and beside:
+            continue  # the same: it may be the comparison with another baseline
         small = len(content) <= min(EMBEDDED_BYTES, room)
         if path == folder.twin and beside and not small:
             continue  # what lies beside the campaign's own page may be another one's twin

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer itself reads the annotations
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from escalade.errors import InputError
+
+_PATTERN = frozenset("*?[")
 
 
 def report(
@@ -27,23 +29,40 @@ def report(
         bool,
         typer.Option("--partial", help="Show what is measured so far of a campaign under way."),
     ] = False,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare with it: a folder, or a name in baselines/; kept in comparison.json."
+        ),
+    ] = None,
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Show the trend over these campaigns: a folder, or a pattern in quotes, as 'results/*'. May be given several times."
+        ),
+    ] = None,
 ) -> None:
     """Render the report of a campaign from its stored results, or put several on one page.
 
     Nothing is measured or judged again. One campaign: report.html and report.json in its folder;
-    several: campaigns.html here; with --partial: report.partial.html. Exit code 2 when a folder
-    can't be used.
+    several: campaigns.html here; with --partial: report.partial.html; with --history:
+    report.history.html here. Exit code 2 when a folder can't be used.
     """
     from escalade.campaign import publishing  # noqa: PLC0415 - as in replay
 
     if partial and len(results) > 1:
         raise InputError("--partial shows one campaign: give one folder.")
+    if (baseline is not None or history) and (partial or len(results) > 1):
+        raise InputError(
+            "--baseline and --history are about one campaign that is over: give one folder, without --partial."
+        )
     if partial:
         done = publishing.publish_partial(results[0], form, output)
     elif len(results) > 1:
         done = publishing.publish_several(results, form, output)
     else:
-        done = publishing.publish(results[0], form, output)
+        others = _campaigns(history or [])
+        done = publishing.publish(results[0], form, output, baseline=baseline, history=others)
     errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if done.text:
         typer.echo(done.text, nl=False)
@@ -55,3 +74,19 @@ def report(
         errors.print(problem, style="yellow")
     if done.problems:
         raise typer.Exit(2)
+
+
+def _campaigns(given: list[Path]) -> list[Path]:
+    """Give the folders that are meant: a pattern in quotes names all that match and are campaigns."""
+    folders: list[Path] = []
+    for path in given:
+        if path.exists() or not _PATTERN & set(str(path)):
+            folders.append(path)
+            continue
+        start = Path(path.anchor)
+        pattern = str(path.relative_to(start)) if path.is_absolute() else str(path)
+        found = [each for each in sorted(start.glob(pattern)) if each.is_dir()]
+        if not found:
+            raise InputError(f"--history: no folder is called like {path}.")
+        folders += found
+    return folders

@@ -36,6 +36,8 @@ SECTIONS = (
     Section("bottleneck", "Bottleneck"),
     Section("bounds", "Upper bounds", ("bounds",)),
     Section("pairs", "Pairs", ("pairs",)),
+    Section("comparison", "Comparison", ("comparison",)),
+    Section("trends", "Trend", ("trends",)),
     Section("targets", "Targets", ("targets",)),
     Section("figures", "Figures per step"),
     Section("provenance", "What ran"),

@@ -205,6 +205,11 @@ class ReportData:
         How far the campaign is; None when it is over.
     files
         What the page offers for download.
+    comparison
+        The comparison with a baseline, as in comparison.json; empty where there is none.
+    history
+        Earlier campaigns beside this one, as `escalade history --format json` prints them; empty
+        where none were asked for.
     """
 
     campaign: dict[str, Any]
@@ -217,6 +222,8 @@ class ReportData:
     problems: tuple[str, ...] = ()
     partial: Partial | None = None
     files: tuple[StoredFile, ...] = ()
+    comparison: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

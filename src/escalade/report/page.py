@@ -20,6 +20,7 @@ from escalade.report.contents import sections_of
 from escalade.report.data import VALID
 from escalade.report.sections.bottleneck import bottleneck_groups
 from escalade.report.sections.bounds import bounds_shown
+from escalade.report.sections.comparison import comparison_section, since_baseline
 from escalade.report.sections.components import parts
 from escalade.report.sections.concerns import NOTE, concerns, marks_of
 from escalade.report.sections.contention import contention_table
@@ -40,6 +41,7 @@ from escalade.report.sections.stability import stability_table
 from escalade.report.sections.standards import standards_view
 from escalade.report.sections.story import run_of, summary
 from escalade.report.sections.targets import targets_table
+from escalade.report.sections.trends import trends_section
 from escalade.report.tables import (
     absent_figures,
     capacity_table,
@@ -182,9 +184,11 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "links": {c.number: _links(c, kpis, data) for c in found if c.number},
         "remarks": [c for c in found if c.severity == NOTE and c.anchor],
         "shown_concerns": _SHOWN_CONCERNS,
-        "statements": summary(data, marks),
+        "statements": [*summary(data, marks), *since_baseline(data)],
         "margins": margins(data, marks),
         "slos": _slos(data, marks),
+        "comparison": comparison_section(data),
+        "trends": trends_section(data),
         "stability": stability_table(data),
         "contention": contention_table(data),
         "recovery": recovery_table(data),

@@ -12,12 +12,13 @@ from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade
 from escalade.report.sections.origin import identity, moment
 from escalade.report.sections.story import summary
+from escalade.report.sections.trends import trends_of
 from escalade.report.several.chart import charts
 from escalade.report.several.told import labels, overview, remarks
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from escalade.report.several.told import Member
     from escalade.report.twin.models import Overview
@@ -38,7 +39,11 @@ class Line:
     slo: tuple[str, str, str]
 
 
-def render_several(members: Sequence[Member], unread: Sequence[tuple[str, str]] = ()) -> str:
+def render_several(
+    members: Sequence[Member],
+    unread: Sequence[tuple[str, str]] = (),
+    history: Mapping[str, Any] | None = None,
+) -> str:
     """Make one page of several campaigns.
 
     Parameters
@@ -47,6 +52,8 @@ def render_several(members: Sequence[Member], unread: Sequence[tuple[str, str]] 
         The campaigns, in the order in which they are shown.
     unread
         Folders that could not be used, each with the reason.
+    history
+        What of them is one history, as `escalade history --format json` prints it.
 
     Returns
     -------
@@ -68,6 +75,7 @@ def render_several(members: Sequence[Member], unread: Sequence[tuple[str, str]] 
         remarks=remarks(members),
         unread=[(words.clean(folder), words.clean(why)) for folder, why in unread],
         charts=charts(members),
+        trends=trends_of(history or {}),
         campaigns=[
             _campaign(member, label, anchors[words.clean(member.folder)])
             for member, label in zip(members, named, strict=True)

@@ -15,6 +15,7 @@ from escalade.report.sections.origin import identity
 from escalade.report.sections.partial import partial_words
 from escalade.report.sections.story import run_of, summary
 from escalade.report.several.told import labels, overview, remarks
+from escalade.report.texts import comparison
 from escalade.report.texts.markdown import escaped, folded, table, within_limit
 from escalade.report.words import NOTHING, known
 
@@ -40,6 +41,7 @@ def campaign_markdown(data: ReportData) -> str:
             ("the verdict", _head(data)),
             ("the summary", _summary(data)),
             ("the objectives", _objectives(data)),
+            ("the comparison with the baseline", _compared(data)),
             ("the findings", _findings(data)),
             ("the data quality", _quality(data)),
             ("how to reproduce it", _reproduce(data)),
@@ -64,6 +66,11 @@ def _head(data: ReportData, label: str = "") -> str:
     partial = partial_words(data)
     lead = f"\n\n> **Partial report.** {escaped(partial)}" if partial else ""
     return f"### {mark} {escaped(label or data.name)}: {word}\n\n{facts}{quality}{lead}"
+
+
+def _compared(data: ReportData) -> str:
+    found = data.comparison.get("comparison")
+    return comparison.markdown(found).rstrip() if found else ""
 
 
 def _summary(data: ReportData) -> str:

@@ -29,10 +29,10 @@ class HistoryTable:
 def history_table(found: Mapping[str, Any]) -> HistoryTable:
     """Set the series of a history side by side, change points marked at the first campaign behind."""
     series = found["series"]
-    heads = [_head(each) for each in series]
+    heads = [head(each) for each in series]
     rows = tuple(
         (
-            _date(campaign["measured_at"]),
+            date(campaign["measured_at"]),
             words.clean(campaign["path"]),
             _commit(campaign),
             str(campaign["repetitions"]),
@@ -41,12 +41,12 @@ def history_table(found: Mapping[str, Any]) -> HistoryTable:
         for place, campaign in enumerate(found["campaigns"])
     )
     sentences = [
-        _told(head, split, found["campaigns"])
-        for head, each in zip(heads, series, strict=True)
+        _told(name, split, found["campaigns"])
+        for name, each in zip(heads, series, strict=True)
         for split in each["change_points"]
     ]
     for note in dict.fromkeys(each["note"] for each in series if each["note"]):
-        same = [head for head, each in zip(heads, series, strict=True) if each["note"] == note]
+        same = [name for name, each in zip(heads, series, strict=True) if each["note"] == note]
         sentences.append(words.sentence(f"{'; '.join(same)}: {note}"))
     columns = ("Measured (UTC)", "Folder", "Commit", "Runs", *heads)
     return HistoryTable(_title(found), columns, rows, tuple(sentences))
@@ -99,7 +99,8 @@ def _title(found: Mapping[str, Any]) -> str:
     )
 
 
-def _head(series: Mapping[str, Any]) -> str:
+def head(series: Mapping[str, Any]) -> str:
+    """Name a series: figure, statistic, step."""
     stat = "" if series["stat"] == "value" else f" {series['stat']}"
     name = {"capacity_qps": "Capacity", "slo_capacity_qps": "SLO capacity"}.get(
         series["metric"], words.title(series["metric"])
@@ -112,10 +113,11 @@ def _head(series: Mapping[str, Any]) -> str:
 def _entry(series: Mapping[str, Any], place: int) -> str:
     point = series["points"][place]
     mark = next((MARKS[s["word"]] for s in series["change_points"] if s["index"] == place), "")
-    return "  ".join(part for part in (_value(series, point), mark) if part)
+    return "  ".join(part for part in (value_of(series, point), mark) if part)
 
 
-def _value(series: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+def value_of(series: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+    """Write the value of a point with its interval."""
     if point["infinite"]:
         return "failed"
     value = known(point["value"])
@@ -147,7 +149,7 @@ def _told(head: str, split: Mapping[str, Any], campaigns: Sequence[Mapping[str, 
     )
     return words.sentence(
         f"{head} {word} {effect} with {words.clean(split['path'])} of "
-        f"{_date(campaigns[place]['measured_at'])}, p = {split['p']:.2g}{also}"
+        f"{date(campaigns[place]['measured_at'])}, p = {split['p']:.2g}{also}"
     )
 
 
@@ -156,7 +158,8 @@ def _share(relative: Any) -> str:
     return NOTHING if value != value else f"{100 * value:+.1f}{words.NO_BREAK}%"  # noqa: PLR0124
 
 
-def _date(seconds: float) -> str:
+def date(seconds: float) -> str:
+    """Write Unix seconds as date and time, UTC."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 

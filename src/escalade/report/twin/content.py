@@ -90,6 +90,8 @@ def twin(data: ReportData, content: Mapping[str, Any]) -> Report:
         figures=list(_figures(content)),
         series=series_of(data),
         components=plain(data.components),
+        comparison=plain(data.comparison),
+        history=plain(data.history),
         provenance=plain(data.provenance),
         configuration=plain(data.campaign),
     )

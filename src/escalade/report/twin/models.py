@@ -287,6 +287,10 @@ class Report(Part):
     series: AllSeries
     components: dict[str, Any]
     """Component benchmarks, as components.json has them; empty without any."""
+    comparison: dict[str, Any]
+    """The comparison with a baseline, as comparison.json has it; empty without one."""
+    history: dict[str, Any]
+    """The trend over campaigns, as `escalade history --format json` prints it; empty where none was asked for."""
     provenance: dict[str, Any]
     configuration: dict[str, Any]
     """The resolved configuration."""
