@@ -16,7 +16,8 @@ from escalade.campaign.stored import BOUNDS_SCHEMA
 from escalade.errors import EscaladeError, InfrastructureError
 from escalade.files import read_json, tail, write_json
 from escalade.gpu.peaks import peaks
-from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.launcher import launcher_for
+from escalade.runtime.steps import StepSpec
 from escalade.services.catalogue import load_catalogue, resolve_model
 from escalade.services.gguf import read_weights
 

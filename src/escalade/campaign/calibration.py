@@ -25,7 +25,8 @@ from escalade.load.records import SCHEMA
 from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.step import run_step
 from escalade.runtime.endpoints import free_port, wait_http
-from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.launcher import launcher_for
+from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

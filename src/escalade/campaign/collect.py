@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.campaign.run import CellRun
-    from escalade.runtime.launcher import AllocationState
+    from escalade.runtime.allocation import AllocationState
 
 
 def query_windows(here: CellRun) -> None:

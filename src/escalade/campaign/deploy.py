@@ -33,11 +33,12 @@ from escalade.monitoring.registry import Registry, Target
 from escalade.runtime import tools
 from escalade.runtime.driver import RunFolder
 from escalade.runtime.endpoints import free_port, wait_http
-from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.launcher import launcher_for
 from escalade.runtime.scratch import make_scratch
 from escalade.runtime.slurm import hold, jobs
 from escalade.runtime.slurm.own import own_job
 from escalade.runtime.slurm.queue import Order
+from escalade.runtime.steps import StepSpec
 from escalade.services import loader
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from escalade.campaign.run import CellRun
     from escalade.load.schedule import StepPlan
-    from escalade.runtime.launcher import AllocationState, Place
+    from escalade.runtime.allocation import AllocationState, Place
     from escalade.services.recipes import Recipe
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of this user's alone is made in it

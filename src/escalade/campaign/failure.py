@@ -11,8 +11,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from escalade.campaign.state import read_allocation, read_service
 from escalade.files import read_json
 from escalade.runtime import processes
-from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.launcher import launcher_for
 from escalade.runtime.spool import Spool
+from escalade.runtime.steps import StepSpec
 from escalade.services.validation import Section
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from escalade.campaign.workload import Request
     from escalade.load.generator import Generator
     from escalade.load.schedule import StepPlan
-    from escalade.runtime.launcher import AllocationState
+    from escalade.runtime.allocation import AllocationState
 
 WENT_WELL = ("measured", "abandoned", "client_failed")
 """Outcomes after which the service is still there for the next step."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.files import read_json
 from escalade.monitoring.manager import PrometheusState
-from escalade.runtime.launcher import AllocationState
+from escalade.runtime.allocation import AllocationState
 
 if TYPE_CHECKING:
     from pathlib import Path

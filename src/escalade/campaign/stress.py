@@ -10,8 +10,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from escalade.campaign.state import read_allocation
 from escalade.errors import InfrastructureError
-from escalade.runtime.launcher import StepSpec, launcher_for
+from escalade.runtime.launcher import launcher_for
 from escalade.runtime.scratch import make_scratch
+from escalade.runtime.steps import StepSpec
 from escalade.services.validation import Section
 
 if TYPE_CHECKING:

@@ -16,15 +16,17 @@ from escalade.monitoring.faults import BadQueryError, PrometheusError, Unreachab
 from escalade.monitoring.renderer import render, says
 from escalade.runtime import tools
 from escalade.runtime.endpoints import free_port
-from escalade.runtime.launcher import StepSpec
 from escalade.runtime.scratch import make_scratch
+from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from escalade.monitoring.client import TargetHealth
     from escalade.monitoring.registry import Registry, Target
-    from escalade.runtime.launcher import AllocationState, Launcher, StepState
+    from escalade.runtime.allocation import AllocationState
+    from escalade.runtime.launcher import Launcher
+    from escalade.runtime.steps import StepState
 
 __all__ = [
     "STEP_NAME",

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, NoReturn
 from escalade.errors import EscaladeError
 from escalade.files import read_json, write_json
 from escalade.runtime import daemon, ledger, processes
-from escalade.runtime.launcher import StepSpec, StepState
 from escalade.runtime.lease import PATIENCE, LeaseWatch
 from escalade.runtime.lifeline import adopt_orphans, die_with_parent
 from escalade.runtime.processes import ALLOCATION_VARIABLE, STEP_VARIABLE, Identity
 from escalade.runtime.spool import Spool
+from escalade.runtime.steps import StepSpec, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

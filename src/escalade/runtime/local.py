@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING, Any
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import write_json
 from escalade.runtime import daemon, holder, ledger, processes
+from escalade.runtime.allocation import AllocationState, Place
 from escalade.runtime.cores import plan_cores
 from escalade.runtime.endpoints import node_address
-from escalade.runtime.launcher import (
-    AllocationState,
-    Place,
-    StepSpec,
-    StepState,
-    T,
-    failed_to_start,
-)
 from escalade.runtime.processes import ALLOCATION_VARIABLE, Identity
 from escalade.runtime.spool import Note, Spool
+from escalade.runtime.steps import StepSpec, StepState, failed_to_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from escalade.runtime.driver import RunFolder
+    from escalade.runtime.launcher import T
     from escalade.runtime.slurm.queue import Order
 
 HERE = "127.0.0.1"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.files import write_json
-from escalade.runtime.launcher import StepState
+from escalade.runtime.steps import StepState
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.errors import EscaladeError, ServiceFailedError
 from escalade.files import tail
 from escalade.runtime.endpoints import free_port
-from escalade.runtime.launcher import StepSpec
+from escalade.runtime.steps import StepSpec
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
 from escalade.services.containers import in_login_shell
 from escalade.services.planning import LoadPlan, check_models, plan_load
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from escalade.runtime.launcher import AllocationState, Launcher
+    from escalade.runtime.allocation import AllocationState
+    from escalade.runtime.launcher import Launcher
     from escalade.services.parameters import Value
     from escalade.services.recipes import Command, Recipe
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError, InputError, ServiceFailedError
 from escalade.files import read_json, tail, write_json
-from escalade.runtime.launcher import StepSpec
 from escalade.runtime.scratch import make_scratch
+from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from escalade.runtime.launcher import AllocationState, Launcher
+    from escalade.runtime.allocation import AllocationState
+    from escalade.runtime.launcher import Launcher
     from escalade.services.readiness import Prepare
     from escalade.services.recipes import Recipe
 

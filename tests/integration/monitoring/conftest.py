@@ -17,16 +17,16 @@ from escalade.monitoring.registry import Registry, Target
 from escalade.runtime import tools
 from escalade.runtime.driver import driving
 from escalade.runtime.endpoints import free_port, wait_http
-from escalade.runtime.launcher import StepSpec
 from escalade.runtime.local import LocalLauncher
+from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from escalade.monitoring.manager import PrometheusState
+    from escalade.runtime.allocation import AllocationState
     from escalade.runtime.driver import RunFolder
-    from escalade.runtime.launcher import AllocationState
 
 LAUNCHER = LocalLauncher()
 STRANGE = {

@@ -23,7 +23,7 @@ from escalade.runtime.local import LocalLauncher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.runtime.launcher import AllocationState
+    from escalade.runtime.allocation import AllocationState
     from integration.monitoring.conftest import Cell, Watched
 
     Begin = Callable[[str, Registry], Watched]

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from escalade.runtime import driver
-from escalade.runtime.launcher import StepSpec
 from escalade.runtime.local import LocalLauncher
+from escalade.runtime.steps import StepSpec
 
 root, campaign, lease, command = sys.argv[1:]
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

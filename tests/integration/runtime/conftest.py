@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from escalade.runtime import driver, processes
-from escalade.runtime.launcher import AllocationState, StepSpec
+from escalade.runtime.allocation import AllocationState
 from escalade.runtime.local import LocalLauncher
+from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

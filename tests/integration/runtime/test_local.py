@@ -19,8 +19,9 @@ from integration.runtime.conftest import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.runtime.launcher import AllocationState, StepSpec
+    from escalade.runtime.allocation import AllocationState
     from escalade.runtime.local import LocalLauncher
+    from escalade.runtime.steps import StepSpec
 
     Bash = Callable[..., StepSpec]
 

@@ -17,7 +17,8 @@ from escalade.services.recipes import Recipe, load_recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from escalade.runtime.launcher import AllocationState, StepState
+    from escalade.runtime.allocation import AllocationState
+    from escalade.runtime.steps import StepState
 
 CONFIG = Path(__file__).parents[3] / "config"
 MODEL = "smollm2-135m"

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from escalade.errors import InputError
-from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, launcher_for
+from escalade.runtime.allocation import AllocationState, Place
+from escalade.runtime.launcher import launcher_for
 from escalade.runtime.local import LocalLauncher
+from escalade.runtime.steps import StepSpec, StepState
 
 ALLOCATION = AllocationState(
     schema=3, launcher="local", id="a.1", folder="/f", pid=7, start_time=70, cell="a",

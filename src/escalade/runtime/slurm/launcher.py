@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import tail
 from escalade.runtime.driver import RunFolder
-from escalade.runtime.launcher import AllocationState, Place, StepSpec, StepState, T
 from escalade.runtime.local import LocalLauncher
 from escalade.runtime.slurm import frame, jobs, reuse, steps
 from escalade.runtime.slurm.commands import Slurm, SlurmUnreachableError
@@ -29,10 +28,13 @@ from escalade.runtime.slurm.queue import Queue
 from escalade.runtime.slurm.script import clean_environment
 from escalade.runtime.slurm.survey import places_of
 from escalade.runtime.spool import Note, Spool
+from escalade.runtime.steps import StepSpec, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from escalade.runtime.allocation import AllocationState, Place
+    from escalade.runtime.launcher import T
     from escalade.runtime.slurm.queue import Order
 
 _START_SECONDS = 60.0

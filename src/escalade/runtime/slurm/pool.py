@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from escalade.errors import EscaladeError
 from escalade.files import write_json
-from escalade.runtime.launcher import Place
+from escalade.runtime.allocation import Place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from escalade.runtime.slurm.own import own_job
 from escalade.runtime.slurm.pool import Pool
 
 if TYPE_CHECKING:
+    from escalade.runtime.allocation import Place
     from escalade.runtime.driver import RunFolder
-    from escalade.runtime.launcher import Place
     from escalade.runtime.slurm.queue import Order, Queue
 
 

@@ -15,7 +15,7 @@ from escalade.runtime.slurm.text import why_no_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from escalade.runtime.launcher import Place
+    from escalade.runtime.allocation import Place
 
 BUSY_SECONDS, BUSY_LOOK_SECONDS = 60.0, 1.0
 """How long srun is asked again while Slurm is busy for a moment, and how often."""

@@ -6,7 +6,7 @@ import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from escalade.runtime.launcher import Place
+from escalade.runtime.allocation import Place
 from escalade.runtime.slurm import routes, steps
 from escalade.runtime.slurm.node import node_facts
 

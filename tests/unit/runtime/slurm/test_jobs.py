@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from escalade.errors import InfrastructureError
-from escalade.runtime.launcher import Place
+from escalade.runtime.allocation import Place
 from escalade.runtime.slurm import jobs
 from escalade.runtime.slurm.pool import Pool
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from escalade.errors import InfrastructureError
+from escalade.runtime.allocation import Place
 from escalade.runtime.driver import RunFolder
-from escalade.runtime.launcher import Place
 from escalade.runtime.slurm import jobs, own, reuse
 from escalade.runtime.slurm.queue import Order
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.runtime.launcher import Place
+from escalade.runtime.allocation import Place
 from escalade.runtime.slurm import survey
 
 if TYPE_CHECKING:
