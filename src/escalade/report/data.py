@@ -38,6 +38,8 @@ NOT_RUN = "not run"
 VERDICTS = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS", "NOT_RUN")
 """From the one that a reader must see first to the one that can wait."""
 
+MOST_DRAWN = 8
+"""Cells that have figures of their own; more would make the page too large to open and to send."""
 
 Name = tuple[str, str, str]
 """Metric, statistic, label."""
@@ -244,6 +246,14 @@ class ReportData:
         for cell in self.facts:
             found.setdefault(cell.deployment, []).append(cell)
         return {name: tuple(cells) for name, cells in found.items()}
+
+    @property
+    def drawn(self) -> tuple[CellFacts, ...]:
+        """The cells whose single requests and samples are drawn: of a large campaign the first ones.
+
+        In a plan every deployment comes before its next repetition.
+        """
+        return self.facts[:MOST_DRAWN]
 
     @cached_property
     def repetitions(self) -> int:

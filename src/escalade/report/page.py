@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from escalade.report.sections.components import parts
 from escalade.report.sections.concerns import NOTE, concerns, marks_of
 from escalade.report.sections.contention import contention_table
 from escalade.report.sections.cost import FORMULA, HOURS, cost_view
+from escalade.report.sections.cuts import cuts, is_drawn
 from escalade.report.sections.downloads import downloads
 from escalade.report.sections.energy import energy_view
 from escalade.report.sections.findings import findings_on_page
@@ -210,6 +211,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "gate_counts": _gate_counts(data),
         "ran": origin(data),
         "downloads": downloads(data),
+        "cuts": cuts(data),
     }
 
 
@@ -276,7 +278,8 @@ def _kpis(cell: CellFacts, data: ReportData, marks: Marks) -> dict[str, Any]:
         "name": cell.name,
         "open": cell.number <= _OPEN_CELLS,
         "results": results,
-        "instrument": instrument,
+        "instrument": instrument if is_drawn(cell) else replace(instrument, rows=()),
+        "cut": not is_drawn(cell) and bool(instrument.rows),
         "absent": absent_figures(cell, data),
         "whole": whole_cell_table(cell, data),
         "trials": trials_table(cell),

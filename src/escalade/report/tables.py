@@ -11,6 +11,7 @@ from escalade.analysis.catalogue import BY_NAME
 from escalade.report import words
 from escalade.report.axis import short
 from escalade.report.data import FAILED, NOT_RUN, SATURATED, Estimate
+from escalade.report.sections.cuts import shown_gates
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
@@ -277,9 +278,9 @@ def printed(estimate: Estimate, scale: words.Scale | None = None) -> tuple[str, 
 
 
 def gate_table(data: ReportData) -> Table:
-    """List every gate of every step."""
+    """List the gates of every step, of a large campaign those that did not pass."""
     rows = []
-    for gate in data.gates:
+    for gate in shown_gates(data):
         value, limit = known(gate.get("value")), known(gate.get("limit"))
         scale = words.scale_for(words.clean(gate.get("unit") or ""), (value, limit))
         step = gate.get("step")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
+from markupsafe import Markup
 
 from escalade.report import words
+from escalade.report.charts import drawing
 from escalade.report.data import Partial, ReportData
 from escalade.report.page import content_of, page_of
 from escalade.report.twin.content import twin, written
@@ -22,8 +24,9 @@ from unit.report import campaign
 from unit.report.test_page import Reader, hostile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 VALIDATOR = Draft202012Validator(schema_of_reports())
 
 
@@ -37,6 +40,14 @@ def told(data: ReportData) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(text, parse_constant=refuse)
     assert [error.message for error in VALIDATOR.iter_errors(content)] == []
     return content
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Leave out the drawing itself: the twin has no pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "picture", lambda *_: Markup("<svg></svg>"))
+        yield
 
 
 @pytest.fixture(scope="module")

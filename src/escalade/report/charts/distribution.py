@@ -57,7 +57,7 @@ def tail(share: np.ndarray | float) -> np.ndarray:
 def distribution_charts(data: ReportData) -> list[Chart]:
     """Draw, for every cell, how long its requests took at each step."""
     charts = []
-    for cell in data.facts:
+    for cell in data.drawn:
         for metric in _ENDS:
             spreads = [s for step in cell.steps if len((s := spread(cell, step, metric)).seconds)]
             if spreads:

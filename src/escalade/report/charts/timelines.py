@@ -30,7 +30,7 @@ _LEFT, _RIGHT = 64.0, 14.0
 
 def timeline_charts(data: ReportData) -> list[Chart]:
     """Draw the timelines of every cell that ran at least one step."""
-    return [_chart(cell) for cell in data.facts if math.isfinite(cell.started_at)]
+    return [_chart(cell) for cell in data.drawn if math.isfinite(cell.started_at)]
 
 
 def _chart(cell: CellFacts) -> Chart:
