@@ -31,10 +31,10 @@ def test_it_says_verdict_summary_objectives_findings_and_how_to_reproduce(told: 
 
     assert lines[0].endswith(f"demo: {verdict}")
     assert "Example CPU \\@ 2.40GHz, 2 cores" in told
-    assert "- SmolLM2-135M on 1 core holds" in told
+    assert "- SmolLM2-135M on 1 core " in told
     assert "| p90 of end-to-end latency ≤ 1.5 s | at 2 requests/s | smollm2 |" in told
     assert "**Findings**" in told
-    assert "```sh\nescalade run results/demo/campaign.resolved.yaml" in told
+    assert "\n```sh\nescalade run results/demo/campaign.resolved.yaml" in told
 
 
 def test_a_partial_campaign_says_so_first(one: ReportData) -> None:

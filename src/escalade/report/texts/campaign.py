@@ -140,7 +140,7 @@ def _reproduce(data: ReportData) -> str:
     commands = [words.clean(line) for line in data.provenance.get("reproduce") or []]
     if not commands:
         return ""
-    fence = "`" * (2 + max(_longest_run(line) for line in ("``", *commands)))
+    fence = "`" * max(3, 1 + max(_longest_run(line) for line in commands))
     return f"{fence}sh\n" + "\n".join(commands) + f"\n{fence}"
 
 
@@ -149,7 +149,7 @@ def _longest_run(text: str) -> int:
     for letter in text:
         run = run + 1 if letter == "`" else 0
         longest = max(longest, run)
-    return max(1, longest)
+    return longest
 
 
 def _with_rest(lines: Sequence[str], left: int, noun: str) -> str:
