@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from escalade.analysis.intervals import Estimate
+from escalade.analysis.replicas import unseen
 from escalade.analysis.series import Samples, Track
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def agreement_of(step: MeasuredStep) -> Agreement:
     if not declared:
         return _none("the recipe declares no quantity to compare", declared=False)
     quantity, raw = str(declared["quantity"]), str(declared["metric"])
+    if absent := unseen(step, 1):
+        return _none(absent, declared=True)
     span = _idle_samples(step, raw)
     if span is None:
         return _none(f"fewer than two samples of {raw} around the step", declared=True)

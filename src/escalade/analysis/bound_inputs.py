@@ -78,6 +78,24 @@ class Measured:
         """What the recipe says of the service's bounds."""
         return self.data.bounds.get("recipe") or {}
 
+    @property
+    def copies(self) -> int:
+        """Number of copies of the service."""
+        return self.data.replicas
+
+    @property
+    def nodes(self) -> int:
+        """Number of nodes that copies of the service run on; 1 of a service without copies."""
+        copies = (self.data.environment.get("service") or {}).get("replicas") or ()
+        return max(1, len({each["node"] for each in copies}))
+
+    @property
+    def of_copies(self) -> list[Input]:
+        """Give their number, as an input of a bound on all of them together; nothing of one."""
+        source = "replicas of the deployment"
+        source += f", on {self.nodes} nodes" if self.nodes > 1 else ""
+        return [Input("replicas", float(self.copies), "", source)] if self.copies > 1 else []
+
     @cached_property
     def steps(self) -> list[int]:
         """Numbers of the steps that have KPIs."""

@@ -7,6 +7,7 @@ is wrong; it is said and never cut off.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.bound import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import CellData
 
+_OF_COPIES = ("replicas", "failover")
 VALUE_BYTES = 4
 """Of a dimension of a vector, as pgvector stores it."""
 
@@ -186,7 +188,7 @@ def _configured_rows(cell: Measured) -> list[dict[str, Any]]:
         if attained is None:
             continue
         tokens = cell.value(step, "input_tokens", "mean"), cell.value(step, "output_tokens", "mean")
-        bound = _configured(declared, *tokens)
+        bound = _configured(declared, *tokens, cell.of_copies)
         if bound is None:
             continue
         low = cell.low(step, "throughput_qps")
@@ -203,9 +205,13 @@ def _configured_rows(cell: Measured) -> list[dict[str, Any]]:
 
 
 def _configured(
-    declared: Mapping[str, float], asked: float | None, answered: float | None
+    declared: Mapping[str, float],
+    asked: float | None,
+    answered: float | None,
+    copies: Sequence[Input],
 ) -> Bound | None:
     """Give the capacity that follows from service times, for requests of so many tokens in the mean."""
+    number = next((each.value or 1.0 for each in copies), 1.0)
     given = [
         Input(
             name,
@@ -233,8 +239,8 @@ def _configured(
     told = [("input_tokens", asked), ("output_tokens", answered)]
     used = [Input(name, value, "tokens", f"kpis: {name} mean") for name, value in told if value]
     return Bound(
-        *("request_rate", CONFIGURED, "requests", slots / seconds, "requests/s"),
-        inputs=[*given, *used],
+        *("request_rate", CONFIGURED, "requests", number * slots / seconds, "requests/s"),
+        inputs=[*given, *copies, *used],
         beyond="the service is quicker than it is set to be",
     )
 
@@ -243,13 +249,9 @@ def _scaling_rows(
     cells: Sequence[CellData], capacity: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Hold deployments of several replicas against those of one that are alike."""
-    found: dict[str, tuple[float, Any]] = {}
+    found: dict[str, tuple[float, str]] = {}
     for cell in cells:
-        declared = cell.bounds.get("recipe") or {}
-        if "replicas" in declared:
-            found.setdefault(
-                cell.deployment, (float(declared["replicas"]), declared.get("replicated"))
-            )
+        found.setdefault(cell.deployment, _copies(cell))
     for deployment, (count, alike) in found.items():
         single = next((name for name, known in found.items() if known == (1.0, alike)), None)
         one = None if single is None else _capacity_of(str(single), capacity)
@@ -259,12 +261,28 @@ def _scaling_rows(
         bound = Bound(
             *("capacity", SCALING, f"capacity of {count:g} replicas", count * one[0], "requests/s"),
             inputs=[
-                Input("replicas", count, "", "recipe: bounds.replicas"),
+                Input(
+                    "replicas",
+                    count,
+                    "",
+                    "replicas of the deployment, or bounds.replicas of the recipe",
+                ),
                 Input("capacity_of_one_replica", one[0], "requests/s", f"capacity of {single}"),
             ],
             beyond="one replica was measured below its capacity, or they differ in more than number",
         )
         yield bound.row({"cell": None, "deployment": deployment, "step": None}, *all_of_them)
+
+
+def _copies(cell: CellData) -> tuple[float, str]:
+    """Give how many copies of the service a cell has, and what cells of another number share with it."""
+    declared = cell.bounds.get("recipe") or {}
+    alike = {name: value for name, value in cell.deployed.items() if name not in _OF_COPIES}
+    count = float(cell.replicas)
+    if "replicas" in declared:
+        count *= float(declared["replicas"])
+        alike = {**alike, "parameters": declared.get("replicated")}
+    return count, json.dumps(alike, sort_keys=True)
 
 
 def _capacity_of(

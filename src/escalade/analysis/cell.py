@@ -66,6 +66,18 @@ class CellData:
         return int(self.cell["repetition"])
 
     @property
+    def deployed(self) -> Mapping[str, Any]:
+        """What the configuration says of the deployment, as the cell was defined; empty when that is not known."""
+        definition = self.cell.get("definition") or {}
+        found: Mapping[str, Any] = definition.get("deployment") or {}
+        return found
+
+    @property
+    def replicas(self) -> int:
+        """Number of copies of the service."""
+        return int(self.deployed.get("replicas", 1))
+
+    @property
     def steps(self) -> list[Mapping[str, Any]]:
         """Outcome of every step, in ascending order of step number."""
         return sorted(self.windows.get("steps", ()), key=lambda outcome: int(outcome["step"]))

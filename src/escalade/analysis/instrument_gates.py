@@ -12,6 +12,7 @@ from escalade.analysis.clocks import clock_error, farthest_gap_cv
 from escalade.analysis.gate import Gate, at_most, not_applicable, passed
 from escalade.analysis.levels import RATE
 from escalade.analysis.live_metrics import OF_JOB
+from escalade.analysis.replicas import grouped
 from escalade.analysis.request_kpis import send_rate
 from escalade.analysis.series_kpis import UNMONITORED, raw_name
 
@@ -179,11 +180,14 @@ def _requests_at_start(step: MeasuredStep) -> float | None:
     begin, total = float(sent.min()), 0.0
     for metric in ("queue_length", "requests_running"):
         raw = raw_name(metric, step)
-        track = step.samples.summed(step.samples.tracks(raw)) if raw else None
-        place = -1 if track is None else int(np.searchsorted(track.times, begin, side="right")) - 1
-        if track is None or place < 0 or begin - track.times[place] > step.samples.max_age:
-            return None
-        total += float(track.levels[place])
+        for part in (grouped(step, step.samples.tracks(raw)) if raw else None) or [[]]:
+            track = step.samples.summed(part)
+            place = -1
+            if track is not None:
+                place = int(np.searchsorted(track.times, begin, side="right")) - 1
+            if track is None or place < 0 or begin - track.times[place] > step.samples.max_age:
+                return None
+            total += float(track.levels[place])
     return total
 
 

@@ -15,6 +15,7 @@ from escalade.analysis.gate import CLIENT, why_invalid
 from escalade.analysis.intervals import MIN_REPETITIONS, over_repetitions
 from escalade.analysis.json_numbers import finite
 from escalade.analysis.steps import measured_steps
+from escalade.analysis.windows import has
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Status = Literal["recovered", "stays dead", "nothing lost", "undecided"]
 TIMES = ("detect_seconds", "first_answer_seconds", "recover_seconds")
+_OF_COPIES = ("back_seconds", "meanwhile", "held_ratio")
 ONE_RUN = "this run only"
 
 
@@ -46,7 +48,9 @@ def recovery_rows(
         means with the interval between runs. Times in seconds after the kill: `detect_seconds` to the end of the first
         request that failed, `first_answer_seconds` to the first good answer to a request sent after it, `recover_seconds` to
         the first good answer planned after the last request that was lost. `lost`: requests that failed, in flight at the
-        kill or planned later. None where it never happened.
+        kill or planned later. None where it never happened. Of a service with several copies `back_seconds` is the first good answer
+        of the one that was killed, and `held_ratio` the share of the `meanwhile` requests planned until then (or until the end of
+        the window) that were answered well.
     """
     rows = [
         _row(cell, step, gates)
@@ -80,7 +84,8 @@ def _row(cell: CellData, step: MeasuredStep, gates: Sequence[Mapping[str, Any]])
 def _found(step: MeasuredStep, facts: Mapping[str, Any]) -> dict[str, Any]:
     killed, restarted = facts.get("killed_at"), facts.get("restarted_at")
     names = ("killed_seconds", "restarted_seconds", *TIMES, "lost", "sent_after", "gap_seconds")
-    found: dict[str, Any] = dict.fromkeys(names)
+    found: dict[str, Any] = dict.fromkeys((*names, *_OF_COPIES))
+    found |= {"replicas": step.data.replicas, "replica": facts.get("replica")}
     if killed is None:
         return found
     log, at = step.log, float(killed)
@@ -99,7 +104,22 @@ def _found(step: MeasuredStep, facts: Mapping[str, Any]) -> dict[str, Any]:
         "lost": int(lost.sum()),
         "sent_after": int((log.planned >= at).sum()),
         "gap_seconds": finite(gap),
+        **_held(step, at, facts.get("replica")),
     }
+
+
+def _held(step: MeasuredStep, at: float, replica: int | None) -> dict[str, Any]:
+    """Say when the copy that was killed answered again, and what share of the load was answered until then."""
+    log = step.log
+    if replica is None or not has(step.data.requests, "replica"):
+        return {}
+    own = (step.data.requests["replica"].iloc[log.rows] == replica).to_numpy(dtype=bool)
+    back = _since(log.ended[own & log.success & (log.sent >= at)], at)
+    until = step.window.end if back is None else at + back
+    meanwhile = ~log.abandoned & (log.planned >= at) & (log.planned < until)
+    count = int(meanwhile.sum())
+    held = float(log.success[meanwhile].mean()) if count else None
+    return {"back_seconds": back, "meanwhile": count, "held_ratio": held}
 
 
 def _since(times: Any, at: float) -> float | None:
@@ -126,6 +146,7 @@ def _judged(
         return "undecided", "the step ended before the service was to be killed"
     note = f"; {facts['note']}" if facts.get("note") else ""
     note += "" if client is None else f"; {client}"
+    note = _others(found) + note
     if not found["lost"]:
         return "nothing lost", f"no request failed after the kill, {ONE_RUN}{note}"
     lost = f"{found['lost']} of {found['sent_after']} requests planned after the kill or in flight lost"
@@ -141,13 +162,29 @@ def _judged(
     return ("recovered" if client is None else "undecided"), words
 
 
+def _others(found: Mapping[str, Any]) -> str:
+    """Say what the other copies held meanwhile, as a clause; nothing of a service without copies."""
+    held, back = found["held_ratio"], found["back_seconds"]
+    if held is None:
+        return ""
+    until = (
+        "to the end of the window"
+        if back is None
+        else f"until it answered again after {back:.3g} s"
+    )
+    return (
+        f"; replica {found['replica']} of {found['replicas']} was killed, and {100 * held:.3g} % of the "
+        f"{found['meanwhile']} requests planned {until} were answered"
+    )
+
+
 def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     sound = [row for row in rows if row["status"] == "recovered"]
     if len(sound) < MIN_REPETITIONS:
         return None
     joined: dict[str, Any] = {**sound[0], "cell": None, "status": "recovered"}
     said = []
-    for name in (*TIMES, "lost"):
+    for name in (*TIMES, "lost", "back_seconds"):
         values = [row[name] for row in sound if row[name] is not None]
         found = over_repetitions(values)
         numbers = {"": found.value, "_ci_low": found.low, "_ci_high": found.high}
@@ -156,5 +193,6 @@ def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
             words = name.removesuffix("_seconds").replace("_", " ")
             said.append(f"{words} {found.value:.3g} [{found.low:.3g}, {found.high:.3g}]")
     joined |= dict.fromkeys(("killed_seconds", "restarted_seconds", "sent_after"))
+    joined |= dict.fromkeys(("meanwhile", "held_ratio"))
     words = f"{len(sound)} of {len(rows)} repetitions recovered: {', '.join(said)}"
     return {**joined, "words": words}

@@ -98,6 +98,9 @@ def _cpu_facts(figures: Figures, levels: Mapping[int, float]) -> tuple[float, st
     allocation = figures.environment.get("allocation") or {}
     cores = float(len(allocation.get("service_cpus") or ()))
     nodes = allocation.get("service_nodes") or [None]
+    if copies := (figures.environment.get("service") or {}).get("replicas"):
+        cores = float(len({(each["node"], cpu) for each in copies for cpu in each["cpus"]}))
+        nodes = [None]
     if not levels:
         return cores, "the CPU time of the service was not scraped"
     if not cores:
@@ -131,7 +134,8 @@ def service_thread(figures: Figures) -> Use:
     if unknown:
         return use
     configured = positive(figures.parameters.get(THREAD_PARAMETER))
-    threads = configured if configured > 0 else 1.0
+    copies = figures.data.replicas
+    threads = copies * (configured if configured > 0 else 1.0)
     if threads >= cores:
         return Use(THREAD, beside=f"it may use as many threads as it has cores ({cores:g})")
     words = (
@@ -139,6 +143,7 @@ def service_thread(figures: Figures) -> Use:
         if configured > 0
         else "what one thread can use"
     )
+    words += f", of {copies} copies" if copies > 1 else ""
     return Use(
         THREAD, "service_cpu_cores", unit="cores", levels=levels, limit=threads, limit_words=words
     )
@@ -173,10 +178,12 @@ def slots(figures: Figures) -> Use:
     use = Use(SLOTS, "requests_running", unit="requests", levels=levels)
     if not levels:
         return Use(SLOTS, unknown="the service does not report how many requests it works on")
+    copies = figures.data.replicas
+    of = f" {copies} copies together" if copies > 1 else ""
     for name in SLOT_PARAMETERS:
-        limit = positive(figures.parameters.get(name))
+        limit = copies * positive(figures.parameters.get(name))
         if limit > 0:
-            return _limited(use, limit, f"the {limit:g} that the parameter {name} allows")
+            return _limited(use, limit, f"the {limit:g} that the parameter {name} allows{of}")
     knee = figures.knee
     most = figures.value(knee.step, "requests_running", "max") if knee else math.nan
     waiting = figures.value(knee.step, "queue_length", "mean") if knee else math.nan

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from escalade.analysis import replicas
 from escalade.analysis.agreement import agreement_of
 from escalade.analysis.catalogue import BY_NAME, MONITORING, NODE, SERVICE
 from escalade.analysis.intervals import Estimate
@@ -55,7 +56,7 @@ def series_readings(step: MeasuredStep) -> list[Reading]:
     return [
         _steal(step),
         *_cpu("service_cpu_cores", "service", step),
-        *_gauge("service_memory_bytes", step.samples.tracks(MEMORY_BYTES, role="service"), step),
+        *_memory(step),
         *_service_gauges(step),
         *_service_counters(step),
         _agreement(step),
@@ -96,9 +97,10 @@ def _steal(step: MeasuredStep) -> Reading:
 
 def _cpu(metric: str, role: str, step: MeasuredStep) -> list[Reading]:
     tracks = step.samples.tracks(CPU_SECONDS, role=role)
-    growth = step.samples.growth(tracks, step.window)
+    absent = replicas.unfollowed(step, tracks) if role == "service" else None
+    growth = None if absent else step.samples.growth(tracks, step.window)
     rates = step.samples.rates(tracks, step.window)
-    why = f'fewer than two samples of {CPU_SECONDS}{{role="{role}"}} in the window'
+    why = absent or f'fewer than two samples of {CPU_SECONDS}{{role="{role}"}} in the window'
     readings = [plain(metric, growth.rate if growth else None, why, "mean", len(rates))]
     if metric == "service_cpu_cores":
         largest = float(rates.max()) if growth and len(rates) else None
@@ -106,10 +108,22 @@ def _cpu(metric: str, role: str, step: MeasuredStep) -> list[Reading]:
     return readings
 
 
+def _memory(step: MeasuredStep) -> list[Reading]:
+    tracks = step.samples.tracks(MEMORY_BYTES, role="service")
+    if absent := replicas.unfollowed(step, tracks):
+        return missing(["service_memory_bytes"], absent)
+    return _gauge("service_memory_bytes", tracks, step)
+
+
 def _gauge(
     metric: str, tracks: Sequence[Track], step: MeasuredStep, label: str = "", what: str = ""
 ) -> list[Reading]:
-    found = step.samples.gauge(tracks, step.window)
+    return _levels(metric, step.samples.gauge(tracks, step.window), label, what)
+
+
+def _levels(
+    metric: str, found: tuple[float, float, int] | None, label: str, what: str
+) -> list[Reading]:
     if found is None:
         absent = Estimate.missing(f"no sample of {what or metric} in the window")
         return [Reading(metric, stat, absent, label) for stat in ("mean", "max")]
@@ -138,8 +152,13 @@ def _service_gauges(step: MeasuredStep) -> list[Reading]:
             continue
         if raw is None:
             readings += missing([metric], _unmapped(metric))
+        elif absent := replicas.unseen(step, 1):
+            readings += missing([metric], absent)
         else:
-            readings += _gauge(metric, step.samples.tracks(raw), step, what=raw)
+            ratio = BY_NAME[metric].unit == "ratio"
+            found = replicas.gauge(step, step.samples.tracks(raw), ratio=ratio)
+            what = raw if step.data.replicas == 1 else f"{raw} of each replica"
+            readings += _levels(metric, found, "", what)
     return readings
 
 
@@ -152,8 +171,10 @@ def _service_counters(step: MeasuredStep) -> list[Reading]:
         if raw is None:
             readings += missing([metric], _unmapped(metric))
             continue
-        growth = step.samples.growth(step.samples.tracks(raw), step.window)
-        why = f"fewer than two samples of {raw} in the window"
+        absent = replicas.unseen(step, 2)
+        tracks = [] if absent else step.samples.tracks(raw)
+        growth = step.samples.growth(tracks, step.window)
+        why = absent or f"fewer than two samples of {raw} in the window"
         readings.append(plain(metric, growth.rate if growth else None, why))
     return readings
 

@@ -162,18 +162,23 @@ def _of_all_sequences(cell: Measured, model: Model, step: int) -> list[dict[str,
     flight = cell.value(step, "requests_in_flight", "mean")
     if attained is None or not flight:
         return []
+    flight /= cell.copies  # each copy reads the weights for its own sequences
+    of_each = f" / {cell.copies} replicas" if cell.copies > 1 else ""
     limited = model.slots.value is not None and model.slots.value < flight
     used = Input(
         "sequences",
         model.slots.value if limited else flight,
         "",
-        model.slots.source if limited else "kpis: requests_in_flight mean, below the slots",
+        model.slots.source
+        if limited
+        else f"kpis: requests_in_flight mean{of_each}, below the slots",
     )
     context = _context(cell, step)
+    in_each = " in each replica" if cell.copies > 1 else ""
     bound = Bound(
-        *("token_rate", MEMORY, f"tokens of all sequences, {used.value:.3g} in use"),
-        *(model.rate(used.value or 0.0, context.value), "tokens/s"),
-        inputs=[*model.inputs, used, context],
+        *("token_rate", MEMORY, f"tokens of all sequences, {used.value:.3g} in use{in_each}"),
+        *(_on_all(cell, model.rate(used.value or 0.0, context.value)), "tokens/s"),
+        inputs=[*model.inputs, *cell.of_copies, used, context],
         beyond=_TOO_SLOW,
     )
     low = cell.low(step, "output_tokens_per_second")
@@ -195,8 +200,8 @@ def _with_all_slots(cell: Measured, model: Model) -> list[dict[str, Any]]:
     slots = model.slots.value
     bound = Bound(
         *("token_rate", MEMORY, "tokens of all slots, best valid step"),
-        *(None if slots is None else model.rate(slots, context.value), "tokens/s"),
-        inputs=[*model.inputs, model.slots, context],
+        *(None if slots is None else _on_all(cell, model.rate(slots, context.value)), "tokens/s"),
+        inputs=[*model.inputs, *cell.of_copies, model.slots, context],
         beyond=_TOO_SLOW,
     )
     if slots is None:
@@ -252,15 +257,21 @@ def _of_requests(cell: Measured, model: Model, step: int, read: Input) -> list[d
     passed = (read.value or 0.0) + came - 1
     chosen = came * (model.output.value or 0.0) if model.output else 0.0
     operations = 2 * (model.weights_of_prompts * passed + chosen)
+    flops = model.flops.value or 0.0
     answer = Input("output_tokens", came, "tokens", "kpis: output_tokens mean")
     bound = Bound(
         *("request_rate", ARITHMETIC, "requests, for their prompts and tokens"),
-        *((model.flops.value or 0.0) / operations if operations > 0 else None, "requests/s"),
-        inputs=[model.flops, *model.multiplied, read, answer],
+        *(_on_all(cell, flops / operations if operations > 0 else None), "requests/s"),
+        inputs=[model.flops, *cell.of_copies, *model.multiplied, read, answer],
         beyond=_TOO_FEW,
     )
     low = cell.low(step, "throughput_qps")
     return [bound.row(cell.where(step), served, low, cell.note(step))]
+
+
+def _on_all(cell: Measured, value: float | None) -> float | None:
+    """Give what all nodes with copies of the service can do, of what one can; copies of a node share it."""
+    return None if value is None else cell.nodes * value
 
 
 def _context(cell: Measured, step: int) -> Input:

@@ -95,6 +95,7 @@ def _measured(
             schedule=schedule,
             step=1,
             host=url,
+            hosts=(),
             parameters=_parameters(like),
             folder=folder,
             drain_timeout_seconds=_DRAIN_SECONDS,

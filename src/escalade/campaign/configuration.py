@@ -163,3 +163,8 @@ def _check_deployment(deployment: Deployment, recipe: Recipe, source: str) -> No
     recipe.check_parameters(deployment.parameters, where)
     catalogue = load_catalogue(beside(source, "models.yaml"))
     check_models(catalogue, recipe, deployment.profile, deployment.models, where)
+    if deployment.replicas > 1 and (why := recipe.only_once):
+        raise InputError(
+            f"{where}: replicas is {deployment.replicas}, but recipe {recipe.name} can't have copies: "
+            f"{why}. Leave replicas out."
+        )

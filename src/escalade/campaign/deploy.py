@@ -22,6 +22,8 @@ from escalade.campaign.state import (
     read_allocation,
     read_exporters,
     read_prometheus,
+    replicas_of,
+    words_of,
 )
 from escalade.errors import EscaladeError, InfrastructureError, ServiceFailedError
 from escalade.files import tail, write_json, write_table
@@ -232,7 +234,19 @@ def _start_service(here: CellRun) -> dict[str, Any]:
         setup=slurm.setup if allocation.job else (),
         binds=slurm.binds if allocation.job else (),
         cell=_inputs(here, recipe, local=slurm.local_folder if allocation.job else None),
+        replicas=deployment.replicas,
+        gpus=_gpus_by_node(allocation) if deployment.replicas > 1 else None,
     )
+
+
+def _gpus_by_node(allocation: AllocationState) -> dict[str, list[str]]:
+    """Name the GPUs of the service's nodes as CUDA_VISIBLE_DEVICES does, where the places do not."""
+    launcher = launcher_for(allocation)
+    unnamed = [place for place in allocation.services if not place.gpus]
+    return {
+        place.node: [str(gpu["index"]) for gpu in launcher.call(allocation, place, gpus)[0]]
+        for place in unnamed
+    }
 
 
 def _inputs(here: CellRun, recipe: Recipe, *, local: str | None) -> loader.CellInputs:
@@ -258,8 +272,11 @@ def _scrape_all(here: CellRun, service: dict[str, Any]) -> None:
     for target in read_exporters(here.state)["targets"]:
         registry.add(Target(**target))
     if service.get("metrics_path"):
-        address = service["url"].removeprefix("http://").rstrip("/")
-        registry.add(Target("service", address, service["metrics_path"], {}))
+        copies = replicas_of(service)
+        for copy in copies:
+            address = copy["url"].removeprefix("http://").rstrip("/")
+            labels = {"replica": str(copy["number"])} if len(copies) > 1 else {}
+            registry.add(Target("service", address, service["metrics_path"], labels))
     manager.reload(prometheus, registry)
     manager.await_up(prometheus, registry, FIRST_SCRAPE_SECONDS)
 
@@ -267,13 +284,14 @@ def _scrape_all(here: CellRun, service: dict[str, Any]) -> None:
 def _service_end(here: CellRun, service: dict[str, Any]) -> dict[str, Any] | None:
     """Give the service's failure when it is the service that is gone, else None."""
     allocation = read_allocation(here.state)
-    if service["step"] is None:  # it was not started here
-        return None
-    state = launcher_for(allocation).state(allocation, service["step"])
-    if state.running:
-        return None
-    cause = f"the service {state.describe()} before the first step"
-    return {"outcome": "service_failed", "cause": cause, "log_tail": tail(Path(state.log))}
+    for copy in replicas_of(service):
+        if copy["step"] is None:  # it was not started here
+            continue
+        state = launcher_for(allocation).state(allocation, copy["step"])
+        if not state.running:
+            cause = f"{words_of(copy, service)} {state.describe()} before the first step"
+            return {"outcome": "service_failed", "cause": cause, "log_tail": tail(Path(state.log))}
+    return None
 
 
 def _nodes(allocation: AllocationState) -> list[tuple[Place, dict[str, str]]]:

@@ -1,18 +1,16 @@
-"""A service that is killed on purpose in the middle of a step: what a user writes of it, and the deed."""
+"""A service, or one copy of it, that is killed on purpose in the middle of a step: what a user writes of it, and the deed."""
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from escalade.campaign.state import read_allocation, read_service
+from escalade.campaign.state import read_allocation, read_service, replicas_of
 from escalade.files import read_json
 from escalade.runtime import processes
 from escalade.runtime.launcher import launcher_for
-from escalade.runtime.spool import Spool
 from escalade.runtime.steps import StepSpec
 from escalade.services.validation import Section
 
@@ -26,7 +24,7 @@ NEAR_SECONDS = 1.0
 
 
 class Failure(Section):
-    """When the service of each cell is killed (SIGKILL, with all its processes), and when it is started again."""
+    """When a copy of each cell's service is killed (SIGKILL, with all its processes), and when it is started again."""
 
     step: Annotated[int, Field(ge=1)]
     """Number of the step in which it is killed."""
@@ -34,15 +32,19 @@ class Failure(Section):
     """When, in seconds after the start of the step's window."""
     restart_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """How long after that it is started again, by the same command on the same port; by default it stays dead."""
+    replica: Annotated[int, Field(ge=1)] = 1
+    """Which copy of the service is killed, where a deployment has replicas."""
 
     @model_serializer(mode="wrap")
     def _as_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = write(self)
+        if content.get("replica") == 1:  # cells keep the hash that they had before this key
+            del content["replica"]
         return {name: value for name, value in content.items() if value is not None}
 
 
 def check_failure(campaign: Campaign) -> None:
-    """Insist on a step that exists and is long enough, and on a machine where it was tried.
+    """Insist on a step that exists and is long enough, and on a copy that every deployment has.
 
     Raises
     ------
@@ -56,8 +58,12 @@ def check_failure(campaign: Campaign) -> None:
         raise ValueError(
             "failure names a step, and the steps of a search are not known beforehand; give a ladder"
         )
-    if campaign.execution.launcher != "local":
-        raise ValueError("failure kills a service on this machine only; write launcher: local")
+    fewer = [each for each in campaign.deployments if each.replicas < failure.replica]
+    if fewer:
+        raise ValueError(
+            f"failure.replica is {failure.replica}, and deployment {fewer[0].name!r} has replicas: "
+            f"{fewer[0].replicas}"
+        )
     if failure.step > len(ladder):
         raise ValueError(f"failure.step is {failure.step}, and the ladder has {len(ladder)}")
     seconds = ladder[failure.step - 1].window_seconds
@@ -74,7 +80,7 @@ def check_failure(campaign: Campaign) -> None:
 
 
 class Killing:
-    """Kills the service of a cell when its time has come, and starts it again.
+    """Kills a copy of a cell's service when its time has come, and starts it again.
 
     Parameters
     ----------
@@ -93,20 +99,25 @@ class Killing:
     ) -> None:
         self._allocation = read_allocation(here.state)
         self._launcher = launcher_for(self._allocation)
-        self._service = str(read_service(here.state)["step"])
+        self._copy = replicas_of(read_service(here.state))[failure.replica - 1]
         self._started = step.each()[0].started_file
         self._after = warmup_seconds + failure.at_seconds
         self._failure = failure
         self._due: float | None = None
         self.facts: dict[str, Any] = {"killed_at": None, "restarted_at": None}
+        if here.cell.deployment.replicas > 1:
+            self.facts["replica"] = failure.replica
 
     @property
-    def dead_on_purpose(self) -> bool:
-        """Whether the service was killed and not started again."""
-        return self.facts["killed_at"] is not None and self.facts["restarted_at"] is None
+    def dead_on_purpose(self) -> str | None:
+        """Give the name of the step that was killed and not started again; None when all are to live."""
+        dead = self.facts["killed_at"] is not None and self.facts["restarted_at"] is None
+        return str(self._copy["step"]) if dead else None
 
     def look(self) -> None:
-        """Do what is due, waiting for it where it is near."""
+        """Do what is due, waiting for it where it is near; a service that was not started here is left alone."""
+        if self._copy["step"] is None:
+            return
         if self._due is None and self._started.exists():
             begun = read_json(self._started, "Start of the load step")["started_at"]
             self._due = float(begun) + self._after
@@ -123,24 +134,25 @@ class Killing:
             self._start()
 
     def _kill(self) -> float:
-        """Kill the service with all its processes; give the time of it."""
-        state = self._launcher.state(self._allocation, self._service)
-        table = processes.snapshot()
-        own = {pid for pid in table if pid == state.pid}
-        doomed = own | processes.descendants(own, table)
-        killed = self.facts["killed_at"] = time.time()
-        for pid in sorted(doomed):
-            processes.send(table[pid].identity, signal.SIGKILL)
-        return float(killed)
+        """Kill the copy with all its processes; give the time of it.
+
+        It is killed on its node, whose clock is believed as far as the kill may have been then.
+        """
+        state = self._launcher.state(self._allocation, self._copy["step"])
+        place = next(each for each in self._allocation.services if each.node == self._copy["node"])
+        asked = time.time()
+        told = self._launcher.call(self._allocation, place, processes.kill_tree, state.pid)
+        killed = min(max(told, asked), time.time())
+        self.facts["killed_at"] = killed
+        return killed
 
     def _start(self) -> None:
-        """Start the service by the request with which it was started first."""
-        request = Spool(self._allocation.steps).read(self._service, "request")
-        spec = None if request is None else StepSpec.from_json(request.content)
-        if spec is None or spec.scratch is not None:
+        """Start the copy by the request with which it was started first."""
+        spec = StepSpec.from_json(self._copy["request"])
+        if spec.scratch is not None:
             self.facts["note"] = "not started again: its data lay in a folder that ended with it"
             self._due = None
             return
-        self._launcher.stop(self._allocation, self._service)
+        self._launcher.stop(self._allocation, spec.name)
         self.facts["restarted_at"] = time.time()
         self._launcher.start(self._allocation, spec)

@@ -15,7 +15,14 @@ from escalade.campaign.calibration import calibrate
 from escalade.campaign.course import course_of
 from escalade.campaign.failure import Killing
 from escalade.campaign.progress import LIVE
-from escalade.campaign.state import LADDER, read_allocation, read_exporters, read_service
+from escalade.campaign.state import (
+    LADDER,
+    read_allocation,
+    read_exporters,
+    read_service,
+    replicas_of,
+    words_of,
+)
 from escalade.campaign.stress import stressed
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
@@ -108,7 +115,8 @@ def _run(
     killing = None
     if failure is not None and failure.step == planned.plan.step:
         killing = Killing(here, step, planned.plan.warmup_seconds, failure)
-    outcome = run_step(step, generator, _Watch(here, beside, killing), here.state / LIVE)
+    watch = _Watch(here, beside, killing)
+    outcome = run_step(step, generator, watch, here.state / LIVE)
     if killing is not None:
         outcome["failure"] = killing.facts
         write_json(step.outcome_file, outcome)
@@ -116,7 +124,7 @@ def _run(
         time.sleep(_SETTLE_SECONDS)
         _Watch(here)()
     if outcome["outcome"] == "service_failed":
-        outcome["log_tail"] = tail(here.folder.logs / "service.log")
+        outcome["log_tail"] = tail(watch.log)
         write_json(step.outcome_file, outcome)
     return outcome
 
@@ -131,6 +139,8 @@ def _load_step(here: CellRun, plan: StepPlan, service: dict[str, Any]) -> LoadSt
         seed=here.cell.seed,
         workload=first.workload,
         host=service["url"],
+        hosts=_hosts(service),
+        failover=here.cell.deployment.failover,
         parameters=first.parameters,
         folder=here.folder.step(plan.step),
         scratch=here.state / "load",
@@ -143,6 +153,12 @@ def _load_step(here: CellRun, plan: StepPlan, service: dict[str, Any]) -> LoadSt
         mix=tuple(parts) if len(parts) > 1 else (),
         workers=here.run.plan.campaign.load.workers,
     )
+
+
+def _hosts(service: dict[str, Any]) -> tuple[str, ...]:
+    """Give the addresses of several copies of the service; () of one."""
+    urls = tuple(copy["url"] for copy in replicas_of(service))
+    return urls if len(urls) > 1 else ()
 
 
 def _generator(here: CellRun) -> LoadGenerator | NodesGenerator:
@@ -204,8 +220,10 @@ class _Watch:
         self._killing = killing
         self._allocation = read_allocation(here.state)
         self._launcher = launcher_for(self._allocation)
-        self._service = read_service(here.state)["step"]
+        self._service = read_service(here.state)
         self._monitored = here.cell.monitored
+        self.log = here.folder.logs / "service.log"
+        """Of the copy of the service that was seen to have ended."""
 
     def __call__(self) -> str | None:
         """Give the service's end as a cause; the end of anything else is an error."""
@@ -218,14 +236,20 @@ class _Watch:
         if self._monitored:
             self._insist_on_prometheus()
         self._beside()
-        if self._service is None:  # it was not started here: its requests tell
-            return None
         if self._killing is not None:
             self._killing.look()
-            if self._killing.dead_on_purpose:
-                return None
-        service = self._launcher.state(self._allocation, self._service)
-        return None if service.running else f"the service {service.describe()}"
+        return self._end_of_service()
+
+    def _end_of_service(self) -> str | None:
+        dead = None if self._killing is None else self._killing.dead_on_purpose
+        for copy in replicas_of(self._service):
+            if copy["step"] in (None, dead):  # not started here: its requests tell
+                continue
+            state = self._launcher.state(self._allocation, copy["step"])
+            if not state.running:
+                self.log = Path(copy["log"])
+                return f"{words_of(copy, self._service)} {state.describe()}"
+        return None
 
     def _insist_on_prometheus(self) -> None:
         prometheus = self._launcher.state(self._allocation, manager.STEP_NAME)

@@ -41,6 +41,10 @@ _WHERE_GIVEN = (
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 
 
+_USUAL = {"replicas": 1, "failover": False}
+"""Of a deployment; left out of what is written down, so that cells keep the hash that they had before these keys."""
+
+
 class Deployment(Section):
     """One service under test: a recipe with its parameters."""
 
@@ -56,6 +60,11 @@ class Deployment(Section):
     """Parameters of the recipe; what is left out has the recipe's default."""
     ready_timeout_seconds: Seconds | None = None
     """How long the service may take until it is ready; the recipe's limit by default."""
+    replicas: Annotated[int, Field(ge=1, le=64)] = 1
+    """Copies of the service, each with its own port; requests go to them in turn (docs/load.md). Nodes, CPUs and GPUs of the
+    service are shared out among them."""
+    failover: bool = False
+    """With replicas: send a request whose connection is refused once more, to the next copy. By default it fails."""
     monitoring: bool = True
     """`off` starts neither Prometheus nor exporters, and scrapes nothing: for finding out what measuring itself costs.
     What is made of samples is then missing, with that reason."""
@@ -67,9 +76,21 @@ class Deployment(Section):
         content: dict[str, Any] = write(self)
         if content.get("monitoring", False):  # cells keep the hash that they had before this key
             del content["monitoring"]
+        for name in ("replicas", "failover"):
+            if content.get(name) == _USUAL[name]:  # the same
+                del content[name]
         if content.get("stress") is None:  # the same
             content.pop("stress", None)
         return content
+
+    @model_validator(mode="after")
+    def _fails_over_to_another(self) -> Deployment:
+        if self.failover and self.replicas == 1:
+            raise ValueError(
+                f"deployment {self.name!r} has failover, and no other copy to turn to; give "
+                "replicas: 2 or more"
+            )
+        return self
 
 
 class Monitoring(Section):

@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from escalade.campaign.cluster import missing_keys, request_for
 from escalade.campaign.limits import limits_of
 from escalade.errors import InputError
+from escalade.runtime.allocation import Place
 from escalade.runtime.slurm import hold
 from escalade.runtime.slurm.script import sbatch_script, srun_argv
 from escalade.services.loader import resolve_model
 from escalade.services.recipes import ServedModel
+from escalade.services.replicas import shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from escalade.runtime.slurm.request import ComponentRequest
     from escalade.services.loader import ModelCatalogue
     from escalade.services.recipes import Recipe
+    from escalade.services.replicas import Share
 
 _PYTHON = (sys.executable, "-P", "-m")
 _PORTS = {
@@ -107,9 +110,10 @@ def render_steps(
     """Write the srun lines of a cell: Prometheus, exporters, service, and its load generator."""
     clients, service = _sides(cost)
     steps = _monitoring(cell, campaign, clients, service) if cell.monitored else []
-    cpus = _cpus(cost.components[-1], site)
-    argv = _service(cell, campaign, recipe, catalogue, side=service, cpus=cpus)
-    steps.append(service.step("service", argv, gpus=True))
+    for share in _shares(cell, service, cost.components[-1], site):
+        side = replace(service, node=share.place.node)
+        argv = _service(cell, campaign, recipe, catalogue, share=share)
+        steps.append(side.step(share.step, argv, gpus=True))
     steps += [side.step("load", _load(), stdin=True) for side in clients]
     return steps
 
@@ -199,26 +203,30 @@ def _own(module: str, port: str, node: str) -> tuple[str, ...]:
     return (*_PYTHON, f"escalade.{module}", "--address", node, "--port", str(_PORTS[port]))
 
 
+def _shares(cell: Cell, service: _Side, component: ComponentRequest, site: Site) -> list[Share]:
+    """Share out the service's nodes among its copies; they are numbered as the client's are."""
+    cpus, gpus = range(_cpus(component, site)), range(service.gpus)
+    further = range(2, component.nodes + 1)
+    nodes = [service.node, *(f"{service.node}_{number}" for number in further)]
+    places = [Place(node, node, tuple(cpus), tuple(map(str, gpus))) for node in nodes]
+    return shares(places, cell.deployment.replicas)
+
+
 def _service(
-    cell: Cell,
-    campaign: Campaign,
-    recipe: Recipe,
-    catalogue: ModelCatalogue,
-    *,
-    side: _Side,
-    cpus: int,
+    cell: Cell, campaign: Campaign, recipe: Recipe, catalogue: ModelCatalogue, *, share: Share
 ) -> tuple[str, ...]:
     """Make the recipe's own command, behind `env` where it sets variables."""
     command = recipe.make_command(
         cell.deployment.parameters,
-        host=side.node,
-        port=_PORTS["service"],
+        host=share.place.node,
+        port=_PORTS["service"] + share.number - 1,
         models=[_served(catalogue, name) for name in cell.deployment.models],
-        service_cpus=cpus,
-        gpus=side.gpus,
+        service_cpus=len(share.cpus),
+        gpus=share.gpu_count,
         binds=campaign.execution.slurm.binds,
     )
-    variables = [f"{name}={value}" for name, value in command.environment.items()]
+    variables = [f"CUDA_VISIBLE_DEVICES={','.join(share.gpus)}"] if share.gpus else []
+    variables += [f"{name}={value}" for name, value in command.environment.items()]
     return (*(("env", *variables) if variables else ()), *command.argv)
 
 

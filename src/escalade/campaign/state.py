@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.files import read_json
 from escalade.monitoring.manager import PrometheusState
 from escalade.runtime.allocation import AllocationState
+from escalade.services.replicas import called
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +41,14 @@ def read_service(state: Path) -> dict[str, Any]:
     """Read the service under test: its URL, or why it is not there."""
     content: dict[str, Any] = read_json(state / SERVICE, "state of the service")
     return content
+
+
+def replicas_of(service: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the copies of a service that is ready, in order of their numbers, see `start_service`."""
+    found: list[dict[str, Any]] = service["replicas"]
+    return found
+
+
+def words_of(replica: dict[str, Any], service: dict[str, Any]) -> str:
+    """Name a copy of a service in a sentence."""
+    return called(replica["number"], len(replicas_of(service)))

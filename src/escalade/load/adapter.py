@@ -29,9 +29,9 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.resolver.thread import Resolver
-from locust import TaskSet, events
+from locust import HttpUser, TaskSet, events
 from locust.clients import HttpSession
-from locust.contrib.fasthttp import FastHttpSession
+from locust.contrib.fasthttp import FastHttpSession, FastHttpUser
 from locust.event import EventHook
 from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner
@@ -48,7 +48,7 @@ from escalade.load.clock import now
 from escalade.load.crews import Crew
 from escalade.load.engine import Engine
 from escalade.load.faults import forget_tracebacks
-from escalade.load.http_user import LeanSession
+from escalade.load.http_user import LeanHttpUser, LeanSession
 from escalade.load.loops import ENGINES
 from escalade.load.plan import read_plan, workload_file
 from escalade.load.rows import read_rows
@@ -192,8 +192,26 @@ class Session:
         files = [workload_file(part.workload).stem for part in parts]
         return frozenset(n for n, stem in enumerate(files) if stem == kind.__module__)
 
+    def _insist_on_spreading(self) -> None:
+        """Refuse users whose client can't be told for each request where it goes.
+
+        Raises
+        ------
+        InputError
+            Naming the first of them.
+        """
+        needed = (LeanHttpUser,) if self.step.failover else (LeanHttpUser, FastHttpUser, HttpUser)
+        for kind in self.environment.user_classes:
+            if self.step.hosts and not issubclass(kind, needed):
+                why = "failover is" if self.step.failover else "replicas are"
+                raise InputError(
+                    f"User class {kind.__name__!r}: {why} for {', '.join(it.__name__ for it in needed)} "
+                    "only, whose client is told for each request which copy of the service it goes to."
+                )
+
     def _crews(self) -> dict[str, Crew]:
         crews = {}
+        self._insist_on_spreading()
         for kind in self.environment.user_classes:
             spawn = functools.partial(self._spawn, kind.__name__)
             crews[kind.__name__] = Crew(kind.weight, spawn, parts=self._parts_of(kind))
@@ -221,7 +239,19 @@ class Session:
         user._state = LOCUST_STATE_WAITING  # noqa: SLF001 - else locust can't stop it
         self.engine.next_arrival(type(user).__name__)
         _raise_if_stopping(user)
+        self._direct(user)
         user._state = LOCUST_STATE_RUNNING  # noqa: SLF001
+
+    def _direct(self, user: User) -> None:
+        """Have the user's client speak to the copy of the service that its arrival goes to."""
+        hosts, arrival = self.step.hosts, self.current()
+        if not hosts or arrival is None:
+            return
+        place = arrival.replica
+        user.client.base_url = hosts[place]
+        if self.step.failover:
+            following = (place + 1) % len(hosts)
+            user.client.standby = hosts[following], functools.partial(arrival.turn_to, following)
 
     def _watch_sends(self, user: User) -> None:
         owner, name = _last_call(getattr(user, "client", None))

@@ -112,6 +112,16 @@ class Arrival:
             get_hub().loop.run_callback(waiter.switch, None)
 
     @property
+    def replica(self) -> int:
+        """Place of the copy of the service that it goes to, from 0."""
+        return self.records.replica[self.row] if self.records.replica else 0
+
+    def turn_to(self, replica: int) -> None:
+        """Note that it goes to another copy."""
+        if self.records.replica:
+            self.records.replica[self.row] = replica
+
+    @property
     def turn(self) -> int:
         """Number of its turn in its conversation, from 1; 0 for a request of its own."""
         turn = self.records.rows.turn

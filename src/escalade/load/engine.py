@@ -74,7 +74,7 @@ class Engine:
         progress_file: Path | None = None,
     ) -> None:
         self.step = step
-        self.records = Records(rows)
+        self.records = Records(rows, max(1, len(step.hosts)))
         self.epoch = nan
         self._live = open_counters(step, (rows.plan.target_qps or 0.0) / step.workers)
         self._rows = rows

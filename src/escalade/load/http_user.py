@@ -27,7 +27,7 @@ from escalade.load.answer import Answer
 from escalade.load.connection import PORTS, ClosedEarlyError, Connection, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from locust.env import Environment
     from locust.event import EventHook
@@ -76,6 +76,8 @@ class LeanSession:
         self, base_url: str, event: EventHook, user: User | None = None, *, insecure: bool = True
     ) -> None:
         self.base_url, self._always = _without_login(base_url)
+        self.standby: tuple[str, Callable[[], None]] | None = None
+        """Where a request goes whose connection is refused, and what is called then."""
         self._event = event
         self._user = user
         self._insecure = insecure
@@ -159,9 +161,16 @@ class LeanSession:
         fields = {**self._always, **fields} if self._always else fields
         began = time.perf_counter()
         try:
-            self._follow(
-                answer, method.upper(), fields, body, hops=_MOST_REDIRECTS * allow_redirects
-            )
+            hops = _MOST_REDIRECTS * allow_redirects
+            try:
+                self._follow(answer, method.upper(), fields, body, hops=hops)
+            except ConnectionRefusedError:  # so nothing of it was received
+                if self.standby is None or _is_whole(url) or answer.status_code:
+                    raise
+                other, note = self.standby
+                note()
+                answer.url = meta["url"] = other + url
+                self._follow(answer, method.upper(), fields, body, hops=hops)
             if not stream:
                 answer.content = _unpacked(answer, b"".join(answer.pieces()))
                 meta["response_length"] = len(answer.content)

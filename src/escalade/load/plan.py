@@ -79,6 +79,11 @@ class LoadStep:
         Name of a module in load/workloads, or path of a locustfile.
     host
         Base URL of the service.
+    hosts
+        Base URLs of its copies, where it has several: requests go to them in turn, see
+        `escalade.load.spread`; () for one.
+    failover
+        Whether a request whose connection is refused goes to the next copy.
     parameters
         Read by the workload; see its module.
     folder
@@ -124,6 +129,8 @@ class LoadStep:
     workers: int = 1
     bounds: tuple[Bound, ...] = ()
     mix: tuple[Part, ...] = ()
+    hosts: tuple[str, ...] = ()
+    failover: bool = False
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -209,6 +216,7 @@ def read_plan(path: Path) -> tuple[LoadStep, Path | None]:
             fields[name] = Path(fields[name])
         for name in ("live", "prompts"):
             fields[name] = Path(fields[name]) if fields[name] else None
+        fields["hosts"] = tuple(fields["hosts"])
         fields["mix"] = tuple(map(Part.of, fields["mix"]))
         fields["bounds"] = tuple(Bound(**bound) for bound in fields["bounds"])
         progress = stored["progress"]

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from escalade.files import replacing
 from escalade.load.conversation import ALONE, CONVERSATION, TURN
 from escalade.load.outcomes import ERRORS
+from escalade.load.spread import spread
 
 __all__ = ["ERRORS", "SCHEMA", "Records", "write_requests"]
 
@@ -52,9 +53,10 @@ SCHEMA = pa.schema(
         ("workload", pa.string()),
         ("conversation", pa.int32()),
         ("turn", pa.int16()),
+        ("replica", pa.int16()),
     ]
 )
-LATER = ("leaving", "workload", "conversation", "turn")
+LATER = ("leaving", "workload", "conversation", "turn", "replica")
 """Columns that request logs of earlier versions don't have; null where a workload has no use for them."""
 REQUIRED = tuple(name for name in SCHEMA.names if name not in LATER)
 _NULLABLE = ("input_tokens", "output_tokens", "cached_tokens")
@@ -75,10 +77,13 @@ class Records:
     ----------
     rows
         The plan.
+    replicas
+        Number of copies of the service that the rows are spread over.
     """
 
-    def __init__(self, rows: PlannedRows) -> None:
+    def __init__(self, rows: PlannedRows, replicas: int = 1) -> None:
         self.rows = rows
+        self.replica = array("h", spread(rows, replicas).tolist()) if replicas > 1 else None
         count = len(rows)
         self.due = array("d", [nan]) * count  # of later turns, once known
         self.sent = array("d", [nan]) * count
@@ -151,7 +156,7 @@ class Records:
         self.rows = self.rows.first(count)
         self.notes = {name: noted[:count] for name, noted in self.notes.items()}
         for name, column in vars(self).items():
-            if name not in ("rows", "notes"):
+            if name not in ("rows", "notes") and column is not None:
                 setattr(self, name, column[:count])
 
     def close(self, unfinished: str) -> None:
@@ -162,6 +167,10 @@ class Records:
         never = np.isinf(self.rows.offset_seconds) & np.isnan(self.due)
         for row in np.flatnonzero(never).tolist():
             self.errors[row] = NOT_DUE
+
+    def _replica_of_each(self) -> np.ndarray | None:
+        """Give the number of the copy that each row went to, from 1; None where there is one copy."""
+        return None if self.replica is None else np.asarray(self.replica) + 1
 
     def table(self, repetition: int, worker: int, epoch: float, offset: float) -> pa.Table:
         """Give the log as a table in `SCHEMA`, with a column for each name that was noted.
@@ -209,6 +218,7 @@ class Records:
             columns[name] = pa.array(counts, pa.int32(), mask=counts == _UNKNOWN)
         columns["leaving"] = _or_nulls(self.rows.leaving, count)
         columns["workload"] = _or_nulls(self.rows.workload, count)
+        columns["replica"] = _or_nulls(self._replica_of_each(), count)
         for name in (CONVERSATION, TURN):
             numbers = self.rows.extra.get(name)
             alone = None if numbers is None else numbers == ALONE[name]
@@ -290,7 +300,7 @@ def _pandas_metadata() -> bytes:
             "numpy_type": str(SCHEMA.field(name).type).capitalize(),
             "metadata": None,
         }
-        for name in (*_NULLABLE, CONVERSATION, TURN)
+        for name in (*_NULLABLE, CONVERSATION, TURN, "replica")
     ]
     described = {"index_columns": [], "column_indexes": [], "columns": columns}
     return json.dumps(described | {"pandas_version": "3"}).encode()

@@ -199,7 +199,7 @@ def _facts_of_lost(worker: LoadStep, rows: PlannedRows) -> dict[str, Any]:
         started = read_json(worker.started_file, "Start of the load step")["started_at"]
     if rows.plan.open_ended:  # nobody knows what it had sent
         rows = rows.first(0)
-    records = Records(rows)
+    records = Records(rows, max(1, len(worker.hosts)))
     records.errors = ["aborted"] * len(rows)
     table = records.table(
         worker.repetition, worker.worker, nan if started is None else started, 0.0

@@ -182,6 +182,17 @@ def send(identity: Identity, number: int) -> bool:
     return True
 
 
+def kill_tree(pid: int | None) -> float:
+    """Send SIGKILL to a process and all its descendants; give the time of it, in Unix seconds."""
+    table = snapshot()
+    own = {pid} & table.keys() if pid is not None else set()
+    doomed = own | descendants(own, table)
+    at = time.time()
+    for each in sorted(doomed):
+        send(table[each].identity, signal.SIGKILL)
+    return at
+
+
 def _pidfd_or_minus_one(pid: int) -> int:
     try:
         return os.pidfd_open(pid)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError, ServiceFailedError
@@ -20,6 +22,7 @@ from escalade.services.preparation import CellInputs, Made, Preparation
 from escalade.services.probe import port_taken, wait_ready
 from escalade.services.processes import listens, resident_bytes
 from escalade.services.recipes import ServedModel
+from escalade.services.replicas import STEP_NAME, Share, shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,9 +46,6 @@ __all__ = [
     "start_service",
 ]
 
-STEP_NAME = "service"
-"""Name of the service's step in its allocation."""
-
 _PORTS_TRIED = 3
 _LOG_LINES = 20
 logger = logging.getLogger(__name__)
@@ -65,10 +65,12 @@ def start_service(
     setup: Sequence[str] = (),
     binds: Sequence[str] = (),
     cell: CellInputs | None = None,
+    replicas: int = 1,
+    gpus: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Start a service, wait until it is ready, and say where it is and what it took.
 
-    A port that somebody else takes in the moment before the start costs another
+    Several copies are started side by side, and all have to become ready. A port that somebody else takes in the moment before the start costs another
     try with another port, three in all. A service that is there already is awaited
     only. What the recipe prepares is put into it then.
 
@@ -92,15 +94,20 @@ def start_service(
         Folders of the site that a container sees.
     cell
         What recipes need that prepare something, or use a folder or a secret.
+    replicas
+        Number of copies, see `escalade.services.replicas`.
+    gpus
+        GPUs by node, where the allocation does not name them.
 
     Returns
     -------
     dict
-        Content of `service.json`: outcome "ready", step (None: not started here), url,
-        pid, metrics_path, metric_names, agreement, workload, workload_parameters, and
+        Content of `service.json`: outcome "ready", `replicas` with number, step (None: not
+        started here), url, node, pid, log and the request for its step of each copy, url of the
+        first, metrics_path, metric_names, agreement, workload, workload_parameters, and
         under `service` what `environment.json` keeps: recipe, parameters, argv, version,
         ready_seconds, memory, models; `prepared` where something was, and `external_url`
-        of a service that was there already.
+        of a service that was there already, and `replicas` with what each of several got.
 
     Raises
     ------
@@ -119,26 +126,40 @@ def start_service(
     names = recipe.metric_names(version)
     timeout = ready_timeout_seconds or recipe.probe.timeout_seconds
     inputs = cell or CellInputs()
-    made = inputs.make(recipe, launcher, allocation)
-    start = _Start(launcher, allocation, recipe, log, timeout, tuple(setup), tuple(binds), made)
+    found = shares(allocation.services, replicas, gpus)
+    called_off = Event()
+    starts = [
+        _Start(
+            *(launcher, allocation, recipe, _log_of(log, share), timeout),
+            *(tuple(setup), tuple(binds)),
+            inputs.make(recipe, launcher, allocation, share.place, share.step),
+            share,
+            called_off,
+        )
+        for share in found
+    ]
+    first = starts[0]
     started = (
-        start.await_there(parameters) if recipe.external else start.anywhere(parameters, served)
+        [first.await_there(parameters)] if recipe.external else _all(starts, parameters, served)
     )
-    settled = recipe.settled(parameters, len(allocation.service.cpus))
-    told = recipe.workload_parameters(models, settled, made.of_the_cell())
-    watched = None if recipe.external else STEP_NAME
+    settled = recipe.settled(parameters, len(found[0].cpus))
+    told = recipe.workload_parameters(models, settled, first.made.of_the_cell())
+    watched = None if recipe.external else found[0].step
     preparation = Preparation(launcher, allocation, watched, log.with_name("prepare.log"), inputs)
     try:
-        prepared = preparation.run(recipe.prepare, started.url, told) if recipe.prepare else {}
+        prepared = preparation.run(recipe.prepare, started[0].url, told) if recipe.prepare else {}
     except ServiceFailedError:
-        start.stop()
+        first.stop()
         raise
+    took = [
+        launcher.call(allocation, share.place, resident_bytes, each.pid)
+        for share, each in zip(found, started, strict=True)
+    ]
     return {
         "schema": 1,
         "outcome": "ready",
-        "step": None if recipe.external else STEP_NAME,
-        "url": started.url,
-        "pid": started.pid,
+        "url": started[0].url,
+        "replicas": [start.facts(each) for start, each in zip(starts, started, strict=True)],
         "metrics_path": recipe.metrics.path if recipe.metrics else None,
         "metric_names": names,
         "agreement": _agreement(recipe, names),
@@ -147,14 +168,13 @@ def start_service(
         "service": {
             "recipe": recipe.name,
             "parameters": settled,
-            "argv": list(started.argv),
+            "argv": list(started[0].argv),
             "version": version,
-            "ready_seconds": round(started.ready_seconds, 3),
-            **_memory(
-                served, launcher.call(allocation, allocation.service, resident_bytes, started.pid)
-            ),
+            "ready_seconds": round(max(each.ready_seconds for each in started), 3),
+            **_memory(served, took[0]),
             **({"prepared": prepared} if recipe.prepare else {}),
-            **({"external_url": started.url} if recipe.external else {}),
+            **({"external_url": started[0].url} if recipe.external else {}),
+            **({"replicas": _each(starts, started, took)} if replicas > 1 else {}),
         },
     }
 
@@ -165,11 +185,12 @@ class _Started:
     pid: int | None
     argv: tuple[str, ...]
     ready_seconds: float
+    spec: StepSpec | None = None
 
 
 @dataclass(frozen=True)
 class _Start:
-    """One start of a service; its step is ended again when it fails."""
+    """One start of a copy of a service; its step is ended again when it fails."""
 
     launcher: Launcher
     allocation: AllocationState
@@ -179,6 +200,20 @@ class _Start:
     setup: tuple[str, ...]
     binds: tuple[str, ...]
     made: Made
+    share: Share
+    called_off: Event
+
+    def facts(self, started: _Started) -> dict[str, Any]:
+        """Say where the copy is, and by what request it can be started again."""
+        return {
+            "number": self.share.number,
+            "step": None if self.recipe.external else self.share.step,
+            "url": started.url,
+            "node": self.share.place.node,
+            "pid": started.pid,
+            "log": str(self.log),
+            "request": None if started.spec is None else started.spec.to_json(),
+        }
 
     def await_there(self, parameters: Mapping[str, Value]) -> _Started:
         """Wait for a service that is there already."""
@@ -190,14 +225,14 @@ class _Start:
         """End what was started."""
         if not self.recipe.external:
             with contextlib.suppress(EscaladeError):
-                self.launcher.stop(self.allocation, STEP_NAME)
+                self.launcher.stop(self.allocation, self.share.step)
 
     def anywhere(
         self, parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
     ) -> _Started:
         """Try free ports until one is still free when the service listens."""
         served = [ServedModel(model.name, model.path) for model in models]
-        place = self.allocation.service
+        place = self.share.place
         for _ in range(_PORTS_TRIED):
             port = self.launcher.call(self.allocation, place, free_port, place.address)
             command = self.recipe.make_command(
@@ -205,8 +240,8 @@ class _Start:
                 host=place.address,
                 port=port,
                 models=served,
-                service_cpus=len(place.cpus),
-                gpus=len(place.gpus),
+                service_cpus=len(self.share.cpus),
+                gpus=self.share.gpu_count,
                 binds=self.binds,
                 scratch=self.made.scratch or "",
                 secret_file=self.made.secret_file or "",
@@ -220,25 +255,25 @@ class _Start:
                     raise
                 logger.warning("port %d was taken in between: %s", port, failure.cause)
         raise ServiceFailedError(
-            f"the service found its port taken {_PORTS_TRIED} times, each time another one that "
+            f"{self.share.words} found its port taken {_PORTS_TRIED} times, each time another one that "
             "had been free",
             tail(self.log, _LOG_LINES),
         )
 
     def _on_port(self, port: int, command: Command, url: str) -> _Started:
         began = time.monotonic()
-        state = self.launcher.start(self.allocation, self._spec(command))
+        spec = self._spec(command)
+        state = self.launcher.start(self.allocation, spec)
         try:
             self._await(url, port, state.pid)
         except ServiceFailedError as failure:
             self.stop()
             raise ServiceFailedError(failure.cause, tail(self.log, _LOG_LINES)) from None
-        return _Started(url, state.pid, command.argv, time.monotonic() - began)
+        return _Started(url, state.pid, command.argv, time.monotonic() - began, spec)
 
     def _await(self, url: str, port: int, pid: int | None) -> None:
         self._wait(url, self._ended)
-        place = self.allocation.service
-        if not self.launcher.call(self.allocation, place, listens, pid, port):
+        if not self.launcher.call(self.allocation, self.share.place, listens, pid, port):
             raise ServiceFailedError(f"another process answers on port {port}")
 
     def _wait(self, url: str, watch: Callable[[], str | None]) -> float:
@@ -248,20 +283,81 @@ class _Start:
 
     def _spec(self, command: Command) -> StepSpec:
         return StepSpec(
-            name=STEP_NAME,
-            argv=in_login_shell(self.setup, command.argv),
+            name=self.share.step,
+            argv=(*_seeing(self.share), *in_login_shell(self.setup, command.argv)),
             role="service",
             log=self.log,
             environment=command.environment,
-            cpus=self.allocation.service.cpus,
-            on=self.allocation.service,
+            cpus=self.share.cpus,
+            on=self.share.place,
             gpus=True,
             scratch=self.made.scratch,
         )
 
     def _ended(self) -> str | None:
-        state = self.launcher.state(self.allocation, STEP_NAME)
-        return None if state.running else f"the service {state.describe()} while it started"
+        if self.called_off.is_set():
+            return f"{self.share.words} was called off: another one failed"
+        state = self.launcher.state(self.allocation, self.share.step)
+        return None if state.running else f"{self.share.words} {state.describe()} while it started"
+
+
+def _all(
+    starts: Sequence[_Start], parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
+) -> list[_Started]:
+    """Start all copies side by side; when one fails the others are ended, and its error is raised."""
+    if len(starts) == 1:
+        return [starts[0].anywhere(parameters, models)]
+    failed: list[EscaladeError] = []
+
+    def one(start: _Start) -> _Started | None:
+        try:
+            return start.anywhere(parameters, models)
+        except EscaladeError as error:
+            failed.append(_of_copy(error, start.share))
+            start.called_off.set()
+            return None
+
+    with ThreadPoolExecutor(len(starts)) as pool:
+        started = list(pool.map(one, starts))
+    if failed:
+        for start in starts:
+            start.stop()
+        raise failed[0]
+    return [each for each in started if each is not None]
+
+
+def _of_copy(error: EscaladeError, share: Share) -> EscaladeError:
+    """Name the copy whose error it is."""
+    if isinstance(error, ServiceFailedError) and share.words not in error.cause:
+        return ServiceFailedError(f"{share.words}: {error.cause}", error.log_tail)
+    return error
+
+
+def _seeing(share: Share) -> tuple[str, ...]:
+    """Give what stands before a command that is to see a part of its node's GPUs."""
+    return () if share.gpus is None else ("env", f"CUDA_VISIBLE_DEVICES={','.join(share.gpus)}")
+
+
+def _log_of(log: Path, share: Share) -> Path:
+    """Name the log of a copy: `service.log`, or `service-2.log`."""
+    return log if share.of == 1 else log.with_stem(f"{log.stem}-{share.number}")
+
+
+def _each(
+    starts: Sequence[_Start], started: Sequence[_Started], took: Sequence[int | None]
+) -> list[dict[str, Any]]:
+    """Say for `environment.json` what each of several copies got, and took."""
+    return [
+        {
+            "replica": start.share.number,
+            "node": start.share.place.node,
+            "cpus": list(start.share.cpus),
+            "gpus": None if start.share.gpus is None else list(start.share.gpus),
+            "ready_seconds": round(each.ready_seconds, 3),
+            "measured_bytes": measured,
+        }
+        for start, each, measured in zip(starts, started, took, strict=True)
+    ]
 
 
 def _agreement(recipe: Recipe, names: Mapping[str, str]) -> dict[str, str] | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from escalade.runtime.allocation import AllocationState
+    from escalade.runtime.allocation import AllocationState, Place
     from escalade.runtime.launcher import Launcher
     from escalade.services.readiness import Prepare
     from escalade.services.recipes import Recipe
@@ -75,8 +75,15 @@ class CellInputs:
     local: str | None = None
     say: Callable[[str], object] = lambda _: None
 
-    def make(self, recipe: Recipe, launcher: Launcher, allocation: AllocationState) -> Made:
-        """Make what the recipe uses.
+    def make(
+        self,
+        recipe: Recipe,
+        launcher: Launcher,
+        allocation: AllocationState,
+        place: Place,
+        name: str,
+    ) -> Made:
+        """Make what the recipe uses, for a service that runs on `place` as the step `name`.
 
         Raises
         ------
@@ -92,8 +99,8 @@ class CellInputs:
         scratch = secret = None
         if uses["scratch"]:
             root = self.local or tempfile.gettempdir()
-            name = f"{allocation.id}-service"
-            scratch = launcher.call(allocation, allocation.service, make_scratch, root, name)
+            folder = f"{allocation.id}-{name}"
+            scratch = launcher.call(allocation, place, make_scratch, root, folder)
         if uses["secret_file"]:
             secret = str(_new_secret(self.private / "secret"))
         prepared = str(self.prepared.resolve()) if uses["prepared"] else None

@@ -142,6 +142,15 @@ class Recipe(Section):
         """Whether the service is there already, and neither started nor ended here."""
         return not self.command
 
+    @property
+    def only_once(self) -> str | None:
+        """Say why it can't have copies; None when it can."""
+        if self.external:
+            return "it is there already and not started here: give its url a balancer of its own"
+        if self.prepare is not None:
+            return "what is put into it before the load would be in one copy only"
+        return None
+
     def _check_kind(self) -> None:
         if self.external and (self.url == _HERE or self.models.maximum or self.metrics):
             raise ValueError(

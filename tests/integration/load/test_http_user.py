@@ -137,6 +137,16 @@ client = session()
 client.get("/only-first")
 found["not repeated"] = [told(client.post("/only-first", data="x")), len(connections)]
 found["refused"] = told(session("http://127.0.0.1:1").get("/"))
+turned = []
+client = session("http://127.0.0.1:1")
+client.standby = (url, lambda: turned.append(1))
+found["turned"] = [told(client.post("/", data="x")), len(turned), fired[0]["url"] == url + "/", len(fired)]
+client.standby = ("http://127.0.0.1:2", lambda: turned.append(2))
+found["both refused"] = [told(client.get("/")), turned]
+client = session()
+client.standby = (url, lambda: turned.append(3))
+client.get("/only-first")
+found["not turned"] = [told(client.post("/only-first", data="x")), turned]
 
 client = session()
 client.post("/a b", json={"a": 1}, headers={"user-agent": "mine"}, name="named", context={"c": 1})
@@ -259,6 +269,14 @@ def test_a_connection_that_ended_is_replaced_and_nothing_is_sent_twice_unless_it
     assert found["chatty"] == [[200, "ok", None], 2]
     assert found["repeated"] == [[200, "ok", None], 2]
     assert found["not repeated"] == [[0, "", "reset"], 1]
+
+
+def test_a_refused_connection_is_tried_once_at_the_next_copy_and_nothing_else_is(
+    found: dict[str, Any],
+) -> None:
+    assert found["turned"] == [[200, "ok", None], 1, True, 1]
+    assert found["both refused"] == [[0, "", "connect"], [1, 2]]
+    assert found["not turned"] == [[0, "", "reset"], [1, 2]]  # the request may have been done
 
 
 def test_a_request_is_written_as_asked_and_told_to_locust(found: dict[str, Any]) -> None:

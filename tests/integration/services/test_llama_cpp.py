@@ -79,8 +79,8 @@ def test_measured_memory_stands_beside_declared_memory(llama: dict[str, Any]) ->
 def test_it_runs_on_the_cpus_of_the_service_with_a_thread_for_each(llama: dict[str, Any]) -> None:
     threads = llama["service"]["parameters"]["threads"]
 
-    assert len(psutil.Process(llama["pid"]).cpu_affinity()) == threads
-    assert psutil.Process(llama["pid"]).environ()["OMP_NUM_THREADS"] == str(threads)
+    assert len(psutil.Process(llama["replicas"][0]["pid"]).cpu_affinity()) == threads
+    assert psutil.Process(llama["replicas"][0]["pid"]).environ()["OMP_NUM_THREADS"] == str(threads)
 
 
 def test_a_streamed_answer_has_exactly_the_tokens_asked_for(llama: dict[str, Any]) -> None:

@@ -68,7 +68,8 @@ def test_a_database_that_is_there_is_filled_and_left(
                 parameters={**SMALL, "url": there.url},
                 cell=inputs(tmp_path / "cell"),
             )
-            assert (state["step"], state["pid"]) == (None, None)
+            (only,) = state["replicas"]
+            assert (only["step"], only["pid"]) == (None, None)
             assert state["service"]["external_url"] == state["url"] == there.url
             assert state["service"]["prepared"]["vectors"] == 300
             assert not (tmp_path / "cell" / "secret").exists()

@@ -41,7 +41,7 @@ def test_it_is_kept_as_it_was_written_and_defines_the_cell() -> None:
         (kill(at_seconds=10), "failure.at_seconds is 10, and the window of step 2 lasts 10 s"),
         (kill(step=1), "leaves the service dead after step 1, and the ladder has 2"),
         (kill(at_seconds=-1), "failure.at_seconds: -1 is not accepted; expected at least 0"),
-        (kill() | {"execution": {"launcher": "slurm"}}, "on this machine only"),
+        (kill(replica=2), "failure.replica is 2, and deployment 'a' has replicas: 1"),
         (
             kill()
             | {

@@ -162,6 +162,9 @@ def _comparable(environment: Mapping[str, Any]) -> dict[str, Any]:
     service.pop("ready_seconds", None)
     service.pop("argv", None)
     service.pop("prepared", None)
+    if copies := service.get("replicas"):
+        same = ("replica", "node", "cpus", "gpus")
+        service["replicas"] = [{name: each.get(name) for name in same} for each in copies]
     for model in service.get("models") or []:
         service["models"] = [{**model, "measured_bytes": None} for model in service["models"]]
         break
@@ -190,6 +193,7 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         "Service": _join(service.get("recipe"), service.get("version")),
         "Service ready after": words.single(known(service.get("ready_seconds")), "s"),
         "Service command": _command(service),
+        **({"Copies of the service": _copies(service)} if service.get("replicas") else {}),
         "Prometheus": off or words.clean(prometheus.get("version") or ""),
         "Exporters": off
         or ", ".join(
@@ -206,6 +210,20 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         (name, value if value and value != NOTHING else "not recorded")
         for name, value in rows.items()
     ]
+
+
+def _copies(service: Mapping[str, Any]) -> str:
+    """Say what each copy of the service got."""
+    told = []
+    for each in service.get("replicas") or []:
+        gpus = [words.clean(gpu) for gpu in each.get("gpus") or []]
+        parts = [f"cores {', '.join(str(cpu) for cpu in each.get('cpus') or [])}"]
+        parts += [f"GPU {', '.join(gpus)}"] if gpus else []
+        where = ", ".join(parts)
+        told.append(
+            f"{words.clean(each.get('replica'))} on {words.clean(each.get('node'))}: {where}"
+        )
+    return f"{len(told)}; {'; '.join(told)}"
 
 
 def _command(service: Mapping[str, Any]) -> str:
