@@ -60,10 +60,19 @@ def test_two_copies_answer_in_turn_and_are_held_against_twice_one(workplace: Wor
     mine = kpis[(kpis["deployment"] == "two") & (kpis["step"] == 1)]
     served = mine[mine["metric"] == "server_requests_per_second"]["value"].iloc[0]
     assert served == pytest.approx(10, rel=0.25)
-    (row,) = [each for each in verdicts(workplace)["bounds"] if each["kind"] == "ideal scaling"]
-    assert row["deployment"] == "two"
-    assert row["ratio"] == pytest.approx(1.0, abs=0.2)
-    assert "ideal scaling" in (workplace.results / "report.html").read_text(encoding="utf-8")
+    # what was carried under overload is that of one copy, and of two: 20 and 40 requests/s
+    carried = kpis[(kpis["metric"] == "throughput_qps") & (kpis["step"] == 3)]
+    assert carried.set_index("deployment")["value"].to_dict() == pytest.approx(
+        {"one": 20.0, "two": 40.0}, rel=0.15
+    )
+    judged = verdicts(workplace)
+    scaling = [each for each in judged["bounds"] if each["kind"] == "ideal scaling"]
+    known = {row["deployment"] for row in judged["capacity"] if row["capacity_qps"]}
+    assert [row["deployment"] for row in scaling] == (["two"] if known == {"one", "two"} else [])
+    if scaling:  # a busy machine makes the steps INVALID, and then no capacity is known
+        assert scaling[0]["ratio"] == pytest.approx(1.0, abs=0.2)
+        page = (workplace.results / "report.html").read_text(encoding="utf-8")
+        assert "ideal scaling" in page
     workplace.await_silence(30)
     code, output = workplace.here("replay", str(workplace.results))
     assert code == 0, output

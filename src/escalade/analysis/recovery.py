@@ -95,7 +95,7 @@ def _found(step: MeasuredStep, facts: Mapping[str, Any]) -> dict[str, Any]:
     after = good & (log.planned > log.planned[lost].max()) if lost.any() else good
     cohort = np.sort(step.cohort.planned)
     gap = float(np.median(np.diff(cohort))) if len(cohort) > 1 else math.nan
-    return {
+    return found | {
         "killed_seconds": at - step.window.start,
         "restarted_seconds": None if restarted is None else float(restarted) - at,
         "detect_seconds": _since(log.ended[known], at),

@@ -248,10 +248,11 @@ class Session:
         if not hosts or arrival is None:
             return
         place = arrival.replica
-        user.client.base_url = hosts[place]
+        client: Any = getattr(user, "client", None)  # as `_insist_on_spreading` has seen
+        client.base_url = hosts[place]
         if self.step.failover:
             following = (place + 1) % len(hosts)
-            user.client.standby = hosts[following], functools.partial(arrival.turn_to, following)
+            client.standby = hosts[following], functools.partial(arrival.turn_to, following)
 
     def _watch_sends(self, user: User) -> None:
         owner, name = _last_call(getattr(user, "client", None))

@@ -62,7 +62,7 @@ def failure(place: Place, recipe: Recipe | str, **changes: Any) -> ServiceFailed
 
 def test_any_http_service_can_be_started_and_stopped(place: Place, tmp_path: Path) -> None:
     state = place.start(service(LISTEN))
-    process = psutil.Process(state["pid"])
+    process = psutil.Process(state["replicas"][0]["pid"])
 
     assert state["url"].startswith("http://127.0.0.1:")
     assert (state["metrics_path"], state["metric_names"], state["agreement"]) == (None, {}, None)

@@ -170,7 +170,7 @@ def test_deployments_that_differ_in_more_than_their_number_have_no_ideal_scaling
 
 def test_set_times_allow_as_many_requests_as_there_are_copies() -> None:
     declared = {"recipe": {"configured": {"slots": 2, "request_seconds": 0.1}}}
-    requests = [Request(float(at), latency=0.1, output_tokens=0) for at in range(10)]
+    requests = [Request(float(at), latency=0.1) for at in range(10)]
     data = replace(copied(cell(Step(requests, client=GOOD_CLIENT)), 3), bounds=declared)
 
     (row,) = [each for each in bound_rows(cell_kpis(data), [data], [], [], {}) if each["step"] == 1]

@@ -59,15 +59,19 @@ def test_what_does_not_fit_is_refused(content: dict[str, Any], said: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("recipe", "why"),
+    ("recipe", "given", "why"),
     [
-        ("pgvector", "put into it before the load would be in one copy only"),
-        ("pgvector_external", "there already and not started here"),
-        ("s3", "put into it before the load would be in one copy only"),
+        ("pgvector", {}, "put into it before the load would be in one copy only"),
+        ("pgvector_external", {"url": "postgresql://h/d"}, "there already and not started here"),
+        ("s3", {"url": "http://h:9000"}, "there already and not started here"),
+        ("nanio", {}, "put into it before the load would be in one copy only"),
     ],
 )
-def test_stores_and_services_that_are_there_have_no_copies(recipe: str, why: str) -> None:
-    content = with_copies(recipe, replicas=2) | {"workload": {"kind": "plain_http"}}
+def test_stores_and_services_that_are_there_have_no_copies(
+    recipe: str, given: dict[str, Any], why: str
+) -> None:
+    content = with_copies(recipe, replicas=2, parameters=given)
+    content |= {"workload": {"kind": "plain_http"}}
 
     with pytest.raises(InputError, match=f"deployment 'a': replicas is 2, .*{why}"):
         resolve_campaign(content, "my.yaml")
