@@ -30,7 +30,7 @@ from escalade.report.sections.downloads import downloads
 from escalade.report.sections.energy import energy_view
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
-from escalade.report.sections.headroom import headroom_table
+from escalade.report.sections.headroom import headroom_groups
 from escalade.report.sections.margins import margins
 from escalade.report.sections.objectives import objective, slo_table
 from escalade.report.sections.origin import identity, origin
@@ -168,7 +168,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "cost": cost_view(data),
         "cost_hours": HOURS,
         "cost_formula": FORMULA,
-        "headroom": headroom_table(data),
+        "headroom": headroom_groups(data),
         "methods": (data.axis.method, *_METHODS),
         "by": data.axis,
         "head": {

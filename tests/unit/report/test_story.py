@@ -295,7 +295,7 @@ def test_a_rate_that_the_top_step_keeps_is_a_lower_bound() -> None:
     row = held(None, saturated=False, ci_low=4.0, slo_capacity_qps=4.0, slo_ci_low=4.0)
 
     assert told_of({**row, "slo_at_least": True}) == (
-        "It holds at least 4.0 requests/s [4.0, ∞) at p90 under 1.5 s, over 5 repetitions; no valid "
+        "It holds at least 4 requests/s at p90 under 1.5 s, over 5 repetitions; no valid "
         "step brought it to its limit"
     )
 

@@ -49,9 +49,7 @@ def _line(data: ReportData, cells: Sequence[CellFacts], metric: str, stat: str, 
         for step in cell.steps
     )
     strong = stat == "gross"
-    return Line(
-        stat, points, "orange" if strong else "green", "o" if strong else "D", strong=strong
-    )
+    return Line(stat, points, "blue" if strong else "green", "o" if strong else "D", strong=strong)
 
 
 def _chart(scene: Scene, scope: str, thing: str, key: str) -> Chart:

@@ -94,13 +94,13 @@ def _serving_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         where = words.clean(row.get("deployment") or "")
         if row.get("value") is None:
-            why = words.clean(row.get("reason") or "no reason was given")
-            told[words.sentence(f"{where}: no price of serving, since {why}")] = None
+            why = words.clean(row.get("reason") or "no reason was given").rstrip(".")
+            told[f"{where}: no price of serving, since {why}."] = None
         else:
-            run = "" if row.get("cell") is None else ", this run only"
+            run = "" if row.get("cell") is None else " (this run only)"
             told[
-                f"{where}: {_amount(row)} per {_PER[str(row['per'])]}, {_BASIS[str(row['basis'])]}, "
-                f"at the rate that keeps the objectives{run}."
+                f"Serving {where} at the rate that keeps the objectives costs {_amount(row)} per "
+                f"{_PER[str(row['per'])]}, {_BASIS[str(row['basis'])]}{run}."
             ] = None
     return list(told)
 
@@ -140,8 +140,8 @@ def _hours(found: Mapping[str, Any]) -> Table:
 
 def _serving(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
-        *("Deployment", "Of", "Priced", "Per", "Price", "Partition", "Nodes or GPUs"),
-        *("Price of an hour", "Rate (requests/s)", "Output tokens per request"),
+        *("Deployment", "Price", "Per", "Priced", "Of the service", "Price of an hour"),
+        *("Rate (requests/s)", "Tokens per request"),
     )
     table = []
     for row in rows:
@@ -149,16 +149,20 @@ def _serving(rows: Sequence[Mapping[str, Any]]) -> Table:
         unit = words.clean(row.get("unit") or "")
         table.append(
             (
-                words.clean(row.get("deployment") or ""),
-                words.clean(row.get("cell") or "all repetitions"),
-                _BASIS[str(row["basis"])],
-                _PER[str(row["per"])],
+                words.clean(row.get("cell") or row.get("deployment") or ""),
                 _amount(row),
-                words.clean(inputs.get("partition") or ""),
-                words.plain(known(inputs.get("count")), 0),
+                _PER[str(row["per"])],
+                _BASIS[str(row["basis"])],
+                f"{_things(row)} in {words.clean(inputs.get('partition') or '')}",
                 f"{words.plain(known(inputs.get('price_per_hour')))} {unit}",
                 words.plain(known(inputs.get("slo_capacity_qps"))),
                 words.plain(known(inputs.get("output_tokens_per_request"))),
             )
         )
     return Table(columns, tuple(table))
+
+
+def _things(row: Mapping[str, Any]) -> str:
+    """Count what is paid for: "1 node", "4 GPUs"."""
+    count = int(known((row.get("inputs") or {}).get("count")))
+    return words.counted(count, "node" if row.get("basis") == "node" else "GPU")

@@ -32,14 +32,17 @@ class EnergyView:
     """The section on energy; `table` is empty where nothing was measured."""
 
     sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What is to be known of the figures in the table."""
     remarks: tuple[str, ...]
+    """Why scopes have no figure."""
     table: Table
 
 
 def energy_view(data: ReportData) -> EnergyView:
     """Give the section: what was measured, and why the other scopes have no figure."""
     sentences = [text for name in data.deployments if (text := energy_sentence(data, name))]
-    return EnergyView(tuple(sentences), tuple(_absent(data)), _table(data))
+    return EnergyView(tuple(sentences), tuple(_notes(data)), tuple(_absent(data)), _table(data))
 
 
 def labels_of(data: ReportData, cells: Sequence[CellFacts], metric: str) -> list[str]:
@@ -76,18 +79,18 @@ def energy_sentence(data: ReportData, deployment: str) -> str:
         cell, number = place
         step = next(step for step in cell.steps if step.number == number)
         parts = []
-        for metric, thing in ((PER_REQUEST, "request"), (PER_TOKEN, "output token")):
+        for metric, thing in ((PER_REQUEST, "a request"), (PER_TOKEN, "an output token")):
             gross = data.scoped(cell.name, number, metric, "gross", scope)
             net = data.scoped(cell.name, number, metric, "net", scope)
             if gross.known:
                 also = f" ({words.single(net.value, 'J')} net of idle)" if net.known else ""
-                parts.append(f"{words.single(gross.value, 'J')} per {thing}{also}")
-        run = ", this run only" if len(cells) == 1 else f", repetition {cell.repetition}"
-        told.append(f"{at(step.level)} {SCOPES[scope]}: {words.listed(parts)}{run}")
+                parts.append(f"{thing} takes {words.single(gross.value, 'J')}{also}")
+        run = "this run only" if len(cells) == 1 else f"repetition {cell.repetition}"
+        told.append(f"{at(step.level)} {words.listed(parts)} ({SCOPES[scope]}, {run})")
     if not told:
         return ""
     several = f"{deployment}: " if len(data.deployments) > 1 else ""
-    return f"Energy, {several}{'; '.join(told)}."
+    return words.sentence(f"{several}{'; '.join(told)}")
 
 
 def _highest(
@@ -119,10 +122,26 @@ def _absent(data: ReportData) -> list[str]:
     return [words.sentence(f"{SCOPES.get(scope, scope)}: {why}") for scope, why in found]
 
 
+def _notes(data: ReportData) -> list[str]:
+    """Say once for each scope and reason which steps have figures with a caveat, or none."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for cell in data.facts:
+        for scope in scopes_of(data, [cell]):
+            for step in cell.steps:
+                why = data.scoped(cell.name, step.number, WATTS, "mean", scope).reason
+                if why:
+                    key = cell.name, scope, why.removeprefix("flagged: ")
+                    found.setdefault(key, []).append(step.number)
+    return [
+        f"{name}, {SCOPES[scope]}, {words.steps(steps)}: {why}."
+        for (name, scope, why), steps in found.items()
+    ]
+
+
 def _table(data: ReportData) -> Table:
     columns = (
-        *("Cell", "Step", data.axis.column, "Scope", "Method", "Power", "Idle"),
-        *("J per request", "net", "J per output token", "net", "Remark"),
+        *("Cell", "Step", data.axis.column, "Scope and method", "Power", "Idle"),
+        *("J per request", "net", "J per output token", "net"),
     )
     rows = []
     for told in _rows(data):
@@ -146,20 +165,17 @@ def _lines(cell: CellFacts, told: Mapping[str, Any], data: ReportData) -> list[t
         ]
         if not power.known and not power.reason:
             continue
-        remark = power.reason.removeprefix("flagged: ")
         lines.append(
             (
                 cell.name,
                 str(step.number),
                 words.rate(step.place),
-                SCOPES.get(scope, scope),
-                words.clean(told.get("method") or ""),
+                f"{SCOPES.get(scope, scope)}, {words.clean(told.get('method') or '')}",
                 words.single(power.value, "W"),
                 f"{words.single(idle, 'W')}, {words.clean(told.get('words') or '')}"
                 if math.isfinite(idle)
                 else f"{NOTHING} ({words.clean(told.get('words') or '')})",
                 *(words.plain(estimate.value) for estimate in figures),
-                words.sentence(remark) if remark else "",
             )
         )
     return lines

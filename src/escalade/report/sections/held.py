@@ -43,7 +43,8 @@ def holds(
     told = demands(slos)
     if not rows or len(found) < len(rows) or not told:
         return ""
-    bounds = rate_bounds(rows[0], "slo_ci_low", "slo_ci_high") if len(rows) == 1 else _OPEN
+    bounded = len(rows) == 1 and not rows[0].get("slo_at_least")
+    bounds = rate_bounds(rows[0], "slo_ci_low", "slo_ci_high") if bounded else _OPEN
     rate = words.amount(statistics.median(found), *bounds, _UNIT)
     if len(found) > 1:
         low, high = (words.plain(value) for value in (min(found), max(found)))

@@ -85,8 +85,8 @@ def _line(row: Mapping[str, Any], data: ReportData, marks: Marks) -> Margin:
         value=number,
         interval=interval,
         n=words.plain(n, 0) if n > 0 else "",
-        margin=_away(row, "margin", unit, known_value=math.isfinite(value)),
-        worse=_away(row, "margin_worse", unit, known_value=math.isfinite(value)),
+        margin=_away(row, "margin", unit),
+        worse=_away(row, "margin_worse", unit),
         warnings=marks.of_result(
             words.clean(row.get("cell") or ""),
             int(_or(known(row.get("step")))),
@@ -106,11 +106,13 @@ def _where(row: Mapping[str, Any], data: ReportData) -> str:
     return f"{deployment}, repetition {mine[0].repetition} only"
 
 
-def _away(row: Mapping[str, Any], name: str, unit: str, *, known_value: bool) -> str:
-    """Write a margin in the metric's unit and in per cent of the limit: "0.55 s (37 %)"."""
+def _away(row: Mapping[str, Any], name: str, unit: str) -> str:
+    """Write a margin in the metric's unit and in per cent of the limit: "0.55 s (37 %)"; of INVALID none."""
     away, share = known(row.get(name)), known(row.get(f"{name}_ratio"))
+    if row.get("verdict") == "INVALID" or not math.isfinite(known(row.get("margin"))):
+        return NOTHING
     if not math.isfinite(away):
-        return "not bounded" if known_value and name != "margin" else NOTHING
+        return "not bounded"
     if unit == "ratio":  # per cent of per cent would be read as the same thing
         return f"{words.plain(100 * away)} points ({words.plain(100 * share, 0)} % of the limit)"
     return f"{words.single(away, unit)} ({words.plain(100 * share, 0)}{words.NO_BREAK}%)"

@@ -72,7 +72,6 @@ def summary(data: ReportData, marks: Marks | None = None) -> list[Statement]:
             if row.get("counts") and words.clean(row.get("deployment")) == deployment
         ]
         told += [Statement(text) for text in _informative(data, deployment)]
-        told += [Statement(text) for text in (energy_sentence(data, deployment),) if text]
         text = neighbours(data, cells)
         told += [Statement(text)] if text else []
         if not data.axis.open:
@@ -84,8 +83,8 @@ def summary(data: ReportData, marks: Marks | None = None) -> list[Statement]:
             for cell in cells
             for text in search.sentences(cell, several=len(cells) > 1)
         ]
-    text = hours_sentence(data)
-    return [*told, *([Statement(text)] if text else [])]
+    closing = [*(energy_sentence(data, name) for name in data.deployments), hours_sentence(data)]
+    return [*told, *(Statement(text) for text in closing if text)]
 
 
 def headline(data: ReportData, deployment: str) -> str:
