@@ -14,9 +14,8 @@ from escalade.analysis.bottleneck import bottlenecks
 from escalade.analysis.kpis import cell_kpis
 from escalade.analysis.verdicts import judge
 from unit.analysis.builders import APART, NODE_TARGET, Queue, cell, ladder, queue_step
-from unit.analysis.campaigns import CAPACITY, DEMAND, OFFERED, Made, fine
-
-KNEE = 5
+from unit.analysis.campaigns import DEMAND, Made, fine
+from unit.analysis.strained import KNEE, carried, idle, remote, slots_full, swap
 
 
 def found(made: Made) -> dict[str, Any]:
@@ -26,21 +25,6 @@ def found(made: Made) -> dict[str, Any]:
 
 def part(row: dict[str, Any], resource: str) -> dict[str, Any]:
     return next(each for each in row["ranking"] if each["resource"] == resource)
-
-
-def carried(step: int) -> float:
-    return min(OFFERED[step - 1], CAPACITY)
-
-
-def idle(made: Made) -> Made:
-    """Let the service use a twentieth of its CPU."""
-    return made.put("service_cpu_cores", lambda step: 0.01 * carried(step), "mean").put(
-        "service_cpu_cores", 0.2, "max"
-    )
-
-
-def slots_full(made: Made) -> Made:
-    return made.put("requests_running", lambda step: 16 * carried(step) / CAPACITY, "mean")
 
 
 def test_a_cpu_that_fills_in_proportion_to_the_throughput_is_the_bottleneck() -> None:
@@ -178,17 +162,6 @@ def test_the_number_of_slots_is_seen_where_it_is_not_configured() -> None:
     assert "the most that it worked on while others waited" in row["words"]
 
 
-def swap(made: Made, freed: float) -> Made:
-    """Let free swap shrink by `freed` bytes within each window."""
-    for step in made.steps:
-        for at, gone in ((1.0, 0.0), (590.0, freed)):
-            made.samples += [
-                (step, "node_memory_SwapTotal_bytes", NODE_TARGET, at, 8e9),
-                (step, "node_memory_SwapFree_bytes", NODE_TARGET, at, 8e9 - gone),
-            ]
-    return made
-
-
 def test_a_node_that_swaps_lacks_memory_whatever_its_cpus_do() -> None:
     row = found(swap(fine(1), 1e9))
 
@@ -215,22 +188,6 @@ def test_memory_is_held_against_the_limit_of_the_allocation_where_there_is_one()
 
     # 1.1 GB of 2.2 GB, not 2 GB of 16 GB
     assert (level["kpi"], level["value"], level["limit"]) == ("service_memory_bytes", 1.1e9, 2.2e9)
-
-
-def remote(made: Made, speed: float) -> Made:
-    """Put client and service on nodes of their own, with 12.4 MB for each answer on the link."""
-    made.environment["allocation"] |= {
-        "launcher": "slurm",
-        "client_node": "a",
-        "service_nodes": ["b"],
-    }
-    link = {"device": "eth0", **NODE_TARGET}
-    for step in made.steps:
-        made.samples.append((step, "node_network_speed_bytes", link, 0.0, speed))
-        for at in (0.0, 599.0):
-            sent = 12.4e6 * carried(step) * at
-            made.samples.append((step, "node_network_transmit_bytes_total", link, at, sent))
-    return made
 
 
 def test_a_link_that_fills_is_the_bottleneck_between_nodes() -> None:

@@ -14,16 +14,35 @@ from hypothesis import strategies as st
 
 from escalade.analysis.findings import RULES, findings, fired
 from escalade.analysis.findings.rule import ADVICE, FINE, KINDS, LIMIT, PROBLEM, UNSEEN
-from unit.analysis.campaigns import CAPACITY, OFFERED, Made, fine
-from unit.analysis.test_bottleneck import idle, remote, slots_full, swap
+from unit.analysis.campaigns import Made, fine
+from unit.analysis.strained import (
+    KNEE,
+    bounds,
+    cached,
+    carried,
+    collapsing,
+    died,
+    died_at_the_objective,
+    disk,
+    failing,
+    gpu,
+    growing,
+    hidden,
+    idle,
+    judged,
+    remote,
+    slots_full,
+    slow_alone,
+    spread,
+    swap,
+    threads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 PAGE = (Path(__file__).parents[3] / "docs" / "findings.md").read_text(encoding="utf-8")
-KNEE = 5
-ALL = [1, 2, 3, 4]
-"""Steps below the knee."""
 
 
 def told(made: Made) -> list[dict[str, Any]]:
@@ -39,108 +58,8 @@ def firing(made: Made) -> list[str]:
     return [str(row["rule"]) for row in fired(told(made))]
 
 
-def carried(step: int) -> float:
-    return min(OFFERED[step - 1], CAPACITY)
-
-
 def one(made: Made, rule: str) -> dict[str, Any]:
     return next(row for row in told(made) if row["rule"] == rule)
-
-
-def failing(step: int, error: str, count: float, n: int = 1000) -> Made:
-    """Let a class of errors occur at a step."""
-    return fine(1).put("failed_requests", count, steps=[step], label=f'{{error="{error}"}}', n=n)
-
-
-def judged(verdict: str, step: int = 3, **more: Any) -> Made:
-    return fine(3, judged=False).judge(verdict, step=step, **more)
-
-
-def slow_alone(made: Made, first: float) -> Made:
-    """Let an answer take 2 s at the median even at the lowest rung, `first` of it to its first token."""
-    made.put("latency_seconds", 2.0, "p50").put("latency_seconds", 3.0, "p90")
-    return made.put("ttft_seconds", 2.0 * first, "p50")
-
-
-def growing(low: float, value: float = 1e5) -> Made:
-    made = fine(1).put("service_memory_growth_bytes_per_second", value)
-    for rows in made.figures.values():
-        rows["service_memory_growth_bytes_per_second", "value", ""]["ci_low"] = low
-    return made
-
-
-def cached(ratio: float, **workload: Any) -> Made:
-    made = fine(1).put("cached_token_ratio", ratio)
-    made.definition = {"workload": {"kind": "openai_chat", **workload}}
-    return made
-
-
-def died(outcome: str) -> Made:
-    made = fine(1)
-    made.outcomes[1, KNEE] = {"outcome": outcome, "cause": "it was killed by SIGKILL"}
-    return made
-
-
-def died_at_the_objective() -> Made:
-    made = judged("FAIL", step=KNEE)
-    for run in made.runs:
-        made.outcomes[run, KNEE] = {"outcome": "service_failed", "cause": "it was killed"}
-    return made
-
-
-def bounds(ratio: float) -> Made:
-    made = fine(1)
-    row = {"cell": made.name(1), "deployment": "demo", "step": KNEE, "name": "token_rate"}
-    row |= {"kind": "memory bandwidth", "exceeded": ratio > 1}
-    made.sections["bounds"] = [
-        row
-        | {"ratio": ratio, "value": 100.0, "attained": 100 * ratio, "unit": "1/s", "words": "far"}
-    ]
-    return made
-
-
-def gpu(made: Made, share: float) -> Made:
-    made.environment["gpus"] = [{"index": 0}]
-    return made.put(
-        "gpu_utilization_ratio",
-        lambda s: share * carried(s) / CAPACITY,
-        "mean",
-        label='{index="0"}',
-    )
-
-
-def threads(count: int) -> Made:
-    made = fine(1)
-    made.environment["service"]["parameters"]["threads"] = count
-    made.environment["allocation"]["service_cpus"] = list(range(8))
-    return made
-
-
-def disk(share: float) -> Made:
-    made = idle(fine(1))
-    for step in made.steps:
-        for at in (0.0, 599.0):
-            used = share * carried(step) / CAPACITY * at
-            made.samples.append(
-                (step, "node_disk_io_time_seconds_total", {"device": "sda"}, at, used)
-            )
-    return made
-
-
-def spread(factor: float, width: float = 0.05) -> Made:
-    made = fine(3)
-    return made.put("latency_seconds", 0.4 * factor, "p50", runs=[2], steps=ALL, spread=width).put(
-        "latency_seconds", 0.4, "p50", runs=[1, 3], steps=ALL, spread=width
-    )
-
-
-def collapsing(throughput: float) -> Made:
-    made = fine(1, offered=(2.0, 5.0, 8.0, 9.5, 14.0, 20.0))
-    return made.put("throughput_qps", throughput, steps=[6], n=int(600 * throughput))
-
-
-def hidden(flying: float) -> Made:
-    return fine(1).put("requests_in_flight", flying, "mean", steps=[KNEE])
 
 
 MORE = "p90 1.4 s, 95 % [1.2, 1.7], limit 1.5 s; about 90 more requests would decide"
@@ -202,6 +121,8 @@ FIRES: dict[str, Callable[[], Made]] = {
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 4.0, 14.0)),
 }
 """Rule → the smallest campaign in which it has to fire."""
+
+
 NEARLY: dict[str, Callable[[], Made]] = {
     "service-failed": lambda: died("client_failed"),
     "objective-not-judged": lambda: judged("INCONCLUSIVE"),
