@@ -309,6 +309,22 @@ def test_a_campaign_under_way_shows_what_is_finished(results: Path) -> None:
     assert twin_of(folder / "report.partial.json")["partial"]["measured"] == names[:1]
 
 
+def test_a_driver_that_runs_is_asked_for_its_plan_and_not_waited_for(results: Path) -> None:
+    folder, names = under_way(results, 2)
+    content = configuration(repetitions=3, execution={"results": str(folder.parent)})
+    state = Path("state/small/20261122T000000Z-abcd")
+    write_json(state / "campaign.json", {"source": "small.yaml", "campaign": content})
+    (state / "lock").write_text("held by another process")
+    (folder / "campaign.resolved.yaml").unlink()  # written when it comes to its turn
+    before = set(folder.rglob("*"))
+
+    assert report(folder, "--partial").exit_code == 0
+
+    assert "2 of 3 cells are measured" in page_of(folder / "report.partial.html").words
+    assert set(folder.rglob("*")) - before == {folder / "report.partial.html"}
+    assert names[2] in page_of(folder / "report.partial.html").words
+
+
 def test_a_campaign_without_a_finished_cell_has_nothing_to_report(results: Path) -> None:
     folder, _ = under_way(results, 0)
 

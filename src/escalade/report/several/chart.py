@@ -64,7 +64,7 @@ def _lines(members: Sequence[Member], metric: str, stat: str | None) -> list[Lin
                     stat,
                     label=f"{label}: {deployment}" if several else label,
                     colour=_COLOURS[place % len(_COLOURS)],
-                    marker=_MARKERS[place // len(_COLOURS) % len(_MARKERS)],
+                    marker=_MARKERS[(place + place // len(_COLOURS)) % len(_MARKERS)],
                 )
             )
     return [line for line in found if line.middle()]
@@ -122,8 +122,13 @@ def _draw(figure: Figure, lines: Sequence[Line], unit: str) -> None:
         axes.set_ylim(0, top * 1.12 or 1.0)
         drawing.number_axis(axes.yaxis)
     rates = [rate for line in lines for rate, _ in line.middle()]
-    axes.set_xlim(0, 1.04 * max(rates))
-    drawing.number_axis(axes.xaxis, count=8)
+    if 0 < min(rates) < max(rates) / _LINEAR_SPAN:
+        axes.set_xscale("log")
+        axes.set_xlim(min(rates) * 0.8, max(rates) * 1.1)
+        drawing.log_axis(axes.xaxis)
+    else:
+        axes.set_xlim(0, 1.04 * max(rates))
+        drawing.number_axis(axes.xaxis, count=8)
     axes.set_xlabel("arrival rate (requests/s)")
     axes.set_ylabel("seconds" if scale.label == "s" else scale.label)
     for line in lines:

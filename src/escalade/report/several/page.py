@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,6 @@ def render_several(
 
 
 def _line(row: Overview, anchors: dict[str, str]) -> Line:
-    held = words.span(
-        known(row.capacity_qps), *words.bounds(row.ci_low, row.ci_high), words.Scale(1.0, "")
-    )
     value = words.amount(
         known(row.slo_value), *words.bounds(row.slo_ci_low, row.slo_ci_high), row.slo_unit
     )
@@ -102,9 +100,17 @@ def _line(row: Overview, anchors: dict[str, str]) -> Line:
             str(row.repetitions),
         ),
         verdicts=tuple((verdict, str(count)) for verdict, count in row.verdicts.items()),
-        capacity=(" ".join(part for part in held if part), row.capacity),
+        capacity=(_held(row), row.capacity),
         slo=(value, row.slo, row.slo_verdict),
     )
+
+
+def _held(row: Overview) -> str:
+    """Write a capacity in requests/s; one that was not reached as "at least"."""
+    low, high = words.bounds(row.ci_low, row.ci_high)
+    if row.capacity_qps is None and math.isfinite(low):
+        return f"at least {words.plain(low)}"
+    return " ".join(words.span(known(row.capacity_qps), low, high, words.Scale(1.0, ""))).strip()
 
 
 def _campaign(member: Member, label: str, anchor: str) -> dict[str, Any]:

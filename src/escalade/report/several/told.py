@@ -94,7 +94,7 @@ def _row(member: Member, label: str, deployment: str, cells: tuple[CellFacts, ..
         capacity_qps=number(only.get("capacity_qps")),
         ci_low=number(only.get("ci_low")),
         ci_high=number(only.get("ci_high")),
-        capacity=words.sentence(capacity(deployment, held)) if data.axis.open else "",
+        capacity=_capacity(deployment, held) if data.axis.open else "",
         slo="" if slo is None else f"{objective(slo)} {at(level(slo))}",
         slo_value=number(slo.get("value")) if slo else None,
         slo_ci_low=number(slo.get("ci_low")) if slo else None,
@@ -104,10 +104,18 @@ def _row(member: Member, label: str, deployment: str, cells: tuple[CellFacts, ..
     )
 
 
+def _capacity(deployment: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how much a deployment holds; its name stays as it is, also at the begin of a sentence."""
+    told = capacity(deployment, rows)
+    return f"{words.sentence(told) if told.startswith('how much') else told}".rstrip(".") + "."
+
+
 def _spoken(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Choose the objective of a row: over all repetitions where there is one, else the first."""
+    """Choose the objective of a row: over all repetitions where there is one, at the highest rate that passes."""
     joint = [row for row in rows if row.get("cell") is None]
-    return next(iter([*joint, *rows]), None)
+    of = joint or list(rows)
+    passed = [row for row in of if row.get("verdict") == "PASS"]
+    return max(passed, key=lambda row: level(row).value) if passed else next(iter(of), None)
 
 
 def remarks(members: Sequence[Member]) -> list[str]:
@@ -140,8 +148,8 @@ def remarks(members: Sequence[Member]) -> list[str]:
     if exploratory:
         told.append(f"Exploratory, with short windows: {words.listed(exploratory)}.")
     told.append(
-        "This page sets campaigns side by side and tests nothing: `escalade compare` tells a change from "
-        "chance, `escalade history` finds when it came."
+        "This page sets campaigns side by side and tests nothing: escalade compare tells a change from "
+        "chance, escalade history finds when it came."
     )
     return told
 

@@ -178,9 +178,7 @@ def several_markdown(members: Sequence[Member], unread: Sequence[tuple[str, str]
 
 
 def _overview(row: Overview) -> tuple[str, ...]:
-    held = words.amount(
-        known(row.capacity_qps), *words.bounds(row.ci_low, row.ci_high), "requests/s"
-    )
+    held = row.capacity or NOTHING
     value = words.amount(
         known(row.slo_value), *words.bounds(row.slo_ci_low, row.slo_ci_high), row.slo_unit
     )
