@@ -33,7 +33,8 @@ def headroom_groups(data: ReportData) -> list[Headroom]:
     """Give a table for each cell; none for results without the section."""
     cells: dict[str, list[dict[str, Any]]] = {}
     for row in data.verdicts.get("headroom") or []:
-        cells.setdefault(words.clean(row.get("cell") or ""), []).append(row)
+        if row.get("place") in _PLACES:
+            cells.setdefault(words.clean(row.get("cell") or ""), []).append(row)
     return [Headroom(name, _table(rows)) for name, rows in cells.items()]
 
 
