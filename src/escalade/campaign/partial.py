@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.campaign import results
 from escalade.campaign.analyse import reproduce_commands
 from escalade.campaign.configuration import recipes_of
+from escalade.campaign.defaults import chosen
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.observe import latest_run, observed
 from escalade.campaign.plan import plan_campaign
@@ -81,6 +82,7 @@ def partial_report(folder: CampaignFolder) -> ReportData:
     measured = tuple(cell.name for cell in found.cells)
     return ReportData(
         campaign=plan.campaign.model_dump(mode="json"),
+        chosen=chosen(plan.campaign),
         kpis=kpis,
         verdicts=verdicts,
         cells=found.cells,

@@ -13,7 +13,9 @@ import pandas as pd
 from escalade.analysis.cell import CellData
 from escalade.campaign.against import read_comparison
 from escalade.campaign.configuration import read_configuration
+from escalade.campaign.defaults import chosen
 from escalade.campaign.measured import SCHEMAS
+from escalade.campaign.results import read_resolved
 from escalade.campaign.stored import StoredCell, read_bound_inputs
 from escalade.errors import InputError
 from escalade.files import read_json, read_table
@@ -71,8 +73,17 @@ def stored_report(folder: CampaignFolder) -> ReportData:
         stale=list(provenance.get("stale") or []),
         components=components,
         comparison=reading.part(lambda: read_comparison(folder), {}),
+        chosen=_chosen(folder),
         problems=tuple(reading.problems),
     )
+
+
+def _chosen(folder: CampaignFolder) -> tuple[str, ...] | None:
+    """Name the keys that are not at their defaults; None of a configuration that can't be read by itself."""
+    try:
+        return chosen(read_resolved(folder))
+    except InputError:
+        return None
 
 
 def _check_campaign(folder: CampaignFolder) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.campaign.against import read_comparison
+from escalade.campaign.defaults import chosen
 from escalade.files import read_json, read_table, write_text
 from escalade.manifest import NAME as MANIFEST
 from escalade.report.data import ReportData, StoredFile
@@ -44,6 +45,7 @@ def write_report(
         stale=list(provenance.get("stale", [])),
         components=read_summary(ComponentsFolder(folder.components)) if campaign.components else {},
         comparison=read_comparison(folder),
+        chosen=chosen(campaign),
     )
     page, machines = rendered(folder, data)
     write_text(folder.twin, machines)

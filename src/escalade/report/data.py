@@ -212,6 +212,9 @@ class ReportData:
     history
         Earlier campaigns beside this one, as `escalade history --format json` prints them; empty
         where none were asked for.
+    chosen
+        Keys of the configuration that differ from their defaults, as in `load/warmup_seconds`; None where
+        that is not known.
     """
 
     campaign: dict[str, Any]
@@ -226,6 +229,7 @@ class ReportData:
     files: tuple[StoredFile, ...] = ()
     comparison: dict[str, Any] = field(default_factory=dict)
     history: dict[str, Any] = field(default_factory=dict)
+    chosen: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:

@@ -32,6 +32,7 @@ from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
 from escalade.report.sections.headroom import headroom_groups
 from escalade.report.sections.margins import margins
+from escalade.report.sections.methods import formulas
 from escalade.report.sections.objectives import objective, slo_table
 from escalade.report.sections.origin import identity, origin
 from escalade.report.sections.pairs import pairs_section
@@ -170,6 +171,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "cost_formula": FORMULA,
         "headroom": headroom_groups(data),
         "methods": (data.axis.method, *_METHODS),
+        "formulas": formulas(data),
         "by": data.axis,
         "head": {
             "name": data.name,

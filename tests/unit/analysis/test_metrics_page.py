@@ -11,6 +11,7 @@ import pytest
 
 from escalade.analysis.calibration import not_calibrated
 from escalade.analysis.catalogue import METRICS, Metric
+from escalade.analysis.clock_points import CLOCK_POINTS, clock_points
 from escalade.analysis.gates import cell_gates
 from escalade.analysis.intervals import sample_floor
 from escalade.analysis.kpis import SUMMARY, cell_kpis
@@ -49,6 +50,13 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
     documented = re.findall(r"^\| `(\w+)` ", section_of("KPIs"), flags=re.MULTILINE)
 
     assert documented == [metric.name for metric in METRICS]
+
+
+def test_the_clock_points_of_every_metric_are_documented_as_they_are() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section_of("Clock points"), flags=re.MULTILINE)
+
+    assert rows == [(metric.name, clock_points(metric)) for metric in METRICS]
+    assert set(CLOCK_POINTS) <= {metric.name for metric in METRICS}
 
 
 def test_every_gate_is_documented_with_whether_it_invalidates() -> None:

@@ -29,6 +29,10 @@ _CHECK = (
 )
 
 
+_REGISTRY, _DIGEST = "docker://", "@sha256:"
+_CHOSEN = "Marked and bold: not at its default."
+_UNKNOWN = "What differs from the defaults is not known: this Escalade can't read the configuration by itself."
+
 _TOLD = ("software", "source", "protocol", "seeds", "driver")
 """Parts of the provenance that are listed; the others have a place of their own."""
 
@@ -53,7 +57,16 @@ class Origin:
     machines: list[Machine]
     software: Facts
     packages: Facts
-    configuration: str
+    configuration: tuple[Line, ...]
+    chosen: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the configuration, and whether it is not at its default."""
+
+    text: str
+    chosen: bool
 
 
 def origin(data: ReportData) -> Origin:
@@ -67,8 +80,33 @@ def origin(data: ReportData) -> Origin:
         machines=_machines(data),
         software=[*_seeds(data), *software],
         packages=packages,
-        configuration=yaml.safe_dump(data.campaign, sort_keys=False, allow_unicode=True, width=100),
+        configuration=_configuration(data),
+        chosen=_CHOSEN if data.chosen is not None else _UNKNOWN,
     )
+
+
+def _configuration(data: ReportData) -> tuple[Line, ...]:
+    """Write the configuration as YAML; a line is chosen where its key, or a key in its one line, is."""
+    text = yaml.safe_dump(data.campaign, sort_keys=False, allow_unicode=True, width=100)
+    marked = {
+        line
+        for path, line in _places(yaml.compose(text, Loader=yaml.SafeLoader), "")
+        if path in (data.chosen or ())
+    }
+    return tuple(Line(line, number in marked) for number, line in enumerate(text.splitlines()))
+
+
+def _places(node: yaml.Node | None, path: str) -> Iterable[tuple[str, int]]:
+    """Give each key of a configuration by its path, with its line from 0."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = f"{path}{key.value}"
+            yield inner, key.start_mark.line
+            yield from _places(value, f"{inner}/")
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            yield f"{path}{place}", value.start_mark.line
+            yield from _places(value, f"{path}{place}/")
 
 
 def identity(data: ReportData) -> Facts:
@@ -130,12 +168,22 @@ def _cells(data: ReportData) -> Table:
                 words.clean(cell.cell.get("outcome") or "unknown"),
                 words.clean(cell.cell.get("attempt") or NOTHING),
                 words.clean(cell.cell.get("node") or NOTHING),
+                words.clean((cell.environment.get("allocation") or {}).get("job") or NOTHING),
                 moment(start),
                 f"{end - start:.0f} s" if math.isfinite(end - start) else NOTHING,
                 words.clean(cell.cell.get("definition_hash") or NOTHING)[:16],
             )
         )
-    columns = ("Cell", "Outcome", "Attempt", "Node", "Started", "Took", "Definition (SHA-256)")
+    columns = (
+        "Cell",
+        "Outcome",
+        "Attempt",
+        "Node",
+        "Job",
+        "Started",
+        "Took",
+        "Definition (SHA-256)",
+    )
     return Table(columns, tuple(rows))
 
 
@@ -201,6 +249,8 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         ),
         "Agreement": _agreement(environment),
     }
+    if image := _image(service):
+        rows["Image"] = image
     if prepared := service.get("prepared"):
         rows["Prepared before the load"] = ", ".join(
             f"{words.clean(name).replace('_', ' ')} {words.clean(value)}"
@@ -224,6 +274,13 @@ def _copies(service: Mapping[str, Any]) -> str:
             f"{words.clean(each.get('replica'))} on {words.clean(each.get('node'))}: {where}"
         )
     return f"{len(told)}; {'; '.join(told)}"
+
+
+def _image(service: Mapping[str, Any]) -> str:
+    """Name the image that the service ran in, with whether its name says its content; "" without one."""
+    argv = [words.clean(part) for part in service.get("argv") or []]
+    found = next((part for part in argv if part.endswith(".sif") or _REGISTRY in part), "")
+    return found if not found or _DIGEST in found else f"{found}, digest not recorded"
 
 
 def _command(service: Mapping[str, Any]) -> str:
@@ -250,7 +307,18 @@ def _gpus(environment: Mapping[str, Any]) -> str:
     gpus = environment.get("gpus") or []
     if not gpus:
         return words.clean(environment.get("gpu_note") or "no GPU")
-    return ", ".join(words.clean(gpu.get("name") or "unnamed GPU") for gpu in gpus)
+    return ", ".join(_gpu(gpu) for gpu in gpus)
+
+
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    """Name a GPU with what of it makes a difference."""
+    parts = (
+        words.clean(gpu.get("name") or "unnamed GPU"),
+        words.single(known(gpu.get("memory_total_bytes")), "bytes"),
+        f"limit {words.single(known(gpu.get('power_limit_watts')), 'W')}",
+        f"driver {words.clean(gpu.get('driver_version') or NOTHING)}",
+    )
+    return " ".join(part for part in parts if NOTHING not in part)
 
 
 def _agreement(environment: Mapping[str, Any]) -> str:
