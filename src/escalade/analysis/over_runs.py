@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.catalogue import BY_NAME, QUEUED
 from escalade.analysis.intervals import MIN_REPETITIONS, Estimate, over_repetitions
+from escalade.analysis.json_numbers import finite
 from escalade.analysis.repeated import steps_repeated
 from escalade.analysis.request_kpis import OVER_SATURATED
 from escalade.analysis.steps import GIVEN_UP
@@ -85,9 +86,9 @@ def _row(figure: Figure, found: Values, planned: int) -> dict[str, Any]:
         "stat": figure.stat,
         "label": figure.label,
         "unit": figure.unit,
-        "value": _finite(estimate.value),
-        "ci_low": _finite(estimate.low),
-        "ci_high": _finite(estimate.high),
+        "value": finite(estimate.value),
+        "ci_low": finite(estimate.low),
+        "ci_high": finite(estimate.high),
         "n": len(found.known),
         "repetitions": planned,
         "reason": why,
@@ -108,7 +109,3 @@ def _withheld(figure: Figure, found: Values, planned: int) -> str:
     if len(found.known) < MIN_REPETITIONS and found.left_out:
         return f"{len(found.known)} of {planned} repetitions have a value: {found.left_out[0]}"
     return ""
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
