@@ -25,6 +25,7 @@ from escalade.analysis.stability import Stability, stability_rows
 from escalade.analysis.standards import Standards, standard_rows
 from escalade.analysis.targets import Target, target_table
 from escalade.analysis.verdicts import Slo, judge
+from escalade.analysis.what_if import limit_rows
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.holdings import holdings_of
 from escalade.campaign.objectives import goodput_of
@@ -99,6 +100,7 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
     keep_freed_memory()
     kpis = read_table(folder.kpis, "KPIs")
     verdicts = judge(kpis, cells, slos_of(campaign))
+    verdicts["limits"] = limit_rows(kpis, cells, verdicts["gates"], slos_of(campaign))
     verdicts["bounds"] = bound_rows(
         kpis, cells, verdicts["gates"], verdicts["capacity"], campaign.bounds.given
     )

@@ -351,6 +351,11 @@ class ReportData:
         """The upper bounds; results of earlier releases have none."""
         return _rows(self.verdicts, "bounds")
 
+    @cached_property
+    def limits(self) -> list[dict[str, Any]]:
+        """What verdicts under other limits would rest on; results of earlier releases have none."""
+        return _rows(self.verdicts, "limits")
+
     def capacity_of(self, deployment: str) -> list[dict[str, Any]]:
         """Give the capacities of one deployment's cells, in the order of the plan."""
         return [row for row in self._of(deployment) if row.get("cell") is not None]

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no network, no script."""
+"""The report as one HTML page that needs nothing else: no network, and no script to be read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from escalade.report.charts.ladder import latency_charts, throughput_charts
 from escalade.report.charts.timelines import timeline_charts
 from escalade.report.contents import sections_of
 from escalade.report.data import VALID
+from escalade.report.embedded import embed
 from escalade.report.sections.bottleneck import bottleneck_groups
 from escalade.report.sections.bounds import bounds_shown
 from escalade.report.sections.comparison import comparison_section, since_baseline
@@ -31,6 +32,7 @@ from escalade.report.sections.energy import energy_view
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
 from escalade.report.sections.headroom import headroom_groups
+from escalade.report.sections.limits import limits
 from escalade.report.sections.margins import margins
 from escalade.report.sections.methods import formulas
 from escalade.report.sections.objectives import objective, slo_table
@@ -127,7 +129,7 @@ def render(data: ReportData) -> str:
 def page_of(content: Mapping[str, Any]) -> str:
     """Make the page of its content."""
     page = environment().get_template("page.html.j2")
-    return page.render(sections=sections_of(content), **content)
+    return page.render(sections=sections_of(content), embedded=embed(content), **content)
 
 
 def environment() -> jinja2.Environment:
@@ -192,6 +194,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "slos": _slos(data, marks),
         "comparison": comparison_section(data),
         "trends": trends_section(data),
+        "limits": limits(data),
         "stability": stability_table(data),
         "contention": contention_table(data),
         "recovery": recovery_table(data),
@@ -199,7 +202,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "targets": targets_table(data),
         "marks": {step.state for cell in data.facts for step in cell.steps}
         | ({"capacity"} if data.axis.open else set()),
-        "latency": latency_charts(data),
+        "latency": _by_view(latency_charts(data)),
         "throughput": throughput_charts(data),
         "findings": findings_on_page(data),
         "bottlenecks": bottleneck_groups(data),
@@ -331,6 +334,14 @@ def _by_cell(data: ReportData, charts: Sequence[Chart]) -> list[Group]:
         if mine:
             groups.append(Group(cell.name, mine, open=len(groups) < _OPEN_CELLS))
     return groups
+
+
+def _by_view(charts: Sequence[Chart]) -> list[tuple[str, list[Chart]]]:
+    """Gather charts by the view that shows them, views in the order of their first chart."""
+    found: dict[str, list[Chart]] = {}
+    for chart in charts:
+        found.setdefault(chart.view, []).append(chart)
+    return list(found.items())
 
 
 def _gate_counts(data: ReportData) -> str:

@@ -23,6 +23,20 @@ _SWITCHES = (
     *("--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe"),
 )
 
+_KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "PageUp": 33,
+    "PageDown": 34,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+
 
 def installed() -> str | None:
     """Give the path of a Chromium, or None."""
@@ -79,9 +93,18 @@ class Browser:
         message, _, self._unread = self._unread.partition(b"\0")
         return dict(json.loads(message))
 
-    def open(self, page: Path, width: int, *, dark: bool = False, height: int = 900) -> None:
+    def open(
+        self,
+        page: Path,
+        width: int,
+        *,
+        dark: bool = False,
+        height: int = 900,
+        scripts: bool = True,
+    ) -> None:
         """Load a file at a width in CSS pixels and wait until it is there."""
         self.events.clear()
+        self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         mobile = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -101,8 +124,52 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """Evaluate JavaScript in the page, beside its content security policy."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        found = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        if "exceptionDetails" in found:
+            raise RuntimeError(str(found["exceptionDetails"]))
         return found["result"].get("value")
+
+    def move(self, x: float, y: float) -> None:
+        """Move the mouse to a place in the window."""
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def box(self, element: str) -> tuple[float, float, float, float]:
+        """Bring an element into the window; gives its left, top, width and height there."""
+        left, top, width, height = self.value(
+            f"(async () => {{ const e = {element};"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
+            " await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));"
+            " const b = e.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()"
+        )
+        return left, top, width, height
+
+    def click(self, element: str) -> None:
+        """Click the middle of an element, given as JavaScript."""
+        x, y, width, height = self.box(element)
+        x, y = x + width / 2, y + height / 2
+        self.move(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, key: str, times: int = 1) -> None:
+        """Press a key that writes nothing, as in "ArrowRight", "Tab", "Escape"."""
+        for _ in range(times):
+            for kind in ("keyDown", "keyUp"):
+                self.call(
+                    "Input.dispatchKeyEvent",
+                    type=kind,
+                    key=key,
+                    code=key,
+                    windowsVirtualKeyCode=_KEYS[key],
+                    text="\r" if (kind, key) == ("keyDown", "Enter") else "",
+                )
+
+    def write(self, element: str, text: str) -> None:
+        """Put text into a field, given as JavaScript, in place of what it holds."""
+        self.value(f"(() => {{ const e = {element}; e.focus(); e.select(); }})()")
+        self.call("Input.insertText", text=text)
 
     def requested(self) -> list[str]:
         """List the addresses that the page asked for."""
@@ -139,7 +206,7 @@ class Browser:
 
     def pdf(self, path: Path) -> None:
         """Print the page as the browser's own dialogue would."""
-        made = self.call("Page.printToPDF", printBackground=True)
+        made = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
         path.write_bytes(base64.b64decode(made["data"]))
 
 

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from escalade.analysis.findings import findings
-from escalade.report.page import render
-from integration.report.browser import browser, installed
-from support import require_or_skip
-from unit.report import campaign
+from integration.report import axe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from escalade.report.data import ReportData
     from integration.report.browser import Browser
 
 _OVERFLOWING = """
@@ -33,6 +29,24 @@ _CUT_IN_FIGURES = """
       || inside.top < figure.top - 1 || inside.bottom > figure.bottom + 1);
   })
   .map(text => text.closest("figure").id + ": " + text.textContent).join()
+"""
+_OVERLAPPING = """
+[...document.querySelectorAll("figure svg")].flatMap(svg => {
+  const boxes = [...svg.querySelectorAll("text")].map(text => [text, text.getBoundingClientRect()])
+    .filter(([, box]) => box.width > 0);
+  const meet = (a, b) => {  // letters, not the empty space above and below them
+    const slack = 0.2 * Math.min(a.height, b.height);
+    return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > slack;
+  };
+  return boxes.flatMap(([one, a], at) => boxes.slice(at + 1).filter(([, b]) => meet(a, b))
+    .map(([other]) => svg.closest("figure").id + ": " + one.textContent + " | " + other.textContent));
+}).join("\\n")
+"""
+_SMALL_TARGETS = """
+[...document.querySelectorAll("button, input, select, summary, nav a")]
+  .filter(e => { const b = e.getBoundingClientRect(); return b.width > 0 && Math.min(b.width, b.height) < 24; })
+  .map(e => e.tagName + " " + e.textContent).join()
 """
 _UNREADABLE = """
 (() => {
@@ -51,32 +65,6 @@ _UNREADABLE = """
   return [...bad].join();
 })()
 """
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a report with several cells, one of them failed."""
-    cells = [
-        campaign.simulated_cell("slots-2", rates=(1.0, 2.0, 5.0), away=1),
-        campaign.simulated_cell("slots-3-with-a-rather-long-name", rates=(1.0, 2.0, 5.0), slots=3),
-    ]
-    cells.append(campaign.without_results(cells[0], "the service never became ready", ["x" * 300]))
-    names = ("slots-2", "slots-3-with-a-rather-long-name")
-    data = campaign.analysed(cells, campaign.configuration(names, 1, (1.0, 2.0, 5.0)))
-    data.verdicts["findings"] = findings(data.verdicts, data.kpis, data.cells)
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(data), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Start a browser once for all tests here."""
-    executable = installed()
-    if executable is None:
-        require_or_skip("chromium", "no Chromium was found on PATH")
-    with browser(executable, tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -119,8 +107,59 @@ def test_the_policy_stops_what_was_smuggled_in(chromium: Browser, report: Path) 
     assert chromium.value("window.broken") is None
 
 
-def test_the_page_prints(chromium: Browser, report: Path, tmp_path: Path) -> None:
-    chromium.open(report, 1280)
-    chromium.pdf(tmp_path / "report.pdf")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_many_steps_fit_and_no_label_lies_on_another(
+    chromium: Browser, long: Path, width: int
+) -> None:
+    chromium.open(long, width)
+    chromium.value("document.querySelectorAll('[data-view]').forEach(view => view.hidden = false)")
+    chromium.value("document.querySelectorAll('details').forEach(each => each.open = true)")
 
-    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert chromium.value("document.documentElement.scrollWidth") <= width
+    assert chromium.value(_OVERFLOWING) == ""
+    assert chromium.value(_CUT_IN_FIGURES) == ""
+    assert chromium.value(_OVERLAPPING) == ""
+    assert chromium.value(_SMALL_TARGETS) == ""
+    assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_no_violation(
+    chromium: Browser, repeated: tuple[ReportData, Path], *, dark: bool
+) -> None:
+    script = axe.script()
+    chromium.open(repeated[1], 1280, dark=dark)
+    chromium.value("document.querySelectorAll('details').forEach(each => each.open = true)")
+
+    chromium.value(script)
+
+    assert chromium.value(axe.RUN) == []
+
+
+def test_with_scripts_off_everything_is_there_to_read(chromium: Browser, report: Path) -> None:
+    shown = "document.querySelectorAll('[data-view] figure').length"
+
+    chromium.open(report, 1280, scripts=False)
+    without = chromium.value("document.body.innerText.length")
+
+    assert chromium.value("document.documentElement.className") == ""
+    assert chromium.value(f"{shown} > 2")
+    assert chromium.value(
+        "[...document.querySelectorAll('[data-view]')].every(v => v.offsetHeight)"
+    )
+    assert chromium.value("document.getElementById('what-if').offsetHeight") == 0
+    assert (
+        chromium.value("document.querySelectorAll('[role=slider], .sort, [role=tab]').length") == 0
+    )
+    assert without > 5000
+
+
+def test_a_click_on_the_skip_link_leads_past_the_contents(chromium: Browser, report: Path) -> None:
+    chromium.open(report, 1280)
+
+    chromium.press("Tab")
+    assert chromium.value("document.activeElement.textContent") == "Skip to the results"
+    assert chromium.value("document.activeElement.getBoundingClientRect().top") >= 0
+    chromium.press("Enter")
+
+    assert chromium.value("document.activeElement.id") == "main"

@@ -15,6 +15,7 @@ import pandas as pd
 from escalade.analysis.cell import CellData, Slo
 from escalade.analysis.kpis import cell_kpis
 from escalade.analysis.verdicts import judge
+from escalade.analysis.what_if import limit_rows
 from escalade.report.data import ReportData
 
 START = 1_790_000_000.0
@@ -47,10 +48,12 @@ def report_data(
 def analysed(cells: list[CellData], configuration: dict[str, Any]) -> ReportData:
     """Give report data of cells, with KPIs and verdicts by the analysis."""
     kpis = pd.concat([cell_kpis(cell, SLOS) for cell in cells], ignore_index=True)
+    verdicts = judge(kpis, cells, SLOS)
+    verdicts["limits"] = limit_rows(kpis, cells, verdicts["gates"], SLOS)
     return ReportData(
         campaign=configuration,
         kpis=kpis,
-        verdicts=judge(kpis, cells, SLOS),
+        verdicts=verdicts,
         cells=cells,
         provenance=provenance(),
         stale=[],

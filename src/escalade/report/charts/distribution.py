@@ -11,7 +11,7 @@ import numpy as np
 from escalade.analysis.levels import RATE
 from escalade.report import words
 from escalade.report.axis import AXES, at, short
-from escalade.report.charts import drawing
+from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS, Chart
 from escalade.report.charts.ladder import SIZE
 from escalade.report.data import SATURATED, VALID
@@ -47,6 +47,19 @@ class Spread:
             shares, seconds = shares[places], self.seconds[places]
             return shares, seconds
         return shares, self.seconds
+
+    def told(self) -> list[tuple[float, float, str]]:
+        """Give shares that a reader asks for, the times that they end within, and both in words."""
+        n, where = len(self.seconds), at(self.step.level)
+        shares = [share for share in _SHARES[1:] if share <= 1 - 0.5 / n]
+        times = [float(np.quantile(self.seconds, share)) for share in shares]
+        said = [
+            f"{words.plain(100 * share, _decimals(share))} % within {words.single(time, 's')} {where}, n = {n}"
+            for share, time in zip(shares, times, strict=True)
+        ]
+        last = float(self.seconds[-1])
+        slowest = 1 - 0.5 / n, last, f"slowest: {words.single(last, 's')} {where}, n = {n}"
+        return [*zip(shares, times, said, strict=True), slowest]
 
 
 def tail(share: np.ndarray | float) -> np.ndarray:
@@ -148,6 +161,8 @@ def _draw(figure: Figure, spreads: list[Spread]) -> None:
             axes.plot(tail(shares[-1:]), scale.apply(1.0) * seconds[-1:], marker="X", color=colour)
         label = short(one.step.level) if one.step.level.name == RATE else words.rate(one.step.place)
         ends.append((float(tail(shares[-1])), scale.apply(float(seconds[-1])), label))
+        for share, time, told in one.told():
+            hover.point(axes, label, float(tail(share)), scale.apply(time), told)
     drawing.label_lines(axes, ends)
 
 

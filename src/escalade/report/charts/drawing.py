@@ -3,6 +3,9 @@
 Matplotlib draws with stand-in colours; afterwards each becomes a CSS variable
 of the page, so that a figure follows light and dark mode. Identifiers are
 numbered anew per figure: they are unique in the page and the same every time.
+
+What a reader is told who points at a mark or a line is recorded while it is
+drawn, by one call: `hover.point` or `hover.line`.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from escalade.report import words
+from escalade.report.charts import hover
+from escalade.report.charts.hover import Drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -107,14 +112,19 @@ _DROPPED = {f"{_SVG}metadata", f"{_SVG}style"}
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure of the page: picture, words, and the table behind it."""
+    """A figure of the page: picture, words, and the table behind it.
+
+    Charts of a section with a `view` are shown one view at a time where the page
+    may run its script: "End-to-end latency", "Time to first token".
+    """
 
     key: str
     title: str
-    svg: Markup
+    svg: Drawn
     caption: str
     table: Table
     wide: bool = False
+    view: str = ""
 
 
 def picture(
@@ -123,7 +133,7 @@ def picture(
     description: str,
     size: tuple[float, float],
     draw: Callable[[Figure], None],
-) -> Markup:
+) -> Drawn:
     """Draw a figure of `size` CSS pixels and give it as SVG to put into the page.
 
     Parameters
@@ -135,7 +145,7 @@ def picture(
     size
         Width and height in CSS pixels, at which text has its natural size.
     draw
-        Puts axes into the empty figure.
+        Puts axes into the empty figure, and records what a reader may point at.
     """
     with mpl.rc_context(), warnings.catch_warnings():
         # Text stays text: the reader's fonts, not matplotlib's, have to know the letters.
@@ -147,7 +157,7 @@ def picture(
         draw(figure)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None})
-    return _inline(written.getvalue(), key, title, description, size)
+        return _inline(written.getvalue(), key, title, description, figure)
 
 
 def number_axis(axis: Axis, unit_label: str = "", *, count: int = 5) -> None:
@@ -254,18 +264,21 @@ def _top(group: list[float], gap: float) -> float:
     return group[0] + gap * (group[1] - 1) / 2
 
 
-def _inline(text: str, key: str, title: str, description: str, size: tuple[float, float]) -> Markup:
+def _inline(text: str, key: str, title: str, description: str, figure: Figure) -> Drawn:
     root = ET.fromstring(text)  # noqa: S314 - written by matplotlib a moment before
-    names = {name: f"{key}-{number}" for number, name in enumerate(_referenced(root), start=1)}
+    kept = [*_referenced(root), *hover.recorded_lines(figure)]
+    names = {name: f"{key}-{number}" for number, name in enumerate(kept, start=1)}
     body = "".join("".join(_written(child, names)) for child in root)
-    width, height = (f"{length:g}" for length in size)
+    width, height = (f"{float(length):g}" for length in figure.bbox.size)
     head = (
         f'<svg role="img" aria-labelledby="{key}-title {key}-description" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f'<title id="{key}-title">{escape(title)}</title>'
         f'<desc id="{key}-description">{escape(description)}</desc>'
     )
-    return Markup(f"{head}{body}</svg>")  # noqa: S704 - all text in it was escaped
+    drawn = Drawn(f"{head}{body}</svg>")  # all text in it was escaped
+    drawn.hover = hover.recorded(figure, names)
+    return drawn
 
 
 def _referenced(root: ET.Element) -> list[str]:

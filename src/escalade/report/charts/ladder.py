@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.levels import CONCURRENCY
 from escalade.report import words
-from escalade.report.charts import drawing
+from escalade.report.charts import drawing, hover
 from escalade.report.charts.bound_lines import REQUESTS, TOKENS, draw_levels, levels_of, within
 from escalade.report.charts.drawing import COLOURS, Chart
 from escalade.report.charts.lines import (
@@ -24,6 +24,7 @@ from escalade.report.charts.lines import (
     limits_of,
     line_of,
     table_of,
+    told,
 )
 from escalade.report.data import INVALID, SATURATED
 from escalade.report.words import known
@@ -137,7 +138,8 @@ def _latency_chart(scene: Scene, metric: str, highest: float, key: str) -> Chart
     ]
     if above:
         caption += f" The limit {words.listed(above)} lies far above the figure."
-    return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
+    table = table_of(scene.lines, scene.data.axis)
+    return Chart(key, heading, svg, caption, table, view=words.title(metric))
 
 
 def _draw_latency(
@@ -368,17 +370,20 @@ def draw_lines(
             width = 2.4 if line.strong else 1.4
             axes.plot(*zip(*middle, strict=True), color=COLOURS[line.colour], lw=width)
         for point in line.drawn:
-            _draw_point(axes, line, point, scale)
+            height = _draw_point(axes, line, point, scale)
+            hover.point(
+                axes, line.label or "value", point.rate, height, told(point, scene.data.axis)
+            )
         if line.label and middle:
             ends.append((*middle[-1], line.label))
     drawing.label_lines(axes, ends)
     _name_saturated(axes, scene)
 
 
-def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> None:
+def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> float:
     """Draw a value: filled when valid, a cross when INVALID, a hollow triangle when it only grows.
 
-    What grows with time is drawn at the top edge where it lies beyond.
+    What grows with time is drawn at the top edge where it lies beyond; gives the height.
     """
     colour, estimate = COLOURS[line.colour], point.estimate
     value = scale.apply(estimate.value)
@@ -395,9 +400,10 @@ def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> Non
         )
     invalid = point.state == INVALID
     marker = "^" if unsteady else "x" if invalid else line.marker
+    height = min(value, top) if unsteady else value
     axes.plot(
         [point.rate],
-        [min(value, top) if unsteady else value],
+        [height],
         marker=marker,
         markersize=7 if line.strong else 5.5,
         markerfacecolor=COLOURS["card"] if unsteady else colour,
@@ -407,3 +413,4 @@ def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> Non
         clip_on=False,
         zorder=4,
     )
+    return height

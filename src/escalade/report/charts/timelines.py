@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from escalade.report import words
 from escalade.report.axis import short
-from escalade.report.charts import drawing
+from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS, Chart
 from escalade.report.charts.traces import Panel, panels
 from escalade.report.data import INVALID, SATURATED
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     from escalade.report.charts.traces import Trace
     from escalade.report.data import CellFacts, ReportData, StepFacts
@@ -71,7 +72,7 @@ def _draw(figure: Figure, cell: CellFacts, shown: Sequence[Panel], height: float
         )
         axes.set_xlim(0, right)
         _bands(axes, cell)
-        _draw_panel(axes, panel)
+        _draw_panel(axes, panel, cell.anchor)
         if place == 0:
             _step_labels(axes, cell, right)
         if place == len(shown) - 1:
@@ -133,7 +134,7 @@ def _remark(step: StepFacts) -> str:
     return {SATURATED: " △", INVALID: " ✕"}.get(step.state, "")
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: Axes, panel: Panel, clock: str) -> None:
     values = [v for trace in panel.traces for _, v in trace.points if math.isfinite(v)]
     scale = words.scale_for(panel.unit, values)
     axes.annotate(
@@ -157,17 +158,18 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         )
         return
     for trace in panel.traces:
-        _draw_trace(axes, trace, scale)
+        drawn = _draw_trace(axes, trace, scale)
+        hover.line(axes, drawn, trace.label, words.with_unit("", scale.label), clock)
     axes.set_ylim(0, scale.apply(max([*values, panel.ceiling])) * 1.1 or 1.0)
     drawing.number_axis(axes.yaxis, count=3)
     _legend(axes, panel)
 
 
-def _draw_trace(axes: Axes, trace: Trace, scale: words.Scale) -> None:
+def _draw_trace(axes: Axes, trace: Trace, scale: words.Scale) -> Line2D:
     times = [time for time, _ in trace.points]
     values = [scale.apply(value) for _, value in trace.points]
     colour = COLOURS[trace.colour]
-    axes.plot(
+    (drawn,) = axes.plot(
         times,
         values,
         color=colour,
@@ -180,6 +182,7 @@ def _draw_trace(axes: Axes, trace: Trace, scale: words.Scale) -> None:
         axes.axvspan(
             start, end, facecolor="none", edgecolor=COLOURS["muted"], hatch="xxxx", lw=0, alpha=0.55
         )
+    return drawn
 
 
 def _legend(axes: Axes, panel: Panel) -> None:

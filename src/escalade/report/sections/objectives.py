@@ -32,13 +32,18 @@ _GROWS = "grows with time"
 
 def objective(row: Mapping[str, Any]) -> str:
     """Say in a few words what an SLO demands: "p90 of end-to-end latency ≤ 1.5 s", "Throughput ≥ 9 /s"."""
+    limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
+    return f"{subject(row)} {'≥' if row.get('at_least') else '≤'} {limit}"
+
+
+def subject(row: Mapping[str, Any]) -> str:
+    """Say what an SLO sets a limit to: "p90 of end-to-end latency", "Throughput"."""
     metric, stat = str(row.get("metric")), words.clean(row.get("stat"))
     name = words.title(metric)
-    limit = words.single(known(row.get("limit")), str(row.get("unit") or ""))
     what = name if stat == "value" else f"{stat} of {name[:1].lower()}{name[1:]}"
     of = f" of {words.clean(row['workload'])}" if row.get("workload") else ""
     within = f" within {words.clean(row['of'])}" if row.get("of") else ""
-    return f"{what}{of}{within} {'≥' if row.get('at_least') else '≤'} {limit}"
+    return f"{what}{of}{within}"
 
 
 def slo_table(data: ReportData, marks: Marks | None = None) -> EstimateTable:
