@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _KEPT = ("slo", "deployment", "cell", "step", "value", "ci_low", "ci_high", "n")
 _LEVELS = ("target_qps", "concurrency", "samples")
 _DIED = "service_failed"
+_ANY_RATE = 1e-9
+"""A rate in 1/s that every step asks for."""
 
 
 def limit_rows(
@@ -58,7 +60,8 @@ def limit_rows(
         - `least_limit`: the smallest limit that can be passed, in the metric's unit.
     """
     anywhere = [
-        replace(slo, at_qps=None, limit=0.0 if slo.metric in RATES else slo.limit) for slo in slos
+        replace(slo, at_qps=None, limit=_ANY_RATE if slo.metric in RATES else slo.limit)
+        for slo in slos
     ]
     rows: list[dict[str, Any]] = []
     for group in _deployments(cells).values():
