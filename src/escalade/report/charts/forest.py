@@ -16,9 +16,10 @@ from escalade.report.words import known
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from markupsafe import Markup
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from escalade.report.charts.hover import Drawn
 
 WIDTH = 400.0
 _LINE, _HEAD, _FOOT = 40.0, 26.0, 44.0
@@ -114,7 +115,7 @@ def _beyond(row: Mapping[str, Any]) -> float:
     return math.inf if up else -math.inf
 
 
-def forest(key: str, title: str, effects: Sequence[Effect], margin: float) -> Markup:
+def forest(key: str, title: str, effects: Sequence[Effect], margin: float) -> Drawn:
     """Draw the effects in their order, those of one direction in one panel."""
     panels = [
         [effect for effect in effects if effect.better == better]
