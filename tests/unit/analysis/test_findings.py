@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from escalade.analysis.findings import RULES, findings, fired
 from escalade.analysis.findings.rule import ADVICE, FINE, KINDS, LIMIT, PROBLEM, UNSEEN
 from unit.analysis.campaigns import Made, fine
+from unit.analysis.scenario_rows import SCENARIOS_FIRE, SCENARIOS_NEARLY
 from unit.analysis.strained import (
     KNEE,
     bounds,
@@ -119,6 +120,7 @@ FIRES: dict[str, Callable[[], Made]] = {
     "ladder-too-low": lambda: fine(1, offered=(2.0, 5.0, 8.0)),
     "ladder-too-high": lambda: fine(1, offered=(5.0, 14.0, 20.0, 30.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 4.0, 14.0)),
+    **SCENARIOS_FIRE,
 }
 """Rule → the smallest campaign in which it has to fire."""
 
@@ -179,6 +181,7 @@ NEARLY: dict[str, Callable[[], Made]] = {
     "ladder-too-low": lambda: fine(1, offered=(8.0,)),
     "ladder-too-high": lambda: fine(1, offered=(2.0, 5.0, 14.0, 20.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 8.0, 14.0)),
+    **SCENARIOS_NEARLY,
 }
 """Rule → a campaign that nearly makes it fire."""
 

@@ -47,9 +47,18 @@ class Fine:
 
 @dataclass(frozen=True)
 class Unseen:
-    """A rule can't be checked; why, in one sentence."""
+    """A rule can't be checked; why, in one sentence.
+
+    Attributes
+    ----------
+    why
+        The sentence.
+    unscraped
+        Whether it is because monitoring is off: one line tells of all such rules.
+    """
 
     why: str
+    unscraped: bool = False
 
 
 Answer = Hit | Fine | Unseen | None

@@ -10,6 +10,7 @@ from escalade.analysis.findings import (
     ladder,
     limits,
     objectives,
+    scenarios,
     service,
 )
 
@@ -22,7 +23,9 @@ RULES: tuple[Rule, ...] = (
     *instrument.RULES,
     *errors.RULES,
     *service.RULES_OF_PROBLEMS[1:],
+    *scenarios.RULES_OF_PROBLEMS,
     *limits.RULES,
     *ladder.RULES,
+    *scenarios.RULES,
     *service.RULES,
 )

@@ -70,7 +70,8 @@ def growing_memory(subject: Subject) -> Answer:
         if window is not None and window.seconds >= GROWING_SECONDS and level > 0:
             looked += [(figures, step, growth, level)] if math.isfinite(growth.value) else []
     if len(looked) < 2:
-        return Unseen("fewer than two windows of a minute or more have samples of the memory")
+        why = "fewer than two windows of a minute or more have samples of the memory"
+        return Unseen(why, unscraped=subject.unmonitored)
     over = [each for each in looked if each[2].low > 0 and each[2].value * HOUR > GROWTH * each[3]]
     if len(over) < len(looked):
         return Fine("memory does not keep growing at a constant rate")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.distributions import binomial_cdf
 from escalade.analysis.figures import Evidence, Figures
 from escalade.analysis.findings.rule import Fine, Hit, Unseen
+from escalade.analysis.series_kpis import UNMONITORED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,6 +51,15 @@ class Subject:
         gates, capacity = verdicts.get("gates") or [], verdicts.get("capacity") or []
         self.cells = [Figures(cell, kpis, gates, capacity) for cell in cells]
         self._verdicts = verdicts
+
+    def everything(self, name: str) -> list[Mapping[str, Any]]:
+        """Give all rows of a section of verdicts.json; some are about no deployment."""
+        return list(self._verdicts.get(name) or [])
+
+    @property
+    def unmonitored(self) -> bool:
+        """Whether nothing of it was scraped, since its monitoring is off."""
+        return bool(self.cells) and not any(figures.data.monitored for figures in self.cells)
 
     def section(self, name: str) -> list[Mapping[str, Any]]:
         """Give the rows of a section of verdicts.json that are about this deployment."""
@@ -120,7 +130,11 @@ def by_gates(subject: Subject, *, names: Sequence[str], words: str) -> Answer:
     ]
     if failed:
         return _failed(failed, len({(g["cell"], g["step"]) for g in looked}))
-    return Fine(words) if looked else Unseen(f"no step could be checked by {_listed(names)}")
+    if looked:
+        return Fine(words)
+    return Unseen(
+        f"no step could be checked by {_listed(names)}", unscraped=_of_samples(subject, names)
+    )
 
 
 def by_chance(
@@ -156,6 +170,12 @@ def by_chance(
     if failed and 1 - binomial_cdf(len(failed) - 1, len(looked), chance) <= SURPRISE:
         return _failed(failed, len(looked))
     return Fine(words)
+
+
+def _of_samples(subject: Subject, names: Sequence[str]) -> bool:
+    """Tell whether it is for want of samples alone that these gates said nothing."""
+    gates = [gate for figures in subject.cells for gate in figures.gates if gate["gate"] in names]
+    return subject.unmonitored and any(gate["detail"] == UNMONITORED for gate in gates)
 
 
 def _failed(failed: Sequence[tuple[Figures, Mapping[str, Any]]], looked: int) -> Hit:
