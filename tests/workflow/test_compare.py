@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from escalade.files import read_json
 from workplace import Workplace, deployment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
@@ -26,9 +29,21 @@ a repetition that something else on the machine spoils does not spoil the answer
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """Measure the three campaigns, one after the other, and store the first as the baseline."""
     place = Workplace(tmp_path_factory.mktemp("compare"))
+    try:
+        _measure(place)
+        yield place
+    finally:
+        for child in place.children:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+        for process in place.processes():
+            process.kill()
+
+
+def _measure(place: Workplace) -> None:
     for folder, seconds in TIMES.items():
         to_first = round(seconds - (TOKENS - 1) * GAP, 3)
         place.write(
@@ -49,7 +64,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         assert code == 0, output
     code, output = place.here("baseline", str(folder_of(place, "before")))
     assert code == 0, output
-    return place
 
 
 def folder_of(place: Workplace, name: str) -> Path:
