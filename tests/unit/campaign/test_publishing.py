@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 import pytest
 from jsonschema import Draft202012Validator
-from markupsafe import Markup
 from typer.testing import CliRunner
 
 from campaigns import configuration, repeated, write_campaign
@@ -25,6 +24,7 @@ from escalade.manifest import NAME as MANIFEST
 from escalade.manifest import verify, write_manifest
 from escalade.replay import rebuild, replay_campaign
 from escalade.report.charts import drawing
+from escalade.report.charts.hover import Drawn
 from unit.report.test_page import Reader
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ SCHEMA = Path(__file__).parents[3] / "config" / "report.schema.json"
 def undrawn() -> Iterator[None]:
     """Leave out the drawing itself, which is most of the work: these tests are about the commands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_: Markup("<svg></svg>"))
+        patch.setattr(drawing, "picture", lambda *_: Drawn("<svg></svg>"))
         yield
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from markupsafe import Markup
 
 from escalade.report.charts import drawing
+from escalade.report.charts.hover import Drawn
 from escalade.report.data import MOST_DRAWN
 from escalade.report.page import content_of, page_of
 from escalade.report.sections.cuts import MOST_GATES, cuts, shown_gates
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from escalade.report.data import ReportData
 
 CELLS, STEPS, LIMIT = 20, 10, 5_000_000
-_PICTURE = Markup("<svg></svg>")
+_PICTURE = Drawn("<svg></svg>")
 
 
 @pytest.fixture(scope="module")

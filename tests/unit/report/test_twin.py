@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
-from markupsafe import Markup
 
 from escalade.report import words
 from escalade.report.charts import drawing
+from escalade.report.charts.hover import Drawn
 from escalade.report.data import Partial, ReportData
 from escalade.report.page import content_of, page_of
 from escalade.report.twin.content import twin, written
@@ -46,7 +46,7 @@ def told(data: ReportData) -> dict[str, Any]:
 def undrawn() -> Iterator[None]:
     """Leave out the drawing itself: the twin has no pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_: Markup("<svg></svg>"))
+        patch.setattr(drawing, "picture", lambda *_: Drawn("<svg></svg>"))
         yield
 
 
