@@ -23,6 +23,7 @@ from intervals import (
     repetitions,
     throughputs,
 )
+from samples import counters, gauges
 from trends import changes, no_change
 
 from escalade.provenance import host_facts
@@ -34,6 +35,8 @@ CLAIMS = (
     Claim("ratios", "Ratios", ratios, 4000),
     Claim("throughput", "Throughput", throughputs, 10_000),
     Claim("gaps", "Token gaps", gaps, 200),
+    Claim("gauges", "Means of gauges", gauges, 1000),
+    Claim("counters", "Rates of counters, and loads without a rate", counters, 2000),
     Claim("repetitions", "Over repetitions", repetitions, 10_000),
     Claim("comparisons", "Comparisons of two campaigns", comparisons, 4000),
     Claim("gates", "False alarms of gates", false_alarms, 1000),

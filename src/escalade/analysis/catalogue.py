@@ -20,9 +20,16 @@ PERCENTILES = ("p50", "p90", "p95", "p99")
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 VALUE = ("value",)
 
-NO_INTERVAL = "none"
+PLANNED = "exact, planned"
+COUNTED = "exact, counted"
 ORDER = "order statistics, on n_eff when requests depend on each other"
 BOOTSTRAP = "bootstrap over requests"
+SAMPLED = "t on n_eff samples"
+SAMPLED_MAX = f"mean: {SAMPLED}; max: largest sample"
+BLOCKS_MAX = "mean: t over ten blocks; max: exact"
+WITH_MAX = f"{ORDER}; max: exact, the largest of all"
+UNPAIRED = "not estimable: power and rate are of different samples"
+ONE_READING = "not estimable: one reading"
 WILSON = "Wilson, on n_eff when requests depend on each other"
 
 
@@ -61,34 +68,34 @@ class Metric:
     formula: str
     source: str
     section: str
-    interval: str = NO_INTERVAL
+    interval: str = ONE_READING
     per_cell: bool = False
     where_used: bool = False
 
 
 # fmt: off
 LOAD = (
-    Metric("target_qps", VALUE, "1/s", "none", "rate asked for in the ladder", OUTCOME, "Load"),
-    Metric("concurrency", VALUE, "requests", "none", "closed loop: queries in flight, as asked for in the ladder", OUTCOME, "Load", where_used=True),
-    Metric("samples", VALUE, "requests", "none", "sent at once: number of samples, as asked for in the ladder", OUTCOME, "Load", where_used=True),
-    Metric("offered_qps", VALUE, "1/s", "none", "requests planned in the window, later turns of conversations that became due in it / its length", LOG, "Load"),
-    Metric("arrival_rate_qps", VALUE, "1/s", "none", "(N − 1) / (last sent − first sent), over the cohort", LOG, "Load"),
-    Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends, without later turns of conversations", LOG, "Load"),
-    Metric("planned_gap_cv", VALUE, "ratio", "none", "the same of the planned sends", LOG, "Load"),
-    Metric("offered_load_erlangs", VALUE, "erlangs", "none", "arrival_rate_qps × mean service time (sent to last byte, good answers; to the end of what was abandoned)", LOG, "Load"),
-    Metric("turns_not_due", VALUE, "turns", "none", "later turns of conversations that never became due, over the whole step: the turn before failed, or the window was over; n: all later turns drawn; only with workload.conversation", LOG, "Load", where_used=True),
+    Metric("target_qps", VALUE, "1/s", "none", "rate asked for in the ladder", OUTCOME, "Load", PLANNED),
+    Metric("concurrency", VALUE, "requests", "none", "closed loop: queries in flight, as asked for in the ladder", OUTCOME, "Load", PLANNED, where_used=True),
+    Metric("samples", VALUE, "requests", "none", "sent at once: number of samples, as asked for in the ladder", OUTCOME, "Load", PLANNED, where_used=True),
+    Metric("offered_qps", VALUE, "1/s", "none", "requests planned in the window, later turns of conversations that became due in it / its length", LOG, "Load", PLANNED),
+    Metric("arrival_rate_qps", VALUE, "1/s", "none", "(N − 1) / (last sent − first sent), over the cohort", LOG, "Load", COUNTED),
+    Metric("gap_cv", VALUE, "ratio", "none", "standard deviation / mean of the gaps between actual sends, without later turns of conversations", LOG, "Load", COUNTED),
+    Metric("planned_gap_cv", VALUE, "ratio", "none", "the same of the planned sends", LOG, "Load", PLANNED),
+    Metric("offered_load_erlangs", VALUE, "erlangs", "none", "arrival_rate_qps × mean service time (sent to last byte, good answers; to the end of what was abandoned)", LOG, "Load", "t × sent rate"),
+    Metric("turns_not_due", VALUE, "turns", "none", "later turns of conversations that never became due, over the whole step: the turn before failed, or the window was over; n: all later turns drawn; only with workload.conversation", LOG, "Load", COUNTED, where_used=True),
 )
 THROUGHPUT = (
     Metric("throughput_qps", VALUE, "1/s", "higher", "good answers that ended in the window, whenever planned / its length", LOG, "Throughput", "Poisson (Garwood)"),
     Metric("goodput_qps", VALUE, "1/s", "higher", "requests of the cohort answered well and within the SLO's limit / length of the window; one row per SLO on latency_seconds or ttft_seconds", LOG, "Throughput", "Wilson × offered_qps"),
-    Metric("samples_per_second", VALUE, "1/s", "higher", "sent at once: good answers / (last good end − first send)", LOG, "Throughput", where_used=True),
+    Metric("samples_per_second", VALUE, "1/s", "higher", "sent at once: good answers / (last good end − first send)", LOG, "Throughput", "t over ten blocks", where_used=True),
     Metric("error_ratio", VALUE, "ratio", "lower", "requests of the cohort without a good answer / cohort, both without abandoned ones", LOG, "Throughput", WILSON),
-    Metric("failed_requests", VALUE, "requests", "lower", "requests of the cohort without a good answer, by class of error; n: those that were awaited; one row per class, only where some failed", LOG, "Throughput", where_used=True),
+    Metric("failed_requests", VALUE, "requests", "lower", "requests of the cohort without a good answer, by class of error; n: those that were awaited; one row per class, only where some failed", LOG, "Throughput", COUNTED, where_used=True),
     Metric("abandoned_ratio", VALUE, "ratio", "none", "requests of the cohort whose client left before the end, as planned / cohort; only with workload.abandon", LOG, "Throughput", WILSON, where_used=True),
 )
 LATENCY = (
-    Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", ORDER),
-    Metric("latency_trimmed_seconds", ("mean_trimmed_3sigma",), "s", "none", "mean latency of the good answers of the cohort within 3 standard deviations of their mean, one pass; flagged with the number left out; only with standards.trimmed, and never in a verdict", LOG, "Latency", where_used=True),
+    Metric("latency_seconds", (*PERCENTILES, "mean", "max"), "s", "lower", "planned send to last byte; a failed request is +∞", LOG, "Latency", WITH_MAX),
+    Metric("latency_trimmed_seconds", ("mean_trimmed_3sigma",), "s", "none", "mean latency of the good answers of the cohort within 3 standard deviations of their mean, one pass; flagged with the number left out; only with standards.trimmed, and never in a verdict", LOG, "Latency", "not estimable: what was left out is not known to be wrong", where_used=True),
     Metric("query_latency_seconds", (*PERCENTILES, "mean"), "s", "lower", "closed loop with queries of several samples: first send to the last end of a query's samples; a query with a failed request is +∞", LOG, "Latency", ORDER, where_used=True),
     Metric("ttft_seconds", (*PERCENTILES, "mean"), "s", "lower", "planned send to first chunk; a failed request is +∞", LOG, "Latency", ORDER),
     Metric("itl_seconds", (*PERCENTILES, "mean"), "s", "lower", "gaps between neighbouring chunks of a request, pooled; a failed request counts as the mean number of gaps, all +∞", LOG, "Latency", BOOTSTRAP),
@@ -106,32 +113,32 @@ TOKENS = (
     Metric("cached_token_ratio", VALUE, "ratio", "none", "Σ cached input tokens / Σ input tokens, good answers of the cohort", LOG, "Tokens", BOOTSTRAP),
 )
 CONCURRENCY = (
-    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency", "mean: t over ten blocks"),
-    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency", "mean: t over ten blocks"),
+    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency", BLOCKS_MAX),
+    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency", BLOCKS_MAX),
 )
 CLIENT = (
-    Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", ORDER),
+    Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", WITH_MAX),
     Metric("late_ratio", VALUE, "ratio", "lower", "share of the cohort sent later than max(5 ms, 5 % of the judged latency)", LOG, "Client", WILSON),
     Metric("turnaround_seconds", ("p50", "p99"), "s", "lower", "closed loop: end of the query before to the send", LOG, "Client", ORDER, where_used=True),
-    Metric("turnaround_ratio", VALUE, "ratio", "lower", "closed loop: Σ turnaround / Σ (turnaround + latency): share of the time in which the client, not the service, had the query", LOG, "Client", where_used=True),
-    Metric("client_resolution_seconds", VALUE, "s", "lower", "largest of the medians of dispatch lag, event-loop lag and, where the client was calibrated, `client_added_seconds`", f"{LOG}, {OUTCOME}", "Client"),
+    Metric("turnaround_ratio", VALUE, "ratio", "lower", "closed loop: Σ turnaround / Σ (turnaround + latency): share of the time in which the client, not the service, had the query", LOG, "Client", BOOTSTRAP, where_used=True),
+    Metric("client_resolution_seconds", VALUE, "s", "lower", "largest of the medians of dispatch lag, event-loop lag and, where the client was calibrated, `client_added_seconds`", f"{LOG}, {OUTCOME}", "Client", "not estimable: a largest of medians"),
     Metric("client_cpu_ratio", VALUE, "ratio", "lower", "CPU time of the busiest client process / wall time: share of the one core that it can use", OUTCOME, "Client"),
-    Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client"),
-    Metric("client_backlog", ("max",), "requests", "lower", "arrivals that were due and found no free user, over the whole step", OUTCOME, "Client"),
-    Metric("client_suspended_seconds", VALUE, "s", "lower", "time in which the client did not run at all (stopped, or the machine slept)", OUTCOME, "Client"),
-    Metric("client_clock_error_seconds", VALUE, "s", "lower", "how far the times of the client's nodes may be off the first node's clock: half the round trip of the question for it, and its drift over the step; 0 with one node", OUTCOME, "Client"),
-    Metric("steal_ratio", VALUE, "ratio", "lower", "CPU time that the hypervisor gave to others / all CPU time, as the client saw it, else of node_cpu_seconds_total", f"{OUTCOME}, {SERIES}", "Client"),
+    Metric("event_loop_lag_seconds", ("p50", "p99", "max"), "s", "lower", "lateness of a timer in the client's event loop, over the whole step", OUTCOME, "Client", "not estimable: single lags are not kept"),
+    Metric("client_backlog", ("max",), "requests", "lower", "arrivals that were due and found no free user, over the whole step", OUTCOME, "Client", COUNTED),
+    Metric("client_suspended_seconds", VALUE, "s", "lower", "time in which the client did not run at all (stopped, or the machine slept)", OUTCOME, "Client", COUNTED),
+    Metric("client_clock_error_seconds", VALUE, "s", "lower", "how far the times of the client's nodes may be off the first node's clock: half the round trip of the question for it, and its drift over the step; 0 with one node", OUTCOME, "Client", "exact, a bound itself"),
+    Metric("steal_ratio", VALUE, "ratio", "lower", "CPU time that the hypervisor gave to others / all CPU time, as the client saw it, else of node_cpu_seconds_total", f"{OUTCOME}, {SERIES}", "Client", f"{SAMPLED}; not estimable where the client reports it"),
 )
 SERVICE = (
-    Metric("service_cpu_cores", ("mean", "max"), "cores", "lower", "growth of the CPU time of the service's process tree / time between the samples; max: between two scrapes", SERIES, "Service"),
-    Metric("service_memory_bytes", ("mean", "max"), "bytes", "lower", "resident memory of the service's process tree", SERIES, "Service"),
+    Metric("service_cpu_cores", ("mean", "max"), "cores", "lower", "growth of the CPU time of the service's process tree / time between the samples; max: between two scrapes", SERIES, "Service", SAMPLED_MAX),
+    Metric("service_memory_bytes", ("mean", "max"), "bytes", "lower", "resident memory of the service's process tree", SERIES, "Service", SAMPLED_MAX),
     Metric("service_memory_growth_bytes_per_second", VALUE, "bytes/s", "lower", "slope of the resident memory of the service's process tree over the window, least squares over ten block means", SERIES, "Service", "t, slope of ten block means"),
-    Metric("queue_length", ("mean", "max"), "requests", "lower", "requests waiting in the service", SERIES, "Service"),
-    Metric("requests_running", ("mean", "max"), "requests", "none", "requests being worked on in the service", SERIES, "Service"),
-    Metric("kv_cache_usage_ratio", ("mean", "max"), "ratio", "none", "share of the KV cache in use, as the service says; only where the recipe maps it", SERIES, "Service", where_used=True),
-    Metric("server_output_tokens_per_second", VALUE, "1/s", "higher", "growth of output_tokens_total / time between the samples", SERIES, "Service"),
-    Metric("server_input_tokens_per_second", VALUE, "1/s", "higher", "growth of input_tokens_total / time between the samples", SERIES, "Service"),
-    Metric("server_requests_per_second", VALUE, "1/s", "higher", "growth of requests_total / time between the samples", SERIES, "Service"),
+    Metric("queue_length", ("mean", "max"), "requests", "lower", "requests waiting in the service", SERIES, "Service", SAMPLED_MAX),
+    Metric("requests_running", ("mean", "max"), "requests", "none", "requests being worked on in the service", SERIES, "Service", SAMPLED_MAX),
+    Metric("kv_cache_usage_ratio", ("mean", "max"), "ratio", "none", "share of the KV cache in use, as the service says; only where the recipe maps it", SERIES, "Service", SAMPLED_MAX, where_used=True),
+    Metric("server_output_tokens_per_second", VALUE, "1/s", "higher", "growth of output_tokens_total / time between the samples", SERIES, "Service", SAMPLED),
+    Metric("server_input_tokens_per_second", VALUE, "1/s", "higher", "growth of input_tokens_total / time between the samples", SERIES, "Service", SAMPLED),
+    Metric("server_requests_per_second", VALUE, "1/s", "higher", "growth of requests_total / time between the samples", SERIES, "Service", SAMPLED),
     Metric("client_server_agreement_ratio", VALUE, "ratio", "none", "client's count / server's count of the quantity that the recipe declares, idle to idle over the whole step", f"{LOG}, {SERIES}", "Service", "bounds: what can't be attributed counts fully or not at all"),
 )
 NOTED = (
@@ -142,34 +149,34 @@ NOTED = (
     Metric("noted", ("mean",), "as noted", "none", "figure that the workload's file notes with `due().note`, mean over good answers of the cohort; one row per name", LOG, "Answers", "t", where_used=True),
 )
 NODE = (
-    Metric("node_cpu_ratio", ("mean", "max"), "ratio", "none", "growth of all modes but idle, iowait and steal / growth of all modes, all CPUs; the load generator is in it", SERIES, "Node"),
-    Metric("node_memory_used_bytes", ("mean", "max"), "bytes", "none", "MemTotal − MemAvailable", SERIES, "Node"),
-    Metric("neighbour_cpu_ratio", VALUE, "ratio", "lower", "share of the service's CPUs that programs other than the service used: (busy time of those CPUs, all modes but idle, iowait and steal, − CPU time of the service's process tree) / (number of those CPUs × time), at least 0", f"{SERIES}, {ENVIRONMENT}", "Node"),
-    Metric("stressor_cpu_cores", ("mean",), "cores", "none", "growth of the CPU time of the deployment's stressor / time between the samples; only with deployments.stress", SERIES, "Node", where_used=True),
-    Metric("prometheus_cpu_cores", ("mean",), "cores", "lower", "growth of Prometheus' CPU time / time between the samples", SERIES, "Node"),
+    Metric("node_cpu_ratio", ("mean", "max"), "ratio", "none", "growth of all modes but idle, iowait and steal / growth of all modes, all CPUs; the load generator is in it", SERIES, "Node", SAMPLED_MAX),
+    Metric("node_memory_used_bytes", ("mean", "max"), "bytes", "none", "MemTotal − MemAvailable", SERIES, "Node", SAMPLED_MAX),
+    Metric("neighbour_cpu_ratio", VALUE, "ratio", "lower", "share of the service's CPUs that programs other than the service used: (busy time of those CPUs, all modes but idle, iowait and steal, − CPU time of the service's process tree) / (number of those CPUs × time), at least 0", f"{SERIES}, {ENVIRONMENT}", "Node", SAMPLED),
+    Metric("stressor_cpu_cores", ("mean",), "cores", "none", "growth of the CPU time of the deployment's stressor / time between the samples; only with deployments.stress", SERIES, "Node", SAMPLED, where_used=True),
+    Metric("prometheus_cpu_cores", ("mean",), "cores", "lower", "growth of Prometheus' CPU time / time between the samples", SERIES, "Node", SAMPLED),
 )
 MONITORING = (
-    Metric("scrape_coverage_ratio", VALUE, "ratio", "higher", "successful scrapes (up = 1) / scrapes due in the window; one row per target", SERIES, "Monitoring"),
-    Metric("scrape_gap_seconds", ("max",), "s", "lower", "longest time without a successful scrape; one row per target", SERIES, "Monitoring"),
+    Metric("scrape_coverage_ratio", VALUE, "ratio", "higher", "successful scrapes (up = 1) / scrapes due in the window; one row per target", SERIES, "Monitoring", COUNTED),
+    Metric("scrape_gap_seconds", ("max",), "s", "lower", "longest time without a successful scrape; one row per target", SERIES, "Monitoring", COUNTED),
 )
 GPU = (
-    Metric("gpu_utilization_ratio", ("mean", "max"), "ratio", "none", "share of the time in which a kernel ran; one row per GPU", SERIES, "GPU"),
-    Metric("gpu_memory_used_bytes", ("mean", "max"), "bytes", "lower", "memory in use; one row per GPU", SERIES, "GPU"),
-    Metric("gpu_power_watts", ("mean", "max"), "W", "lower", "power of the board; one row per GPU", SERIES, "GPU"),
+    Metric("gpu_utilization_ratio", ("mean", "max"), "ratio", "none", "share of the time in which a kernel ran; one row per GPU", SERIES, "GPU", SAMPLED_MAX),
+    Metric("gpu_memory_used_bytes", ("mean", "max"), "bytes", "lower", "memory in use; one row per GPU", SERIES, "GPU", SAMPLED_MAX),
+    Metric("gpu_power_watts", ("mean", "max"), "W", "lower", "power of the board; one row per GPU", SERIES, "GPU", SAMPLED_MAX),
 )
 ENERGY = (
-    Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules / time between the samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", where_used=True),
-    Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", where_used=True),
-    Metric("energy_joules_per_token", ("gross", "net"), "J", "lower", "power_watts / output_tokens_per_second; net: (power_watts − idle_power_watts) / output_tokens_per_second; one row per scope", f"{SERIES}, {LOG}", "Energy", where_used=True),
+    Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules / time between the samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", SAMPLED, where_used=True),
+    Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", UNPAIRED, where_used=True),
+    Metric("energy_joules_per_token", ("gross", "net"), "J", "lower", "power_watts / output_tokens_per_second; net: (power_watts − idle_power_watts) / output_tokens_per_second; one row per scope", f"{SERIES}, {LOG}", "Energy", UNPAIRED, where_used=True),
     Metric("idle_power_watts", VALUE, "W", "lower", "power in the pause of the cell (before, between or after its steps) in which it was least, from two samples or more; one row per scope", SERIES, "Energy", per_cell=True, where_used=True),
 )
 START = (
     Metric("ready_seconds", VALUE, "s", "lower", "start of the service to its first good answer to the probe", ENVIRONMENT, "Start of the service", per_cell=True),
-    Metric("model_memory_declared_bytes", VALUE, "bytes", "none", "memory that the catalogue of models declares; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
+    Metric("model_memory_declared_bytes", VALUE, "bytes", "none", "memory that the catalogue of models declares; one row per model", ENVIRONMENT, "Start of the service", "exact, declared", per_cell=True),
     Metric("model_memory_measured_bytes", VALUE, "bytes", "lower", "memory that was measured for the model; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
 )
 CALIBRATED = (
-    Metric("calibration_qps", VALUE, "1/s", "none", "arrival rate of the calibration step: 1.5 × the top rate of the ladder", CALIBRATION, "Calibration of the client", per_cell=True),
+    Metric("calibration_qps", VALUE, "1/s", "none", "arrival rate of the calibration step: 1.5 × the top rate of the ladder", CALIBRATION, "Calibration of the client", PLANNED, per_cell=True),
     Metric("client_ceiling_qps", VALUE, "1/s", "higher", "sent rate × 0.7 / CPU share of the busiest client process: at low rates too low, since part of the CPU time is fixed; at most the sent rate where the client fell behind", CALIBRATION, "Calibration of the client", per_cell=True),
     Metric("client_added_seconds", ("p50", "p99"), "s", "lower", "latency from the planned send − the null server's own time, per good answer", CALIBRATION, "Calibration of the client", ORDER, per_cell=True),
 )

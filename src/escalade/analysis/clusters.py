@@ -144,10 +144,12 @@ class Clustered:
         counts = np.bincount(group, minlength=groups)
         seen = drawn @ counts
         totals = (drawn * sums).sum(axis=1)  # not @: its order of adding depends on threads
-        low, high = _middle(totals[seen > 0] / seen[seen > 0])
+        means = totals[seen > 0] / seen[seen > 0]
+        low, high = _middle(means)
         high = max(high, point) if finite.all() else math.inf
         n = int(finite.sum())
-        return Estimate(point, min(low, point), high, "bootstrap over requests", n, math.nan)
+        n_eff = _worth(float(known.var()), means, n)
+        return Estimate(point, min(low, point), high, "bootstrap over requests", n, n_eff)
 
 
 def ratio_of_sums(parts: FloatArray, wholes: FloatArray, seed: tuple[int, ...]) -> Estimate:
@@ -168,10 +170,19 @@ def ratio_of_sums(parts: FloatArray, wholes: FloatArray, seed: tuple[int, ...]) 
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
     above, below = ((drawn * each).sum(axis=1) for each in sums)  # not @: see `_mean`
-    low, high = _middle(above[below > 0] / below[below > 0])
-    return Estimate(
-        point, min(low, point), max(high, point), "bootstrap over requests", n, math.nan
-    )
+    ratios = above[below > 0] / below[below > 0]
+    low, high = _middle(ratios)
+    rest = (parts - point * wholes) / (
+        total / n
+    )  # delta method: what one request adds to the error
+    n_eff = _worth(float((rest**2).mean()), ratios, n)
+    return Estimate(point, min(low, point), max(high, point), "bootstrap over requests", n, n_eff)
+
+
+def _worth(variance: float, resampled: FloatArray, n: int) -> float:
+    """Give how many independent observations of this variance vary as much as what was resampled."""
+    spread = float(resampled.var())
+    return max(1.0, min(float(n), variance / spread)) if spread > 0 else float(n)
 
 
 def _middle(resampled: FloatArray) -> tuple[float, float]:

@@ -18,6 +18,7 @@ import numpy as np
 from escalade.analysis.intervals import Estimate
 from escalade.analysis.neighbours import of_service
 from escalade.analysis.readings import Reading, label_of
+from escalade.analysis.sampled import over_samples
 from escalade.analysis.series import Samples, Track
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from escalade.analysis.cell import CellData
     from escalade.analysis.steps import MeasuredStep
-    from escalade.analysis.windows import Window
+    from escalade.analysis.windows import FloatArray, Window
 
 PACKAGE, DRAM, GPU, NODE = "package", "dram", "gpu", "node"
 COUNTERS = {
@@ -65,6 +66,12 @@ class Meter:
             return None if found is None or found[2] < 2 else found[0]
         growth = samples.growth(self.tracks, window)
         return None if growth is None else growth.rate
+
+    def samples(self, samples: Samples, window: Window) -> FloatArray:
+        """Give the power of one scrape interval after the other."""
+        if self.method == INTEGRAL:
+            return samples.levels(self.tracks, window)
+        return samples.paces([self.tracks], window)[0]
 
     def gap(self, window: Window) -> float:
         """Give the longest time of the window without a sample of one of its series, in seconds."""
@@ -214,14 +221,15 @@ def energy_readings(
         return []
     readings = []
     for meter in meters(step.samples.only(METRICS)):
-        gross = _power(meter, step)
+        power = _power(meter, step)
+        gross = replace(power, low=math.nan, high=math.nan, method="", n_eff=math.nan)
         at_rest = idle.get(meter.scope, Idle(math.nan, 0.0, "what it draws when idle is not known"))
         net = (
             Estimate.missing(at_rest.words)
             if math.isnan(at_rest.watts)
             else replace(gross, value=gross.value - at_rest.watts)
         )
-        readings.append(Reading("power_watts", "mean", gross, meter.label))
+        readings.append(Reading("power_watts", "mean", power, meter.label))
         for metric, per, things in (
             ("energy_joules_per_request", "throughput_qps", "requests were answered"),
             ("energy_joules_per_token", "output_tokens_per_second", "tokens were counted"),
@@ -255,9 +263,7 @@ def _power(meter: Meter, step: MeasuredStep) -> Estimate:
         reasons.append(f"power invalid: counter and integral of power differ by {100 * off:.2g} %")
     if meter.scope in (PACKAGE, DRAM) and _shared(step.data):
         reasons.append("the load generator and the monitoring are on the same node and in it")
-    return Estimate(value=watts, n=sum(len(track.times) for track in meter.tracks)).flagged(
-        *reasons
-    )
+    return over_samples(watts, meter.samples(step.samples, step.window)).flagged(*reasons)
 
 
 def _disagreement(watts: float, step: MeasuredStep) -> float:

@@ -39,6 +39,8 @@ SHORT = 20 * BATCHES
 """Requests below which ten batches don't know whether a percentile is bounded; see `_sizes_if_dependent`."""
 RESAMPLES = 1000
 MIN_REPETITIONS = 3
+EXACT, NOT_ESTIMABLE = "exact", "not estimable"
+"""How a method begins where nothing is estimated, and where no interval can be had; the reason follows."""
 FAILED = "of requests failed"
 """How a quality ends that says that a figure lies among failed requests."""
 MIN_INDEPENDENT = 30

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from escalade.analysis.catalogue import SHARES
-from escalade.analysis.intervals import mean, percentiles
+from escalade.analysis.clusters import ratio_of_sums
+from escalade.analysis.intervals import NOT_ESTIMABLE, Estimate, mean, percentiles
 from escalade.analysis.readings import Reading, missing, plain
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 NOTHING_PLANNED = "in a closed loop nothing is planned"
 AT_ONCE = "all samples were due at the same time"
+BLOCKS = 10
+MIN_ANSWERS = 20
+"""Answers below which ten blocks of time say nothing of a rate: two a block."""
 _NOTHING_SENT = "no request was sent in the window"
 
 
@@ -41,11 +45,15 @@ def _turnaround(step: MeasuredStep) -> list[Reading]:
         return missing(["turnaround_seconds", "turnaround_ratio"], _NOTHING_SENT)
     waits, whole = (log.sent - due)[ended], (log.ended - due)[ended]
     median, high = percentiles(waits, (0.5, 0.99), "")
-    share = float(waits.sum() / whole.sum()) if whole.sum() > 0 else None
+    share = (
+        ratio_of_sums(waits, whole, step.seed)
+        if whole.sum() > 0
+        else Estimate.missing(_NOTHING_SENT)
+    )
     return [
         Reading("turnaround_seconds", "p50", median),
         Reading("turnaround_seconds", "p99", high),
-        plain("turnaround_ratio", share, _NOTHING_SENT, n=len(waits)),
+        Reading("turnaround_ratio", "value", share),
     ]
 
 
@@ -84,12 +92,28 @@ def query_seconds(step: MeasuredStep) -> FloatArray:
 def _samples_per_second(step: MeasuredStep) -> Reading:
     log = step.log
     good, sent = log.ended[log.success], log.sent[~np.isnan(log.sent)]
-    if not len(good):
-        return plain("samples_per_second", None, "no sample was answered well")
-    seconds = float(good.max() - sent.min())
-    found = len(good) / seconds if seconds > 0 else None
-    reading = plain("samples_per_second", found, "no time passed", n=len(good))
-    if not log.failures:
-        return reading
-    lost = f"without the {100 * log.failures / len(log):.3g} % of requests that failed"
-    return Reading(reading.metric, reading.stat, reading.estimate.flagged(lost))
+    found = answered_per_second(good, sent)
+    if log.failures:
+        lost = f"without the {100 * log.failures / len(log):.3g} % of requests that failed"
+        found = found.flagged(lost)
+    return Reading("samples_per_second", "value", found)
+
+
+def answered_per_second(ended: FloatArray, sent: FloatArray) -> Estimate:
+    """Give answers per second from the first send to the last end, with t over ten blocks of that time."""
+    if not len(ended):
+        return Estimate.missing("no sample was answered well")
+    begin, n = float(sent.min()), len(ended)
+    seconds = float(ended.max()) - begin
+    if not seconds > 0:
+        return Estimate.missing("no time passed")
+    point = n / seconds
+    if n < MIN_ANSWERS:
+        few = f"{NOT_ESTIMABLE}: {n} answers, needs {MIN_ANSWERS}"
+        return Estimate(point, method=few, n=n, n_eff=float(n))
+    place = ((ended - begin) * (BLOCKS / seconds)).astype(np.int64)
+    inside = np.clip(place, 0, BLOCKS - 1)
+    counts = np.bincount(inside, minlength=BLOCKS).astype(np.float64)
+    blocks = mean(counts * (BLOCKS / seconds))
+    low, high = max(0.0, min(blocks.low, point)), max(blocks.high, point)
+    return Estimate(point, low, high, "t over ten blocks", n, float(BLOCKS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.intervals import Estimate
+from escalade.analysis.sampled import over_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,14 +40,18 @@ def neighbour_share(step: MeasuredStep) -> Estimate:
         if beside is None:
             return _unsampled(f'{CPU_SECONDS}{{role="stressor"}}')
         used += beside
-    busy = 0.0
+    busy, working = 0.0, []
     for cpu in sorted(service):
         tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS, cpu=str(cpu)))
-        rate = _rate(step, [track for track in tracks if track.labels["mode"] not in IDLE_MODES])
+        tracks = [track for track in tracks if track.labels["mode"] not in IDLE_MODES]
+        rate = _rate(step, tracks)
         if rate is None:
             return _unsampled(f'{NODE_CPU_SECONDS}{{cpu="{cpu}"}}')
         busy += rate
-    return Estimate(value=max(0.0, busy - used) / len(service), n=len(service))
+        working += tracks
+    own = [*step.samples.tracks(CPU_SECONDS, role="service"), *asked]
+    of_all, of_own = step.samples.paces([working, own], step.window)
+    return over_samples(max(0.0, busy - used) / len(service), (of_all - of_own) / len(service), 1.0)
 
 
 def of_service(tracks: Sequence[Track]) -> list[Track]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.catalogue import BY_NAME
-from escalade.analysis.intervals import Estimate
+from escalade.analysis.intervals import EXACT, NOT_ESTIMABLE, Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +60,8 @@ class Reading:
 
     def row(self, where: Mapping[str, Any]) -> dict[str, Any]:
         """Make a row of the KPI table; `where` gives cell, step and rate."""
-        metric, found = BY_NAME[self.metric], self.estimate
+        metric = BY_NAME[self.metric]
+        found = with_method(self.estimate, metric.interval)
         return {
             **where,
             "metric": self.metric,
@@ -74,6 +76,30 @@ class Reading:
             "source": f"{metric.source}{self.label}",
             "quality": found.quality,
         }
+
+
+def with_method(found: Estimate, interval: str) -> Estimate:
+    """Say of an estimate that names no method why it has no interval, or that it needs none.
+
+    Parameters
+    ----------
+    found
+        The estimate; one that names its method stays as it is.
+    interval
+        What the catalogue says of the metric: "exact, …" and "not estimable: …" hold for each of
+        its rows that have a value.
+    """
+    n = found.n if math.isnan(found.value) else max(1, found.n)
+    n_eff = float(n) if math.isnan(found.n_eff) else found.n_eff
+    if found.method:
+        return replace(found, n=n, n_eff=n_eff)
+    if math.isnan(found.value):
+        return replace(found, method=f"{NOT_ESTIMABLE}: no value", n_eff=n_eff)
+    if interval.startswith(EXACT):
+        ends = found.value, found.value
+        return replace(found, low=ends[0], high=ends[1], method=interval, n=n, n_eff=n_eff)
+    why = interval if interval.startswith(NOT_ESTIMABLE) else f"{NOT_ESTIMABLE}: too few, n = {n}"
+    return replace(found, method=why, n=n, n_eff=n_eff)
 
 
 def with_label(reading: Reading, **label: str) -> Reading:

@@ -13,6 +13,7 @@ from escalade.analysis.clocks import clock_error
 from escalade.analysis.clusters import Clustered, ratio_of_sums
 from escalade.analysis.hopeless import of_hopeless
 from escalade.analysis.intervals import (
+    EXACT,
     Estimate,
     mean,
     percentiles,
@@ -38,6 +39,7 @@ RESOLUTION_FACTOR = 10.0
 """A time below this many times the client's resolution is flagged."""
 
 OVER_SATURATED = "over-saturated, latency is a function of time"
+LARGEST_OF_ALL = f"{EXACT}, the largest of all"
 _RATES = ("arrival_rate_qps", "gap_cv", "offered_load_erlangs")
 _PLANNED = ("offered_qps", "planned_gap_cv")
 EMPTY_LOG = "the request log has no row of this step"
@@ -121,12 +123,16 @@ def _erlangs(step: MeasuredStep, rate: float | None) -> Estimate:
     good = step.cohort.only(answered & ~np.isnan(step.cohort.sent))
     if rate is None or not len(good):
         return Estimate.missing("it needs an arrival rate and a good answer")
-    found = Estimate(value=rate * float((good.ended - good.sent).mean()), n=len(good))
-    return (
-        found.flagged(f"without failed requests: {step.failures}")
-        if step.cohort.failures
-        else found
-    )
+    service = mean(good.ended - good.sent)
+    value, method = rate * float((good.ended - good.sent).mean()), f"{service.method} × sent rate"
+    if not service.method:
+        return Estimate(value, n=service.n, n_eff=service.n_eff)
+    low, high = max(0.0, rate * service.low), rate * service.high
+    found = Estimate(value, min(low, value), high, method, service.n, service.n_eff)
+    if not step.cohort.failures:
+        return found
+    lost = f"without failed requests: {step.failures}"
+    return replace(found, high=math.inf).flagged(lost)
 
 
 def _throughput(step: MeasuredStep) -> list[Reading]:
@@ -219,10 +225,11 @@ def _largest(values: FloatArray, failures: str) -> Estimate:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Estimate(n=len(values), quality=f"not estimable: {failures}")
-    found = Estimate(value=float(finite.max()), n=len(values))
-    return (
-        found if len(finite) == len(values) else found.flagged(f"largest good answer, {failures}")
-    )
+    n, most = len(values), float(finite.max())
+    found = Estimate(most, most, most, LARGEST_OF_ALL, n, float(n))
+    if len(finite) == n:
+        return found
+    return replace(found, high=math.inf).flagged(f"largest good answer, {failures}")
 
 
 def _first_chunk(step: MeasuredStep) -> list[Reading]:
@@ -322,7 +329,7 @@ def _concurrency(step: MeasuredStep) -> list[Reading]:
         for name, found in counted.items()
         for reading in (
             Reading(name, "mean", _over_blocks(found, len(step.log))),
-            plain(name, found.maximum, "", "max", n=len(step.log)),
+            Reading(name, "max", _most(found, len(step.log))),
         )
     ]
 
@@ -330,8 +337,15 @@ def _concurrency(step: MeasuredStep) -> list[Reading]:
 def _over_blocks(found: Occupancy, n: int) -> Estimate:
     """Give a mean over the window with t over its ten blocks; a number of requests is at least 0."""
     blocks = mean(found.block_means(CONCURRENCY_BLOCKS))
-    low = max(0.0, min(blocks.low, found.mean))
-    return Estimate(found.mean, low, max(blocks.high, found.mean), "t over ten blocks", n)
+    low = min(max(0.0, blocks.low), found.mean)
+    high, blocks_there = max(blocks.high, found.mean), float(CONCURRENCY_BLOCKS)
+    return Estimate(found.mean, low, high, "t over ten blocks", n, blocks_there)
+
+
+def _most(found: Occupancy, n: int) -> Estimate:
+    """Give the largest number at a time, which the log tells exactly."""
+    most = found.maximum
+    return Estimate(most, most, most, LARGEST_OF_ALL, n, float(n))
 
 
 def _sends(step: MeasuredStep) -> list[Reading]:

@@ -186,6 +186,38 @@ class Samples:
         inside = (total.times[1:] > window.start) & (total.times[1:] < window.end)
         return (np.diff(total.levels) / np.diff(total.times))[inside]
 
+    def paces(self, groups: Sequence[Sequence[Track]], window: Window) -> list[FloatArray]:
+        """Give how fast groups of counters grew, per second, in one scrape interval after the other.
+
+        All groups over the same intervals, from where the last counter begins to where the first
+        one ends; between two samples a counter grows evenly. Counters without two samples in the
+        window are left out, as in `growth`; empty where there is no whole interval.
+        """
+        kept = [
+            [track for track in tracks if self._growth_of(track, window) is not None]
+            for tracks in groups
+        ]
+        tracks = [track for each in kept for track in each]
+        begins = [track.times[track.times >= window.start - self.max_age][0] for track in tracks]
+        ends = [track.times[track.times < window.end][-1] for track in tracks]
+        begin = max([*begins, window.start], default=window.start)
+        number = int((min(ends, default=begin) - begin) / self.interval + CLOCK_SHARE)
+        if number < 1:
+            return [np.empty(0) for _ in groups]
+        edges = begin + self.interval * np.arange(number + 1)
+        found = []
+        for each in kept:
+            grown = np.zeros(number + 1)
+            for track in each:
+                grown += np.interp(edges, track.times, track.cumulative().levels)
+            found.append(np.diff(grown) / self.interval)
+        return found
+
+    def levels(self, tracks: Sequence[Track], window: Window) -> FloatArray:
+        """Give the samples of a summed gauge in the window, in time order."""
+        total = self.summed(tracks)
+        return np.empty(0) if total is None else total.levels[window.holds(total.times)]
+
     def summed(self, tracks: Sequence[Track], *, hold: bool = False) -> Track | None:
         """Add series up over all their sample times.
 

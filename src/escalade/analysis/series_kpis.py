@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from escalade.analysis.neighbours import (
     of_service,
 )
 from escalade.analysis.readings import Reading, label_of, missing, plain
+from escalade.analysis.sampled import largest, over_samples, ratio_over_samples
 from escalade.analysis.series import Track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.analysis.steps import MeasuredStep
+    from escalade.analysis.windows import FloatArray
 
 MEMORY_BYTES = "escalade_process_resident_memory_bytes"
 MEMORY_TOTAL = "node_memory_MemTotal_bytes"
@@ -45,6 +48,7 @@ GPU_METRICS = {
     "gpu_power_watts": "escalade_gpu_power_watts",
 }
 GPU_LABELS = ("index", "uuid")
+_FEW_OF_NODE = f"fewer than two samples of {NODE_CPU_SECONDS} in the window"
 UNMONITORED = "monitoring is off, so nothing was scraped"
 """Why a cell without monitoring has no samples."""
 
@@ -92,20 +96,30 @@ def _steal(step: MeasuredStep) -> Reading:
     if reported is not None:
         return plain("steal_ratio", reported, why)
     shares = _node_shares(step, ("steal",))
-    return plain("steal_ratio", None if shares is None else shares[0], why)
+    return Reading("steal_ratio", "value", shares[0] if shares else Estimate.missing(why))
 
 
 def _cpu(metric: str, role: str, step: MeasuredStep) -> list[Reading]:
     tracks = step.samples.tracks(CPU_SECONDS, role=role)
     absent = replicas.unfollowed(step, tracks) if role == "service" else None
-    growth = None if absent else step.samples.growth(tracks, step.window)
     rates = step.samples.rates(tracks, step.window)
-    why = absent or f'fewer than two samples of {CPU_SECONDS}{{role="{role}"}} in the window'
-    readings = [plain(metric, growth.rate if growth else None, why, "mean", len(rates))]
+    why = f'fewer than two samples of {CPU_SECONDS}{{role="{role}"}} in the window'
+    average = Estimate.missing(absent) if absent else _pace(tracks, step, why)
+    readings = [Reading(metric, "mean", average)]
     if metric == "service_cpu_cores":
-        largest = float(rates.max()) if growth and len(rates) else None
-        readings.append(plain(metric, largest, why, "max", len(rates)))
+        known = len(rates) and np.isfinite(average.value)
+        most = largest(float(rates.max()), len(rates)) if known else Estimate.missing(absent or why)
+        readings.append(Reading(metric, "max", most))
     return readings
+
+
+def _pace(tracks: Sequence[Track], step: MeasuredStep, why: str) -> Estimate:
+    """Give how fast counters grew over the window, with an interval from scrape to scrape."""
+    growth = step.samples.growth(tracks, step.window)
+    if growth is None:
+        return Estimate.missing(why)
+    (paces,) = step.samples.paces([tracks], step.window)
+    return over_samples(growth.rate, paces)
 
 
 def _memory(step: MeasuredStep) -> list[Reading]:
@@ -118,19 +132,26 @@ def _memory(step: MeasuredStep) -> list[Reading]:
 def _gauge(
     metric: str, tracks: Sequence[Track], step: MeasuredStep, label: str = "", what: str = ""
 ) -> list[Reading]:
-    return _levels(metric, step.samples.gauge(tracks, step.window), label, what)
+    samples = step.samples.levels(tracks, step.window)
+    return _levels(metric, step.samples.gauge(tracks, step.window), samples, label, what)
 
 
 def _levels(
-    metric: str, found: tuple[float, float, int] | None, label: str, what: str
+    metric: str,
+    found: tuple[float, float, int] | None,
+    samples: FloatArray,
+    label: str,
+    what: str,
 ) -> list[Reading]:
     if found is None:
         absent = Estimate.missing(f"no sample of {what or metric} in the window")
         return [Reading(metric, stat, absent, label) for stat in ("mean", "max")]
-    average, largest, n = found
+    average, most, n = found
+    highest = 1.0 if BY_NAME[metric].unit == "ratio" else math.inf
+    bounded = over_samples(average, samples, highest)
     return [
-        Reading(metric, "mean", Estimate(value=average, n=n), label),
-        Reading(metric, "max", Estimate(value=largest, n=n), label),
+        Reading(metric, "mean", bounded, label),
+        Reading(metric, "max", largest(most, n), label),
     ]
 
 
@@ -156,9 +177,12 @@ def _service_gauges(step: MeasuredStep) -> list[Reading]:
             readings += missing([metric], absent)
         else:
             ratio = BY_NAME[metric].unit == "ratio"
-            found = replicas.gauge(step, step.samples.tracks(raw), ratio=ratio)
+            tracks = step.samples.tracks(raw)
+            found = replicas.gauge(step, tracks, ratio=ratio)
+            samples = step.samples.levels(tracks, step.window)
+            samples = samples / step.data.replicas if ratio else samples
             what = raw if step.data.replicas == 1 else f"{raw} of each replica"
-            readings += _levels(metric, found, "", what)
+            readings += _levels(metric, found, samples, "", what)
     return readings
 
 
@@ -173,9 +197,8 @@ def _service_counters(step: MeasuredStep) -> list[Reading]:
             continue
         absent = replicas.unseen(step, 2)
         tracks = [] if absent else step.samples.tracks(raw)
-        growth = step.samples.growth(tracks, step.window)
         why = absent or f"fewer than two samples of {raw} in the window"
-        readings.append(plain(metric, growth.rate if growth else None, why))
+        readings.append(Reading(metric, "value", _pace(tracks, step, why)))
     return readings
 
 
@@ -184,28 +207,31 @@ def _agreement(step: MeasuredStep) -> Reading:
     return Reading("client_server_agreement_ratio", "value", found.estimate)
 
 
-def _node_shares(step: MeasuredStep, modes: Sequence[str]) -> tuple[float, float] | None:
-    """Give mean and largest share of CPU time spent in some modes."""
+def _node_shares(step: MeasuredStep, modes: Sequence[str]) -> tuple[Estimate, Estimate] | None:
+    """Give mean and largest share of CPU time spent in some modes; the latter may be missing."""
     tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS))
     some = [track for track in tracks if track.labels.get("mode") in modes]
     total, part = step.samples.growth(tracks, step.window), step.samples.growth(some, step.window)
     if total is None or part is None or total.amount <= 0:
         return None
     rates, of_some = step.samples.rates(tracks, step.window), step.samples.rates(some, step.window)
-    largest = float("nan")
+    most = Estimate.missing(_FEW_OF_NODE)
     if len(rates) and len(rates) == len(of_some):
-        largest = float((of_some / np.where(rates > 0, rates, np.inf)).max())
-    return part.amount / total.amount, largest
+        shares = of_some / np.where(rates > 0, rates, np.inf)
+        most = largest(float(shares.max()), len(rates))
+    of_part, of_all = step.samples.paces([some, tracks], step.window)
+    return ratio_over_samples(part.amount / total.amount, of_part, of_all), most
 
 
 def _node(step: MeasuredStep) -> list[Reading]:
     tracks = of_service(step.samples.tracks(NODE_CPU_SECONDS))
     busy_modes = sorted({track.labels.get("mode", "") for track in tracks} - {*IDLE_MODES})
     busy = _node_shares(step, busy_modes)
-    why = f"fewer than two samples of {NODE_CPU_SECONDS} in the window"
+    absent = Estimate.missing(_FEW_OF_NODE)
+    average, most = busy or (absent, absent)
     return [
-        plain("node_cpu_ratio", busy[0] if busy else None, why, "mean"),
-        plain("node_cpu_ratio", busy[1] if busy and not np.isnan(busy[1]) else None, why, "max"),
+        Reading("node_cpu_ratio", "mean", average),
+        Reading("node_cpu_ratio", "max", most),
         *_gauge("node_memory_used_bytes", _memory_used(step), step, what=MEMORY_AVAILABLE),
     ]
 

@@ -226,10 +226,10 @@ def span(value: float, low: float, high: float, scale: Scale) -> tuple[str, str]
     -------
     tuple[str, str]
         Number and interval, as ("0.61", "[0.55, 0.70]") or ("0.61", "[0.55, ∞)");
-        the interval is empty when a bound is unknown.
+        the interval is empty when a bound is unknown, and when there is nothing between them.
     """
     value, low, high = scale.apply(value), scale.apply(low), scale.apply(high)
-    if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
+    if low == high or math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
         return plain(value), ""
     decimals = interval_decimals(value, low, high)
     if math.isinf(high):

@@ -80,7 +80,7 @@ def test_every_interval_method_in_the_table_of_kpis_is_documented() -> None:
     }
 
     for method in methods:
-        assert method.split(",")[0].split(" over ")[0].split(" × ")[0] in PAGE, method
+        assert re.split(r"[,:]| over | × ", method)[0] in PAGE, method
 
 
 def test_the_sample_floors_are_those_of_the_code() -> None:

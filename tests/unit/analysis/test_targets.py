@@ -117,7 +117,7 @@ def test_a_missing_figure_is_not_measured_with_its_reason() -> None:
 
 
 def test_a_figure_without_interval_is_undecided_in_one_run() -> None:
-    row = one(cell(step()), Target("depth", "", "offered_load_erlangs", "value", 100.0))
+    row = one(cell(step()), Target("depth", "", "client_cpu_ratio", "value", 100.0))
 
     assert row["status"] == "undecided"
     assert "3 repetitions or more give one" in row["reason"]
