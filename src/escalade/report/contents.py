@@ -27,6 +27,7 @@ SECTIONS = (
     Section("quality", "Data quality"),
     Section("latency", "Latency"),
     Section("throughput", "Throughput"),
+    Section("interactivity", "Interactivity", ("interactivity",)),
     Section("distribution", "Distribution"),
     Section("timelines", "Timelines"),
     Section("energy", "Energy"),

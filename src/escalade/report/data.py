@@ -356,6 +356,19 @@ class ReportData:
         """What verdicts under other limits would rest on; results of earlier releases have none."""
         return _rows(self.verdicts, "limits")
 
+    @cached_property
+    def runs(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """Values over repetitions, by deployment and metric; results of earlier releases have none."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for row in _rows(self.verdicts, "runs"):
+            found[clean(row.get("deployment")), clean(row.get("metric"))].append(row)
+        return dict(found)
+
+    @cached_property
+    def front(self) -> list[dict[str, Any]]:
+        """Throughput and latency of the steps of several deployments; earlier releases have none."""
+        return _rows(self.verdicts, "front")
+
     def capacity_of(self, deployment: str) -> list[dict[str, Any]]:
         """Give the capacities of one deployment's cells, in the order of the plan."""
         return [row for row in self._of(deployment) if row.get("cell") is not None]

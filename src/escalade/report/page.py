@@ -14,7 +14,11 @@ from escalade.report import words
 from escalade.report.axis import at, level
 from escalade.report.charts.distribution import distribution_charts
 from escalade.report.charts.energy import energy_charts
-from escalade.report.charts.ladder import latency_charts, throughput_charts
+from escalade.report.charts.front import front_charts
+from escalade.report.charts.heat import heat_charts
+from escalade.report.charts.interactivity import interactivity_charts
+from escalade.report.charts.latency import latency_charts
+from escalade.report.charts.throughput import throughput_charts
 from escalade.report.charts.timelines import timeline_charts
 from escalade.report.contents import sections_of
 from escalade.report.data import VALID
@@ -203,11 +207,12 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "marks": {step.state for cell in data.facts for step in cell.steps}
         | ({"capacity"} if data.axis.open else set()),
         "latency": _by_view(latency_charts(data)),
-        "throughput": throughput_charts(data),
+        "throughput": [*front_charts(data), *throughput_charts(data)],
+        "interactivity": interactivity_charts(data),
         "findings": findings_on_page(data),
         "bottlenecks": bottleneck_groups(data),
         "bounds": bounds_shown(data),
-        "spreads": _by_cell(data, distribution_charts(data)),
+        "spreads": _by_cell(data, [*distribution_charts(data), *heat_charts(data)]),
         "timelines": _by_cell(data, timeline_charts(data)),
         "kpis": kpis,
         "capacity": capacity_table(data),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from escalade.analysis.verdicts import judge
-from escalade.report.charts.ladder import latency_charts
+from escalade.report.charts.latency import latency_charts
+from escalade.report.charts.panels import panels
 from escalade.report.charts.timelines import timeline_charts
-from escalade.report.charts.traces import panels
 from unit.report.campaign import SLOS
 
 if TYPE_CHECKING:

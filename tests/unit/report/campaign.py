@@ -6,7 +6,7 @@ import copy
 import heapq
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ import pandas as pd
 
 from escalade.analysis.cell import CellData, Slo
 from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.over_runs import run_rows
+from escalade.analysis.pareto import front_rows
 from escalade.analysis.verdicts import judge
 from escalade.analysis.what_if import limit_rows
 from escalade.report.data import ReportData
@@ -50,6 +52,8 @@ def analysed(cells: list[CellData], configuration: dict[str, Any]) -> ReportData
     kpis = pd.concat([cell_kpis(cell, SLOS) for cell in cells], ignore_index=True)
     verdicts = judge(kpis, cells, SLOS)
     verdicts["limits"] = limit_rows(kpis, cells, verdicts["gates"], SLOS)
+    verdicts["runs"] = run_rows(kpis, cells, verdicts["gates"])
+    verdicts["front"] = front_rows(kpis, cells, verdicts["gates"], SLOS)
     return ReportData(
         campaign=configuration,
         kpis=kpis,
@@ -315,6 +319,40 @@ def provenance() -> dict[str, Any]:
         },
         "source": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
     }
+
+
+def with_gpus(data: CellData, count: int = 2, nodes: int = 0) -> CellData:
+    """Give the cell on a machine with GPUs, and network links where it has `nodes`, sampled once a second."""
+    times = np.unique(data.series["timestamp"].to_numpy())
+    columns: dict[tuple[str, str], np.ndarray] = {}
+    for index in range(count):
+        label = json.dumps({"index": str(index), "instance": "127.0.0.1:9400"})
+        columns["escalade_gpu_utilization_ratio", label] = np.full(len(times), 0.4 + 0.1 * index)
+        columns["escalade_gpu_memory_used_bytes", label] = np.full(
+            len(times), (8 + index) * 2.0**30
+        )
+        columns["escalade_gpu_power_watts", label] = 200.0 + 10 * index + 5 * np.sin(times)
+    for device, rate in (("eth0", 1e3), ("ib0", 5e6)) if nodes else ():
+        label = json.dumps({"device": device, "instance": "127.0.0.1:9100"})
+        columns["node_network_receive_bytes_total", label] = rate * (times - times[0])
+        columns["node_network_transmit_bytes_total", label] = 3 * rate * (times - times[0])
+    more = [
+        pd.DataFrame(
+            {"step": 1, "metric": m, "labels": labels, "timestamp": times, "value": values}
+        )
+        for (m, labels), values in columns.items()
+    ]
+    allocation = {"service_gpus": [str(index) for index in range(count)], "service_cpus": [1]}
+    return replace(
+        data,
+        series=pd.concat([data.series, *more], ignore_index=True),
+        environment={
+            **data.environment,
+            "gpus": [{"name": "Example GPU", "index": index} for index in range(count)],
+            "gpu_note": None,
+            "allocation": {**allocation, "client_cpus": [0]},
+        },
+    )
 
 
 def without_results(data: CellData, cause: str, log_tail: list[str]) -> CellData:

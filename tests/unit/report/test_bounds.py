@@ -10,7 +10,7 @@ import pytest
 
 from escalade.analysis.bound import CONFIGURED, MEMORY, Bound, Input
 from escalade.report.charts.bound_lines import levels_of, within
-from escalade.report.charts.ladder import throughput_charts
+from escalade.report.charts.throughput import throughput_charts
 from escalade.report.page import render
 from escalade.report.sections.bounds import bounds_shown
 from escalade.report.sections.concerns import concerns

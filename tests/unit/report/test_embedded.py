@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.report.charts.ladder import latency_charts
+from escalade.report.charts.latency import latency_charts
 from escalade.report.embedded import data_block, embed, script
 from escalade.report.sections.limits import limits
 from escalade.report.words import NO_BREAK, without_control
@@ -64,7 +64,7 @@ def test_the_script_runs_nothing_that_it_was_given_as_text() -> None:
 
 
 def test_the_figures_are_found_wherever_they_stand(one: ReportData) -> None:
-    chart, other = latency_charts(one)
+    chart, other, *_ = latency_charts(one)
     content = {"a": [(1, {"b": chart})], "words": "no chart", "c": (other,)}
 
     found = json.loads(embed(content).data)["figures"]

@@ -55,7 +55,7 @@ def large(first: ReportData) -> ReportData:
 def undrawn(large: ReportData) -> str:
     """Give its page without the pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_: _PICTURE)
+        patch.setattr(drawing, "picture", lambda *_, **__: _PICTURE)
         return page_of(content_of(large))
 
 

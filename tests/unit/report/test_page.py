@@ -120,7 +120,7 @@ def test_the_page_is_well_formed_and_every_link_inside_it_arrives(page_of_four: 
 def test_every_figure_has_a_title_a_description_and_a_table(page: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
 
-    assert len(figures) == 7
+    assert len(figures) == 10
     for figure in figures:
         assert re.search(r"<title[^>]*>[^<]+</title><desc[^>]*>[^<]+</desc>", figure)
         assert re.search(r'<details>.*<table class="plain">.*<td>', figure, re.DOTALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.report.charts import traces
+from escalade.report.charts import panels, traces
+from escalade.report.charts.timelines import timeline_charts
 from escalade.report.data import ReportData
 from unit.report import campaign
 
@@ -50,7 +52,7 @@ def samples(metric: str, points: dict[float, float], **labels: str) -> pd.DataFr
 
 
 def panel(cell: CellFacts, title: str) -> Panel:
-    return next(panel for panel in traces.panels(cell) if panel.title == title)
+    return next(panel for panel in panels.panels(cell) if panel.title == title)
 
 
 def known(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -130,7 +132,7 @@ def test_a_request_that_never_ended_stays_in_flight_until_the_drain() -> None:
 def test_rates_count_every_request_once() -> None:
     times = [100.0, 100.5, 103.9, 111.0, 119.9]
     cell = cell_with(pd.DataFrame(), requests(*({"sent_at": t, "ended_at": t} for t in times)))
-    width = traces.bin_seconds(cell)
+    width = panels.bin_seconds(cell)
     sent = next(
         trace for trace in panel(cell, "Arrivals and completions").traces if trace.label == "sent"
     )
@@ -153,7 +155,7 @@ def test_thinning_keeps_the_peak() -> None:
 
 
 def test_what_was_not_sampled_says_so_instead_of_showing_zero() -> None:
-    found = traces.panels(
+    found = panels.panels(
         cell_with(pd.DataFrame(columns=["metric", "labels", "timestamp", "value"]))
     )
 
@@ -192,3 +194,68 @@ def test_the_plan_of_a_ramp_is_drawn_as_its_schedule_has_it() -> None:
     rates = planned(ramp)
     assert rates[0] == max(rates) > 2.0
     assert min(rates) == 0.0
+
+
+def test_each_gpu_has_its_line_and_many_are_their_mean_lowest_and_highest() -> None:
+    two = facts(campaign.with_gpus(campaign.simulated_cell(rates=(1.0,)), 2))
+    many = facts(campaign.with_gpus(campaign.simulated_cell(rates=(1.0,)), 9))
+
+    shown = panel(two, "GPU memory")
+    assert [trace.label for trace in shown.traces] == ["GPU 0", "GPU 1"]
+    assert [known(trace.points)[0][1] for trace in shown.traces] == [8 * 2.0**30, 9 * 2.0**30]
+    lines = {
+        trace.label: known(trace.points)[0][1] for trace in panel(many, "GPU utilisation").traces
+    }
+    # 0.4, 0.5 ... 1.2
+    assert lines == {
+        "mean": pytest.approx(0.8),
+        "lowest": pytest.approx(0.4),
+        "highest": pytest.approx(1.2),
+    }
+
+
+def test_the_network_is_that_of_the_busiest_link_and_not_a_sum() -> None:
+    cell = facts(campaign.with_gpus(campaign.simulated_cell(rates=(1.0,)), 1, nodes=2))
+    shown = panel(cell, "Network, ib0")
+
+    received, sent = (known(trace.points)[-1][1] for trace in shown.traces)
+    assert (received, sent) == (pytest.approx(5e6), pytest.approx(15e6))
+    assert panel(facts(campaign.simulated_cell(rates=(1.0,))), "GPU power").missing == "no GPU"
+
+
+def test_a_hole_in_the_samples_is_named_and_what_was_not_measured_said_in_one_sentence() -> None:
+    cell = campaign.simulated_cell(rates=(1.0, 2.0), away=2)
+    data = ReportData({}, pd.DataFrame(), {}, [cell], {})
+    (chart,) = timeline_charts(data)
+
+    # the hole begins 15 s after the second step and lasts 8 s
+    start = cell.windows["steps"][1]["started_at"] - cell.windows["steps"][0]["started_at"] + 15.0
+    found = re.search(r"missing where .*: queue length.* from ([\d.]+) to ([\d.]+)", chart.caption)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(start, abs=1.1)
+    assert float(found[2]) == pytest.approx(start + 8.0, abs=1.1)
+    assert chart.caption.count("Not available:") == 1
+    assert "GPU utilisation, GPU memory and GPU power (no GPU)" in chart.caption
+    assert "GPU" not in str(chart.svg)
+
+
+def test_a_long_line_of_samples_is_thinned_and_keeps_peaks_and_breaks() -> None:
+    times = [100.0 + 0.004 * place for place in range(2000)]
+    times += [118.0 + 0.001 * place for place in range(100)]
+    values = dict.fromkeys(times, 1.0)
+    values[times[777]] = 50.0
+    found = panel(cell_with(samples("queue", values)), "Queue length").traces[0]
+
+    assert len(found.points) < 1300
+    assert max(value for _, value in known(found.points)) == 50.0
+    assert found.gaps == ((pytest.approx(7.996), pytest.approx(18.0)),)
+    assert sum(math.isnan(value) for _, value in found.points) == 1
+
+
+def test_power_of_the_cpus_is_the_growth_of_their_counters_of_energy() -> None:
+    energy = {100.0: 500.0, 101.0: 530.0, 102.0: 570.0}
+    found = panel(cell_with(samples("node_rapl_package_joules_total", energy)), "CPU power")
+
+    (only,) = found.traces
+    assert only.label == "packages"
+    assert [value for _, value in known(only.points)] == [30.0, 40.0]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from escalade.analysis.intervals import highest_share, quantile
 from escalade.analysis.levels import RATE
 from escalade.report import words
 from escalade.report.axis import AXES, at, short
 from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS, Chart
-from escalade.report.charts.ladder import SIZE
 from escalade.report.data import SATURATED, VALID
 from escalade.report.tables import Table, step_label
 
@@ -27,39 +27,59 @@ _SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
 _MOST_POINTS = 160
 _LINEAR_SPAN = 12.0
 _ENDS = {"latency_seconds": "ended_at", "ttft_seconds": "first_chunk_at"}
+_SUPPORTED, _WAITING, _BEYOND = "-", (0, (5, 2)), (0, (1, 1.6))
+"""Styles of a line: what its requests bear, what grows with time, and what rests on too few of them."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The sorted times of one step's successful requests, and how many gave none."""
+    """The sorted times of one step's successful requests, and how many gave none.
+
+    One that failed never came, so it stands behind the slowest answer: shares are of all requests.
+    """
 
     step: StepFacts
     seconds: np.ndarray
     failed: int
 
+    @property
+    def total(self) -> int:
+        """Number of requests, those without an answer included."""
+        return len(self.seconds) + self.failed
+
+    @property
+    def supported(self) -> float:
+        """Highest share that so many requests bound on both sides, were they independent."""
+        return highest_share(self.total)
+
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Give shares in (0, 1) and the times that they end within, thinned evenly along the tail."""
         n = len(self.seconds)
-        shares = (np.arange(n) + 0.5) / n
+        shares = (np.arange(n) + 0.5) / self.total
         if n > _MOST_POINTS:
             wanted = np.linspace(tail(shares[0]), tail(shares[-1]), _MOST_POINTS)
             places = np.unique(np.searchsorted(tail(shares), wanted).clip(0, n - 1))
-            shares, seconds = shares[places], self.seconds[places]
-            return shares, seconds
+            return shares[places], self.seconds[places]
         return shares, self.seconds
+
+    def within(self, share: float) -> float:
+        """Give the time that a share of all requests ended within; infinite where it did not."""
+        everything = np.concatenate([self.seconds, np.full(self.failed, np.inf)])
+        return quantile(everything, share)
 
     def told(self) -> list[tuple[float, float, str]]:
         """Give shares that a reader asks for, the times that they end within, and both in words."""
-        n, where = len(self.seconds), at(self.step.level)
-        shares = [share for share in _SHARES[1:] if share <= 1 - 0.5 / n]
-        times = [float(np.quantile(self.seconds, share)) for share in shares]
+        where, n = at(self.step.level), words.plain(self.total, 0)
+        shares = [share for share in _SHARES[1:] if share <= self.supported]
+        times = [self.within(share) for share in shares]
         said = [
             f"{words.plain(100 * share, _decimals(share))} % within {words.single(time, 's')} {where}, n = {n}"
             for share, time in zip(shares, times, strict=True)
         ]
+        known = [each for each in zip(shares, times, said, strict=True) if math.isfinite(each[1])]
         last = float(self.seconds[-1])
-        slowest = 1 - 0.5 / n, last, f"slowest: {words.single(last, 's')} {where}, n = {n}"
-        return [*zip(shares, times, said, strict=True), slowest]
+        end = (len(self.seconds) - 0.5) / self.total
+        return [*known, (end, last, f"slowest: {words.single(last, 's')} {where}, n = {n}")]
 
 
 def tail(share: np.ndarray | float) -> np.ndarray:
@@ -115,19 +135,26 @@ def _chart(cell: CellFacts, metric: str, spreads: list[Spread]) -> Chart:
         key,
         f"{heading} of {cell.name}: distribution per step",
         f"Times of single requests: {described}. The table below the figure has quantiles.",
-        SIZE,
+        drawing.SIZE,
         lambda figure: _draw(figure, spreads),
     )
-    lost = sum(s.failed for s in spreads)
+    return Chart(key, heading, svg, _caption(spreads), table)
+
+
+def _caption(spreads: list[Spread]) -> str:
     axis = AXES[spreads[0].step.level.name]
-    caption = (
-        "One line per step, labelled with its rate; over-saturated steps dashed."
-        if axis.open
-        else f"One line per step, labelled with its {axis.by}."
-    )
+    parts = [f"One line per step, labelled with its {'rate' if axis.open else axis.by}."]
+    if any(s.step.state == SATURATED for s in spreads):
+        parts.append("Dashed: over-saturated, so that times depend on how long one waits.")
+    parts.append("Dotted: a tail that rests on too few requests to be bounded.")
+    lost = [
+        f"{words.counted(s.failed, 'request')} of {words.plain(s.total, 0)} {at(s.step.level)}"
+        for s in spreads
+        if s.failed
+    ]
     if lost:
-        caption += f" {words.counted(lost, 'request')} without an answer can't be drawn."
-    return Chart(key, heading, svg, caption, table)
+        parts.append(f"Lines end where requests have no answer: {words.listed(lost)}.")
+    return " ".join(parts)
 
 
 def _draw(figure: Figure, spreads: list[Spread]) -> None:
@@ -144,26 +171,42 @@ def _draw(figure: Figure, spreads: list[Spread]) -> None:
         axes.set_ylim(0, scale.apply(largest) * 1.1 or 1.0)
         drawing.number_axis(axes.yaxis)
     axes.set_ylabel("seconds" if scale.label == "s" else scale.label)
-    _tail_axis(axes, max(len(s.seconds) for s in spreads))
+    _tail_axis(axes, max(s.total for s in spreads))
     ends = []
     for place, one in enumerate(spreads):
-        colour = COLOURS[f"step-{_shade(place, len(spreads))}"]
-        shares, seconds = one.curve()
-        axes.plot(
-            tail(shares),
-            scale.apply(1.0) * seconds,
-            color=colour,
-            lw=2,
-            linestyle="-" if one.step.state != SATURATED else (0, (4, 2)),
-            marker="o" if len(seconds) == 1 else None,
-        )
-        if one.step.state not in (VALID, SATURATED):
-            axes.plot(tail(shares[-1:]), scale.apply(1.0) * seconds[-1:], marker="X", color=colour)
         label = short(one.step.level) if one.step.level.name == RATE else words.rate(one.step.place)
-        ends.append((float(tail(shares[-1])), scale.apply(float(seconds[-1])), label))
+        colour = COLOURS[f"step-{_shade(place, len(spreads))}"]
+        ends.append((*_line(axes, one, colour, scale), label))
         for share, time, told in one.told():
             hover.point(axes, label, float(tail(share)), scale.apply(time), told)
     drawing.label_lines(axes, ends)
+
+
+def _line(axes: Axes, one: Spread, colour: str, scale: words.Scale) -> tuple[float, float]:
+    """Draw one step's line, dotted where it rests on too few requests; gives its right end."""
+    shares, seconds = one.curve()
+    places, heights = tail(shares), scale.apply(1.0) * seconds
+    border = float(tail(one.supported))
+    bears = _SUPPORTED if one.step.state != SATURATED else _WAITING
+    middle = float(np.interp(border, places, heights))
+    before, after = places < border, places >= border
+    if before.any():
+        kept = [*places[before], *([border] if after.any() else [])]
+        levels = [*heights[before], *([middle] if after.any() else [])]
+        axes.plot(kept, levels, color=colour, lw=2, linestyle=bears)
+    if after.any():
+        start = [border] if before.any() else []
+        axes.plot(
+            [*start, *places[after]],
+            [*([middle] if start else []), *heights[after]],
+            color=colour,
+            lw=2,
+            linestyle=_BEYOND,
+            marker="o" if len(seconds) == 1 else None,
+        )
+    if one.step.state not in (VALID, SATURATED):
+        axes.plot(places[-1:], heights[-1:], marker="X", color=colour)
+    return float(places[-1]), float(heights[-1])
 
 
 def _tail_axis(axes: Axes, largest: int) -> None:
@@ -191,14 +234,11 @@ def _table(spreads: list[Spread]) -> Table:
     columns = ("Step", "Requests", "Without answer", "Fastest")
     rows = []
     for one in spreads:
-        n = len(one.seconds)
         told = [
-            words.single(float(np.quantile(one.seconds, share)), "s")
-            if share <= 1 - 0.5 / n
-            else words.NOTHING
+            words.single(one.within(share), "s") if share <= one.supported else words.NOTHING
             for share in shares
         ]
         first, last = (words.single(float(one.seconds[k]), "s") for k in (0, -1))
-        rows.append((step_label(one.step), str(n), str(one.failed), first, *told, last))
+        rows.append((step_label(one.step), str(one.total), str(one.failed), first, *told, last))
     names = tuple(f"{words.plain(100 * share)} %" for share in shares)
-    return Table((*columns, *names, "Slowest"), tuple(rows))
+    return Table((*columns, *names, "Slowest answer"), tuple(rows))

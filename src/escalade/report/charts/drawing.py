@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import escape
+from markupsafe import Markup, escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -58,6 +58,8 @@ COLOURS = {
 }
 """Stand-ins for the colours of the page (page.css), which are Okabe and Ito's."""
 
+SIZE = (400.0, 285.0)
+"""Of a figure with one panel, in CSS pixels."""
 FONT = 12.0
 SMALL = 11.0
 _TEXT_HEIGHT = 0.07
@@ -133,6 +135,8 @@ def picture(
     description: str,
     size: tuple[float, float],
     draw: Callable[[Figure], None],
+    *,
+    under: Markup = Markup(""),  # noqa: B008 - it can't be changed
 ) -> Drawn:
     """Draw a figure of `size` CSS pixels and give it as SVG to put into the page.
 
@@ -146,6 +150,8 @@ def picture(
         Width and height in CSS pixels, at which text has its natural size.
     draw
         Puts axes into the empty figure, and records what a reader may point at.
+    under
+        SVG in CSS pixels from the upper left corner, on which all else is drawn.
     """
     with mpl.rc_context(), warnings.catch_warnings():
         # Text stays text: the reader's fonts, not matplotlib's, have to know the letters.
@@ -157,7 +163,7 @@ def picture(
         draw(figure)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None})
-        return _inline(written.getvalue(), key, title, description, figure)
+        return _inline(written.getvalue(), key, (title, description), figure, under)
 
 
 def number_axis(axis: Axis, unit_label: str = "", *, count: int = 5) -> None:
@@ -264,7 +270,8 @@ def _top(group: list[float], gap: float) -> float:
     return group[0] + gap * (group[1] - 1) / 2
 
 
-def _inline(text: str, key: str, title: str, description: str, figure: Figure) -> Drawn:
+def _inline(text: str, key: str, named: tuple[str, str], figure: Figure, under: Markup) -> Drawn:
+    title, description = named
     root = ET.fromstring(text)  # noqa: S314 - written by matplotlib a moment before
     kept = [*_referenced(root), *hover.recorded_lines(figure)]
     names = {name: f"{key}-{number}" for number, name in enumerate(kept, start=1)}
@@ -276,7 +283,7 @@ def _inline(text: str, key: str, title: str, description: str, figure: Figure) -
         f'<title id="{key}-title">{escape(title)}</title>'
         f'<desc id="{key}-description">{escape(description)}</desc>'
     )
-    drawn = Drawn(f"{head}{body}</svg>")  # all text in it was escaped
+    drawn = Drawn(f"{head}{under}{body}</svg>")  # all text in it was escaped
     drawn.hover = hover.recorded(figure, names)
     return drawn
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from escalade.report import words
 from escalade.report.charts import drawing
-from escalade.report.charts.ladder import SIZE, Scene, against_rate, draw_lines, panel
+from escalade.report.charts.drawing import SIZE
+from escalade.report.charts.ladder import Scene, against_rate, draw_lines, panel
 from escalade.report.charts.lines import Line, Point, description, highest_of, table_of
 from escalade.report.sections.energy import PER_REQUEST, PER_TOKEN, SCOPES, scopes_of
 

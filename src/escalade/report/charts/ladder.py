@@ -1,8 +1,4 @@
-"""Figures against the arrival rate: latency, throughput, tokens.
-
-Each deployment has its own panel; panels of one metric share their scale, so
-that two deployments can be compared by eye.
-"""
+"""What all figures against the arrival rate share: the axis, saturated steps, capacity, lines and points."""
 
 from __future__ import annotations
 
@@ -12,20 +8,10 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.levels import CONCURRENCY
 from escalade.report import words
 from escalade.report.charts import drawing, hover
-from escalade.report.charts.bound_lines import REQUESTS, TOKENS, draw_levels, levels_of, within
-from escalade.report.charts.drawing import COLOURS, Chart
-from escalade.report.charts.lines import (
-    description,
-    highest_of,
-    judged_stat,
-    limits_of,
-    line_of,
-    table_of,
-    told,
-)
+from escalade.report.charts.drawing import COLOURS
+from escalade.report.charts.lines import told
 from escalade.report.data import INVALID, SATURATED
 from escalade.report.words import known
 
@@ -38,14 +24,10 @@ if TYPE_CHECKING:
     from escalade.report.charts.lines import Line, Point
     from escalade.report.data import ReportData
 
-SIZE = (400.0, 285.0)
-_LINEAR_SPAN = 12.0
-"""Values further apart than this are drawn on a logarithmic axis."""
-_OFF_SCALE = 3.0
-"""A limit this many times above everything measured is named, not drawn."""
 _LABEL_WIDTH = 0.3
 """Of the words "over-saturated", as a share of the panel's width."""
-_SAME = words.Scale(1.0, "")
+SAME = words.Scale(1.0, "")
+"""Of a quantity that is shown in its own unit."""
 
 
 @dataclass(frozen=True)
@@ -71,161 +53,21 @@ class Scene:
         return f"{text}, {self.deployment}" if len(self.data.deployments) > 1 else text
 
 
-def latency_charts(data: ReportData) -> list[Chart]:
-    """Draw latency, of queries too, and time to first token against the arrival rate, per deployment."""
-    charts = []
-    for metric in ("query_latency_seconds", "latency_seconds", "ttft_seconds"):
-        judged = judged_stat(data, metric)
-        scenes = [
-            Scene(
-                data,
-                name,
-                [
-                    line_of(data, cells, metric, "p50", colour="sky", marker="s", strong=False),
-                    line_of(data, cells, metric, judged, colour="blue"),
-                ],
-            )
-            for name, cells in data.deployments.items()
-        ]
-        highest = highest_of([line for scene in scenes for line in scene.lines])
-        if math.isfinite(highest):
-            charts += [
-                _latency_chart(scene, metric, highest, f"{metric.removesuffix('_seconds')}-{place}")
-                for place, scene in enumerate(scenes, start=1)
-            ]
-    return charts
-
-
-def throughput_charts(data: ReportData) -> list[Chart]:
-    """Draw throughput, goodput and tokens against the arrival rate, per deployment."""
-    charts = []
-    for place, (name, cells) in enumerate(data.deployments.items(), start=1):
-        done = line_of(data, cells, "throughput_qps", label="throughput", colour="blue")
-        good = line_of(
-            data,
-            cells,
-            "goodput_qps",
-            label="goodput",
-            colour="green",
-            marker="D",
-            strong=False,
-        )
-        if done.drawn or good.drawn:
-            charts.append(_throughput_chart(Scene(data, name, [done, good]), place))
-        tokens = line_of(data, cells, "output_tokens_per_second", label="", colour="purple")
-        if tokens.drawn:
-            charts.append(_tokens_chart(Scene(data, name, [tokens]), place))
-    return charts
-
-
-def _latency_chart(scene: Scene, metric: str, highest: float, key: str) -> Chart:
-    heading = scene.heading(words.title(metric))
-    limits = limits_of(scene.data, metric, scene.deployment)
-    shown = [(stat, limit) for stat, limit in limits if limit <= _OFF_SCALE * highest]
-    svg = drawing.picture(
-        key,
-        heading,
-        description(scene.lines, "s", scene.data.axis),
-        SIZE,
-        lambda figure: _draw_latency(figure, scene, shown, highest),
-    )
-    lower, judged = scene.lines[0].label, scene.lines[-1].label
-    caption = f"{judged} in bold, {lower} beside it; both with their intervals."
-    above = [
-        f"{stat} ≤ {words.single(limit, 's')}"
-        for stat, limit in limits
-        if (stat, limit) not in shown
-    ]
-    if above:
-        caption += f" The limit {words.listed(above)} lies far above the figure."
-    table = table_of(scene.lines, scene.data.axis)
-    return Chart(key, heading, svg, caption, table, view=words.title(metric))
-
-
-def _draw_latency(
-    figure: Figure, scene: Scene, limits: Sequence[tuple[str, float]], highest: float
-) -> None:
-    axes = panel(figure)
-    top = max(highest, *(limit for _, limit in limits), 0.0)
-    scale = words.scale_for("s", (top,))
-    values = [scale.apply(p.estimate.value) for line in scene.lines for p in line.steady]
-    lowest, top = min(values, default=math.inf), scale.apply(top) * 1.12
-    if 0 < lowest < top / _LINEAR_SPAN:
-        axes.set_yscale("log")
-        axes.set_ylim(lowest * 0.7, top * 1.2)
-        drawing.log_axis(axes.yaxis)
-    else:
-        axes.set_ylim(0, top or 1)
-        drawing.number_axis(axes.yaxis)
-    since = "send" if scene.data.axis.name == CONCURRENCY else "planned send"
-    axes.set_ylabel(f"{'seconds' if scale.label == 's' else scale.label} from {since}")
-    against_rate(axes, scene)
-    for stat, limit in limits:
-        _limit_line(axes, scale.apply(limit), f"SLO: {stat} ≤ {words.single(limit, 's')}")
-    draw_lines(axes, scene, scale)
-
-
-def _throughput_chart(scene: Scene, place: int) -> Chart:
-    key, heading = f"throughput-{place}", scene.heading("Throughput and goodput")
-    opened = scene.data.axis.open
-    ideal = max((point.rate for point in scene.points), default=1.0)
-    grey = COLOURS["muted"]
-    bounds = levels_of(scene.data, scene.deployment, REQUESTS)
-
-    def draw(figure: Figure) -> None:
-        axes = panel(figure, right=0.78)
-        top = max(ideal if scene.data.axis.open else 0.0, highest_of(scene.lines), 0.1)
-        axes.set_ylim(0, 1.12 * max(top, *(level.value for level in within(bounds, top)), 0.0))
-        drawing.number_axis(axes.yaxis)
-        axes.set_ylabel("requests/s")
-        against_rate(axes, scene)
-        also = []
-        if scene.data.axis.open:  # else nothing says how much would be answered at once
-            axes.plot([0, ideal], [0, ideal], color=grey, linestyle=(0, (4, 3)), lw=1.2)
-            also = [(ideal, ideal, "ideal")]
-        _capacity_height(axes, scene)
-        draw_levels(axes, bounds, "requests/s")
-        draw_lines(axes, scene, _SAME, also=also)
-
-    svg = drawing.picture(
-        key, heading, description(scene.lines, "requests/s", scene.data.axis), SIZE, draw
-    )
-    caption = (
-        "Throughput counts completions inside the window, goodput those within the objective"
-        + ("; on the dashed line everything sent would be answered at once." if opened else ".")
-    )
-    return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
-
-
-def _tokens_chart(scene: Scene, place: int) -> Chart:
-    key, heading = f"tokens-{place}", scene.heading("Output tokens per second")
-    bounds = levels_of(scene.data, scene.deployment, TOKENS)
-
-    def draw(figure: Figure) -> None:
-        axes = panel(figure)
-        top = max(highest_of(scene.lines), 0.1)
-        axes.set_ylim(0, 1.15 * max(top, *(level.value for level in within(bounds, top)), 0.0))
-        drawing.number_axis(axes.yaxis)
-        axes.set_ylabel("tokens/s")
-        against_rate(axes, scene)
-        draw_levels(axes, bounds, "tokens/s")
-        draw_lines(axes, scene, _SAME)
-
-    svg = drawing.picture(
-        key, heading, description(scene.lines, "tokens/s", scene.data.axis), SIZE, draw
-    )
-    caption = "Tokens of all answers, counted when they came."
-    return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
-
-
 def panel(figure: Figure, right: float = 0.9) -> Axes:
-    """Give the axes of a figure against the arrival rate."""
+    """Make the only panel of a figure of the usual size."""
     figure.subplots_adjust(left=0.15, right=right, bottom=0.155, top=0.91)
     return figure.add_subplot()
 
 
 def against_rate(axes: Axes, scene: Scene) -> None:
-    """Lay out what all figures against the arrival rate share."""
+    """Lay out the axis of the load, with what the verdicts say of the deployment."""
+    load_axis(axes, scene)
+    _saturated(axes, scene)
+    _capacity_band(axes, scene)
+
+
+def load_axis(axes: Axes, scene: Scene) -> None:
+    """Lay out the axis of the load alone."""
     right = scene.right
     axes.set_xlim(0, right)
     places = sorted({p.place for p in scene.points if math.isfinite(p.place)})
@@ -235,8 +77,6 @@ def against_rate(axes: Axes, scene: Scene) -> None:
     else:
         drawing.number_axis(axes.xaxis)
     axes.set_xlabel(scene.data.axis.label)
-    _saturated(axes, scene)
-    _capacity_band(axes, scene)
 
 
 def rate_labels(places: Sequence[float], right: float) -> list[str]:
@@ -335,7 +175,8 @@ def _capacity_band(axes: Axes, scene: Scene) -> None:
     axes.text(middle, 1.025, f"capacity {words.plain(middle)}", ha=side, **above)
 
 
-def _capacity_height(axes: Axes, scene: Scene) -> None:
+def capacity_height(axes: Axes, scene: Scene) -> None:
+    """Draw the capacity as a height, where throughput stops following."""
     rows = [row for row in scene.data.capacity_of(scene.deployment) if row.get("saturated")]
     held = [value for row in rows if math.isfinite(value := known(row.get("capacity_qps")))]
     if held:
@@ -343,7 +184,8 @@ def _capacity_height(axes: Axes, scene: Scene) -> None:
         axes.axhline(height, color=COLOURS["orange"], lw=1.2, linestyle=(0, (1, 2)))
 
 
-def _limit_line(axes: Axes, height: float, label: str) -> None:
+def limit_line(axes: Axes, height: float, label: str) -> None:
+    """Draw the limit of an objective, with its label above the line."""
     axes.axhline(height, color=COLOURS["vermilion"], lw=1.5, linestyle=(0, (6, 3)))
     axes.annotate(
         label,
@@ -361,35 +203,63 @@ def draw_lines(
     scene: Scene,
     scale: words.Scale,
     also: Sequence[tuple[float, float, str]] = (),
+    *,
+    named: bool = True,
 ) -> None:
-    """Draw points, median lines and their labels; `also` are labels of other lines."""
+    """Draw the lines of a scene with their points and intervals, and what is `also` to be named.
+
+    Lines without `named` are in a legend, and have no label at their end.
+    """
     ends = list(also)
     for line in scene.lines:
+        _draw_band(axes, line, scale)
         middle = [(rate, scale.apply(value)) for rate, value in line.middle()]
         if middle:
-            width = 2.4 if line.strong else 1.4
-            axes.plot(*zip(*middle, strict=True), color=COLOURS[line.colour], lw=width)
+            axes.plot(
+                *zip(*middle, strict=True),
+                color=COLOURS[line.colour],
+                lw=2.4 if line.strong else 1.4,
+                linestyle=line.style,
+            )
         for point in line.drawn:
             height = _draw_point(axes, line, point, scale)
-            hover.point(
-                axes, line.label or "value", point.rate, height, told(point, scene.data.axis)
-            )
+            series = line.label or "value"
+            hover.point(axes, series, point.rate, height, told(point, scene.data.axis))
         if line.label and middle:
             ends.append((*middle[-1], line.label))
-    drawing.label_lines(axes, ends)
-    _name_saturated(axes, scene)
+    if named:
+        drawing.label_lines(axes, ends)
+        _name_saturated(axes, scene)
+
+
+def _draw_band(axes: Axes, line: Line, scale: words.Scale) -> None:
+    """Shade the interval between the steps: over repetitions, or that of the only run."""
+    bottom, top = axes.get_ylim()
+    band = [
+        (rate, max(scale.apply(low), bottom), min(scale.apply(high), top))
+        for rate, low, high in line.band()
+    ]
+    if len(band) > 1:
+        axes.fill_between(
+            *zip(*band, strict=True),  # type: ignore[arg-type]
+            color=COLOURS[line.colour],
+            alpha=0.16,
+            lw=0,
+            zorder=1,
+        )
 
 
 def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> float:
-    """Draw a value: filled when valid, a cross when INVALID, a hollow triangle when it only grows.
+    """Draw a value: filled when valid, a cross when INVALID, hollow when it only grows.
 
-    What grows with time is drawn at the top edge where it lies beyond; gives the height.
+    What grows with time is drawn at the top edge where it lies beyond. Its own interval stands
+    beside it unless there is one over repetitions. Gives the height.
     """
     colour, estimate = COLOURS[line.colour], point.estimate
     value = scale.apply(estimate.value)
     bottom, top = axes.get_ylim()
     unsteady = line.is_unsteady(point)
-    if estimate.has_interval and not unsteady:
+    if estimate.has_interval and not unsteady and not line.over_runs:
         axes.plot(
             [point.rate, point.rate],
             [max(scale.apply(estimate.low), bottom), min(scale.apply(estimate.high), top)],
@@ -399,13 +269,12 @@ def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> flo
             solid_capstyle="round",
         )
     invalid = point.state == INVALID
-    marker = "^" if unsteady else "x" if invalid else line.marker
     height = min(value, top) if unsteady else value
     axes.plot(
         [point.rate],
         [height],
-        marker=marker,
-        markersize=7 if line.strong else 5.5,
+        marker="x" if invalid else line.marker,
+        markersize=6.5 if line.strong and not line.over_runs else 5,
         markerfacecolor=COLOURS["card"] if unsteady else colour,
         markeredgecolor=colour,
         markeredgewidth=2.2 if invalid else 1.4,

@@ -43,6 +43,9 @@ class Line:
     strong: bool = True
     waiting: bool = False
     """Whether the time in the queue is part of it: over-saturated steps then have no steady value."""
+    style: str | tuple[float, tuple[float, ...]] = "-"
+    over_runs: tuple[tuple[int, float, float], ...] = ()
+    """Interval over repetitions: step, lower and upper end, where it exists."""
 
     @property
     def drawn(self) -> list[Point]:
@@ -57,6 +60,22 @@ class Line:
     def is_unsteady(self, point: Point) -> bool:
         """Tell whether a point's value is a function of time."""
         return self.waiting and point.state == SATURATED
+
+    @property
+    def repetitions(self) -> int:
+        """How many repetitions it shows."""
+        return len({point.repetition for point in self.points})
+
+    def band(self) -> list[tuple[float, float, float]]:
+        """Give (rate, lower, upper end) per step: over repetitions, or of the only run's own requests."""
+        if self.repetitions == 1:
+            own = [p for p in self.steady if p.estimate.has_interval]
+            return sorted((p.rate, p.estimate.low, p.estimate.high) for p in own)
+        rates = {
+            step: statistics.median(p.rate for p in self.steady if p.step == step)
+            for step in {point.step for point in self.steady}
+        }
+        return sorted((rates[s], low, high) for s, low, high in self.over_runs if s in rates)
 
     def middle(self) -> list[tuple[float, float]]:
         """Give (rate, value) per step: the median over repetitions, unsteady values left out."""
@@ -89,6 +108,7 @@ def line_of(
     colour: str,
     marker: str = "o",
     strong: bool = True,
+    style: str | tuple[float, tuple[float, ...]] = "-",
 ) -> Line:
     """Collect one statistic over all steps of a deployment's cells; without `stat` the first."""
     points = tuple(
@@ -110,7 +130,22 @@ def line_of(
         marker=marker,
         strong=strong,
         waiting=metric in WAITING,
+        style=style,
+        over_runs=_over_runs(data, cells[0].deployment, metric, stat) if cells else (),
     )
+
+
+def _over_runs(
+    data: ReportData, deployment: str, metric: str, stat: str | None
+) -> tuple[tuple[int, float, float], ...]:
+    """Look up the intervals over repetitions; of several rows of a metric the first, as of its values."""
+    found: dict[int, tuple[int, float, float]] = {}
+    for row in data.runs.get((deployment, metric), ()):
+        ends = known(row.get("ci_low")), known(row.get("ci_high"))
+        step = known(row.get("step"))
+        if stat in (None, row.get("stat")) and all(map(math.isfinite, (step, *ends))):
+            found.setdefault(int(step), (int(step), *ends))
+    return tuple(found.values())
 
 
 def limits_of(data: ReportData, metric: str, deployment: str) -> list[tuple[str, float]]:
@@ -172,6 +207,14 @@ def table_of(lines: Sequence[Line], axis: Axis) -> Table:
         )
     names = tuple(line.label or "Value" for line in lines)
     return Table((*columns, *names), tuple(rows))
+
+
+def table_by_deployment(lines: Sequence[Line], axis: Axis) -> Table:
+    """Give every point of lines that are each a deployment's."""
+    tables = [(line.label, table_of([line], axis)) for line in lines]
+    columns = tables[0][1].columns[:-1]
+    rows = [(name, *row) for name, table in tables for row in table.rows]
+    return Table(("Deployment", *columns, "Value"), tuple(rows))
 
 
 def told(point: Point, axis: Axis) -> str:

@@ -1,4 +1,4 @@
-"""Timelines of a cell: load, queue, processor and memory on one clock, with the steps behind."""
+"""Timelines of a cell: load, queue and hardware on one clock, with the steps behind."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from escalade.report import words
 from escalade.report.axis import short
-from escalade.report.charts import drawing, hover
+from escalade.report.charts import clock, drawing, hover
+from escalade.report.charts.clock import LEFT, RIGHT, WIDTH
 from escalade.report.charts.drawing import COLOURS, Chart
-from escalade.report.charts.traces import Panel, panels
-from escalade.report.data import INVALID, SATURATED
+from escalade.report.charts.panels import panels
 from escalade.report.tables import Table
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    from escalade.report.charts.traces import Trace
-    from escalade.report.data import CellFacts, ReportData, StepFacts
+    from escalade.report.charts.traces import Panel, Trace
+    from escalade.report.data import CellFacts, ReportData
 
-WIDTH = 1080.0
 _PANEL_HEIGHT = 104.0
 _ABOVE, _BELOW = 60.0, 40.0
-_LEFT, _RIGHT = 64.0, 14.0
+_NAMED_GAPS = 4
+"""Gaps that the caption names; more are counted."""
 
 
 def timeline_charts(data: ReportData) -> list[Chart]:
@@ -35,7 +35,9 @@ def timeline_charts(data: ReportData) -> list[Chart]:
 
 
 def _chart(cell: CellFacts) -> Chart:
-    shown = panels(cell)
+    made = panels(cell)
+    # without any figure of all, the empty panel of the load says why
+    shown = [panel for panel in made if not panel.missing] or made[:1]
     key = f"timeline-{cell.number}"
     height = _ABOVE + _BELOW + _PANEL_HEIGHT * len(shown)
     named = words.listed([panel.title.lower() for panel in shown])
@@ -48,93 +50,86 @@ def _chart(cell: CellFacts) -> Chart:
         (WIDTH, height),
         lambda figure: _draw(figure, cell, shown, height),
     )
-    missing = [f"{panel.title.lower()} ({panel.missing})" for panel in shown if panel.missing]
-    caption = (
-        "Seconds since the first step began. Warm-up and drain are shaded; only what is between "
-        "counts. A line is broken, and the gap hatched, where samples are missing."
+    caption = " ".join(
+        [
+            "Seconds since the first step began. Warm-up and drain are shaded; only what is between counts.",
+            *_gaps(shown),
+            *_shared_node(cell, shown),
+            *_missing([panel for panel in made if panel.missing]),
+        ]
     )
-    if missing:
-        caption += f" Not available: {words.listed(missing)}."
     return Chart(key, "Load, queue and resources", svg, caption, _table(cell, shown), wide=True)
 
 
+def _gaps(shown: Sequence[Panel]) -> list[str]:
+    """Name the times for which samples are missing, with what they are missing of."""
+    found: dict[tuple[float, float], list[str]] = {}
+    for panel in shown:
+        for start, end in dict.fromkeys(gap for trace in panel.traces for gap in trace.gaps):
+            # targets are scraped at moments of their own, within one second
+            near = next((g for g in found if max(abs(g[0] - start), abs(g[1] - end)) < 1.5), None)
+            found.setdefault(near or (start, end), []).append(panel.title.lower())
+    if not found:
+        return []
+    times = [
+        f"{words.listed(names)} from {words.plain(start)} to {words.single(end, 's')}"
+        for (start, end), names in sorted(found.items())
+    ]
+    more = len(times) - _NAMED_GAPS
+    if more > 0:
+        times = [*times[:_NAMED_GAPS], f"{words.counted(more, 'time')} more"]
+    return [f"Samples are missing where a line is open and the ground hatched: {'; '.join(times)}."]
+
+
+def _shared_node(cell: CellFacts, shown: Sequence[Panel]) -> list[str]:
+    """Say that a link of the node does not carry the requests, where it does not."""
+    allocation = cell.environment.get("allocation") or {}
+    nodes = allocation.get("service_nodes") or []
+    here = allocation.get("launcher") == "local" or allocation.get("client_node") in nodes
+    if not here or not any(panel.title.startswith("Network") for panel in shown):
+        return []
+    return ["Client and service are on one node: what the network moved is of others."]
+
+
+def _missing(without: Sequence[Panel]) -> list[str]:
+    """Say in one sentence what there is no panel of, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for panel in without:
+        title = panel.title if panel.title[1:2].isupper() else panel.title.lower()
+        by_reason.setdefault(panel.missing, []).append(title)
+    if not by_reason:
+        return []
+    told = [f"{words.listed(titles)} ({reason})" for reason, titles in by_reason.items()]
+    return [f"Not available: {words.listed(told)}."]
+
+
 def _draw(figure: Figure, cell: CellFacts, shown: Sequence[Panel], height: float) -> None:
-    right = max(_ends(cell), default=1.0)
+    right = clock.end_of(cell)
     for place, panel in enumerate(shown):
         top = height - _ABOVE - place * _PANEL_HEIGHT
         axes = figure.add_axes(
             (
-                _LEFT / WIDTH,
+                LEFT / WIDTH,
                 (top - _PANEL_HEIGHT + 30) / height,
-                (WIDTH - _LEFT - _RIGHT) / WIDTH,
+                (WIDTH - LEFT - RIGHT) / WIDTH,
                 (_PANEL_HEIGHT - 30) / height,
             )
         )
         axes.set_xlim(0, right)
-        _bands(axes, cell)
+        for start, end in clock.uncounted(cell):
+            axes.axvspan(start, end, facecolor=COLOURS["band"], lw=0, zorder=0)
+        clock.starts(axes, cell)
         _draw_panel(axes, panel, cell.anchor)
         if place == 0:
-            _step_labels(axes, cell, right)
+            clock.name_steps(axes, cell, right, above=26)
         if place == len(shown) - 1:
             drawing.number_axis(axes.xaxis, count=12)
-            axes.set_xlabel("seconds since the first step began")
+            axes.set_xlabel(clock.LABEL)
         else:
             axes.tick_params(axis="x", labelbottom=False, length=0)
 
 
-def _ends(cell: CellFacts) -> list[float]:
-    times = [
-        step.times[key] - cell.started_at
-        for step in cell.steps
-        for key in ("window_end", "drained_at")
-    ]
-    return [time for time in times if math.isfinite(time) and time > 0]
-
-
-def _bands(axes: Axes, cell: CellFacts) -> None:
-    """Shade what does not count: warm-up and drain of every step."""
-    for step in cell.steps:
-        at = {key: time - cell.started_at for key, time in step.times.items()}
-        for start, end in (("started_at", "window_start"), ("window_end", "drained_at")):
-            if math.isfinite(at[start]) and math.isfinite(at[end]):
-                axes.axvspan(at[start], at[end], facecolor=COLOURS["band"], lw=0, zorder=0)
-        if math.isfinite(at["started_at"]):
-            axes.axvline(at["started_at"], color=COLOURS["muted"], lw=0.8, zorder=0)
-
-
-def _step_labels(axes: Axes, cell: CellFacts, right: float) -> None:
-    room = (WIDTH - _LEFT - _RIGHT) / right
-    for step in cell.steps:
-        start, end = step.times["started_at"] - cell.started_at, _end_of(step) - cell.started_at
-        if not math.isfinite(start):
-            continue
-        text = short(step.level)
-        if (end - start) * room > 110:
-            text = f"step {step.number} · {text}{_remark(step)}"
-        axes.annotate(
-            text,
-            (start, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 26),
-            textcoords="offset points",
-            fontsize=drawing.SMALL,
-            fontweight="bold",
-            annotation_clip=False,
-        )
-
-
-def _end_of(step: StepFacts) -> float:
-    for key in ("drained_at", "window_end", "window_start"):
-        if math.isfinite(step.times[key]):
-            return step.times[key]
-    return step.times["started_at"]
-
-
-def _remark(step: StepFacts) -> str:
-    return {SATURATED: " △", INVALID: " ✕"}.get(step.state, "")
-
-
-def _draw_panel(axes: Axes, panel: Panel, clock: str) -> None:
+def _draw_panel(axes: Axes, panel: Panel, name: str) -> None:
     values = [v for trace in panel.traces for _, v in trace.points if math.isfinite(v)]
     scale = words.scale_for(panel.unit, values)
     axes.annotate(
@@ -159,7 +154,11 @@ def _draw_panel(axes: Axes, panel: Panel, clock: str) -> None:
         return
     for trace in panel.traces:
         drawn = _draw_trace(axes, trace, scale)
-        hover.line(axes, drawn, trace.label, words.with_unit("", scale.label), clock)
+        hover.line(axes, drawn, trace.label, words.with_unit("", scale.label), name)
+    for start, end in dict.fromkeys(gap for trace in panel.traces for gap in trace.gaps):
+        axes.axvspan(
+            start, end, facecolor="none", edgecolor=COLOURS["muted"], hatch="///", lw=0, alpha=0.6
+        )
     axes.set_ylim(0, scale.apply(max([*values, panel.ceiling])) * 1.1 or 1.0)
     drawing.number_axis(axes.yaxis, count=3)
     _legend(axes, panel)
@@ -168,20 +167,15 @@ def _draw_panel(axes: Axes, panel: Panel, clock: str) -> None:
 def _draw_trace(axes: Axes, trace: Trace, scale: words.Scale) -> Line2D:
     times = [time for time, _ in trace.points]
     values = [scale.apply(value) for _, value in trace.points]
-    colour = COLOURS[trace.colour]
     (drawn,) = axes.plot(
         times,
         values,
-        color=colour,
+        color=COLOURS[trace.colour],
         lw=trace.width,
         label=trace.label,
         drawstyle="steps-post" if trace.stepped else "default",
         linestyle=(0, (4, 2)) if trace.dashed else "-",
     )
-    for start, end in trace.gaps:
-        axes.axvspan(
-            start, end, facecolor="none", edgecolor=COLOURS["muted"], hatch="xxxx", lw=0, alpha=0.55
-        )
     return drawn
 
 

@@ -1,18 +1,14 @@
-"""Lines of the timelines: from requests and raw samples to points, gaps left open."""
+"""Lines of the timelines: from raw samples to points, gaps left open."""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-
-from escalade.analysis.state_gates import CHANGING
-from escalade.report.words import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +17,18 @@ if TYPE_CHECKING:
 
 GAP_SECONDS = 3.0
 """Samples further apart than this (or than three scrapes) have a gap between them."""
-_MOST_POINTS = 900
-_BINS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_MOST_POINTS = 600
+"""Of a sampled line, which has about twice as many pixels to lie on."""
+NO_SAMPLES = "no samples were stored"
+_LOOKS = (
+    *(("blue", False), ("orange", True), ("green", False), ("purple", True)),
+    *(("vermilion", False), ("sky", True), ("ink", False), ("muted", True)),
+)
+"""Colour of each line of a panel, and whether it is dashed: neighbours differ in both."""
 
 Points = list[tuple[float, float]]
+Lines = dict[str, "pd.Series[float]"]
+"""Values by time, by the label of their line; the label of an only line is empty."""
 
 
 @dataclass(frozen=True)
@@ -56,143 +60,56 @@ class Panel:
     ceiling: float = field(default=0.0)
 
 
-def panels(cell: CellFacts) -> list[Panel]:
-    """Make the panels of a cell, in the order in which cause leads to effect."""
-    names = cell.environment.get("metric_names") or {}
-    return [
-        _load_panel(cell),
-        _flight_panel(cell),
-        _queue_panel(cell, clean(names.get("queue_length") or "")),
-        _sampled(cell, "Service CPU", "cores", "escalade_process_cpu_seconds_total", _service_cpu),
-        _sampled(cell, "Node CPU", "ratio", "node_cpu_seconds_total", _node_cpu, ceiling=1.0),
-        _sampled(
-            cell,
-            "Service memory",
-            "bytes",
-            "escalade_process_resident_memory_bytes",
-            lambda frame: _summed(_of_service(frame)),
-        ),
-    ]
-
-
-def _load_panel(cell: CellFacts) -> Panel:
-    width = bin_seconds(cell)
-    title = "Arrivals and completions"
-    if cell.requests.empty:
-        return Panel(title, "requests/s", missing="no request was recorded")
-    planned: Points = []
-    sent: Points = []
-    done: Points = []
-    for step in cell.steps:
-        start, end = step.times["started_at"], step.times["drained_at"]
-        if not (math.isfinite(start) and math.isfinite(end) and end > start):
-            continue
-        mine = cell.requests[cell.requests["step"] == step.number]
-        stop = step.times["window_end"] if math.isfinite(step.times["window_end"]) else end
-        zero = cell.started_at
-        if step.level.closed:
-            planned.append((stop - zero, math.nan))  # nothing is
-        elif step.arrivals in CHANGING:
-            planned += _corners(_rates(mine["planned_at"], start, stop, width, zero))
-        else:
-            rate = step.level.qps
-            planned += [(start - zero, rate), (stop - zero, rate)]
-            planned.append((stop - zero, math.nan))
-        sent += _rates(mine["sent_at"], start, end, width, zero)
-        done += _rates(mine["ended_at"], start, end, width, zero)
-    known = any(math.isfinite(rate) for _, rate in planned)
-    traces = (
-        *([Trace("planned", planned, "muted", 1.2, dashed=True)] if known else []),
-        Trace("sent", sent, "blue", stepped=True),
-        Trace("completed", done, "green", stepped=True),
-    )
-    return Panel(title, "requests/s", traces)
-
-
-def _corners(bins: Points) -> Points:
-    """Give the corners of a line that is level within each bin."""
-    corners: Points = []
-    for (begin, rate), (end, _) in pairwise(bins[:-1]):
-        corners += [(begin, rate), (end, rate)]
-    return corners + bins[-1:]
-
-
-def bin_seconds(cell: CellFacts) -> float:
-    """Choose the width over which rates are counted: a quarter of the shortest window, at most 250 bins."""
-    lengths = [step.times["window_end"] - step.times["window_start"] for step in cell.steps]
-    shortest = min((length for length in lengths if length > 0), default=5.0)
-    ends = [step.times["drained_at"] - cell.started_at for step in cell.steps]
-    whole = max((end for end in ends if math.isfinite(end)), default=0.0)
-    fine = [width for width in _BINS if width <= max(shortest / 4, 1.0)]
-    few = [width for width in _BINS if width >= whole / 250]
-    return max(fine[-1], few[0] if few else _BINS[-1])
-
-
-def _rates(times: pd.Series, start: float, end: float, width: float, zero: float) -> Points:
-    """Count events per bin of a step; the last bin is as long as what is left of it."""
-    edges = np.append(np.arange(start, end, width), end)
-    if edges[-1] - edges[-2] < width / 2 and len(edges) > 2:
-        edges = np.delete(edges, -2)
-    counts, _ = np.histogram(times.dropna().to_numpy(dtype=float), bins=edges)
-    rates = counts / np.diff(edges)
-    points = list(zip((edges[:-1] - zero).tolist(), rates.tolist(), strict=True))
-    return [*points, (end - zero, float(rates[-1])), (end - zero, math.nan)]
-
-
-def _flight_panel(cell: CellFacts) -> Panel:
-    title = "Requests in flight"
-    sent = cell.requests[cell.requests["sent_at"].notna()] if len(cell.requests) else cell.requests
-    if sent.empty:
-        return Panel(title, "requests", missing="no request was sent")
-    drained = {step.number: step.times["drained_at"] for step in cell.steps}
-    gone = sent["ended_at"].fillna(sent["step"].map(drained)).to_numpy(dtype=float)
-    begun = sent["sent_at"].to_numpy(dtype=float)[np.isfinite(gone)]
-    gone = gone[np.isfinite(gone)]
-    times = np.concatenate([begun, gone])
-    change = np.concatenate([np.ones(len(begun)), -np.ones(len(gone))])
-    order = np.lexsort((change, times))
-    points = _thinned(times[order] - cell.started_at, np.cumsum(change[order]))
-    return Panel(title, "requests", (Trace("in flight", points, "blue", 1.3, stepped=True),))
-
-
-def _thinned(times: np.ndarray, values: np.ndarray) -> Points:
-    """Keep of every small span its highest point, so that no peak is lost."""
-    if len(times) <= _MOST_POINTS:
-        return list(zip(times.tolist(), values.tolist(), strict=True))
-    frame = pd.DataFrame({"time": times, "value": values})
-    span = (times[-1] - times[0]) / _MOST_POINTS or 1.0
-    place = ((frame["time"] - times[0]) // span).astype(int)
-    kept = frame.loc[frame.groupby(place)["value"].idxmax()].sort_values("time")
-    return list(zip(kept["time"].tolist(), kept["value"].tolist(), strict=True))
-
-
-def _queue_panel(cell: CellFacts, raw_name: str) -> Panel:
-    if not raw_name:
-        return Panel("Queue length", "requests", missing="the service publishes no queue length")
-    return _sampled(cell, "Queue length", "requests", raw_name, _summed)
-
-
-def _sampled(
+def sampled(
     cell: CellFacts,
     title: str,
     unit: str,
-    metric: str,
-    reduce: Callable[[pd.DataFrame], pd.Series],
+    metrics: tuple[str, ...],
+    reduce: Callable[[pd.DataFrame], Lines],
     *,
     ceiling: float = 0.0,
 ) -> Panel:
-    """Make a panel of scraped samples, broken between steps and where scrapes are missing."""
+    """Make a panel of scraped samples, broken between steps and where scrapes are missing.
+
+    Parameters
+    ----------
+    cell
+        Whose samples.
+    title, unit
+        Of the panel.
+    metrics
+        Raw names.
+    reduce
+        Makes the lines of the samples of these metrics, by label: values by their time. Of one
+        line the label is empty.
+    ceiling
+        What the axis reaches at least.
+    """
     if cell.series.empty:
-        return Panel(title, unit, missing="no samples were stored")
-    mine = cell.series[cell.series["metric"] == metric]
+        return Panel(title, unit, missing=NO_SAMPLES)
     # the margins of two steps overlap: a sample there is stored with both
-    mine = mine.drop_duplicates(["labels", "timestamp"])
-    values = reduce(mine) if len(mine) else pd.Series(dtype=float)
-    values = values[np.isfinite(values)]
-    if values.empty:
-        return Panel(title, unit, missing=f"no sample of {metric}")
+    mine = cell.series[cell.series["metric"].isin(metrics)]
+    mine = mine.drop_duplicates(["metric", "labels", "timestamp"])
+    lines = reduce(mine) if len(mine) else {}
+    known = {label: values[np.isfinite(values)] for label, values in lines.items()}
+    traces = tuple(
+        _trace(cell, label or title, values, place)
+        for place, (label, values) in enumerate(
+            (label, values) for label, values in known.items() if len(values)
+        )
+    )
+    missing = "" if traces else f"no sample of {' or '.join(metrics)}"
+    return Panel(title, unit, traces, missing, ceiling)
+
+
+def _trace(cell: CellFacts, label: str, values: pd.Series, place: int) -> Trace:
     limit = max(GAP_SECONDS, 3 * cell.scrape_interval_seconds)
     points, gaps = broken(values, limit)
+    if len(values) > _MOST_POINTS:  # what is broken where samples are missing is so when thinned
+        kept = _thinned(values)
+        breaks = pd.Series(math.nan, index=[start for start, _ in gaps], dtype=float)
+        both = pd.concat([kept, breaks]).sort_index(kind="stable")
+        points = list(zip(both.index.tolist(), both.tolist(), strict=True))
     spans = [(s.times["started_at"], s.times["drained_at"]) for s in cell.steps]
     inside = tuple(
         (start - cell.started_at, end - cell.started_at)
@@ -200,7 +117,8 @@ def _sampled(
         if any(begun <= start and end <= drained for begun, drained in spans)
     )
     shifted = [(time - cell.started_at, value) for time, value in points]
-    return Panel(title, unit, (Trace(title, shifted, "blue", gaps=inside),), ceiling=ceiling)
+    colour, dashed = _LOOKS[place % len(_LOOKS)]
+    return Trace(label, shifted, colour, dashed=dashed, gaps=inside)
 
 
 def broken(values: pd.Series, limit: float) -> tuple[Points, list[tuple[float, float]]]:
@@ -227,29 +145,23 @@ def broken(values: pd.Series, limit: float) -> tuple[Points, list[tuple[float, f
     return points, gaps
 
 
-def _of_service(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[[_label(labels, "role") == "service" for labels in frame["labels"]]]
+def _thinned(values: pd.Series[float]) -> pd.Series[float]:
+    """Keep of every small span its lowest and its highest sample, so that no peak is lost."""
+    if len(values) <= _MOST_POINTS:
+        return values
+    times = values.index.to_numpy(dtype=float)
+    place = ((times - times[0]) * (_MOST_POINTS // 2 / (times[-1] - times[0]))).astype(int)
+    by_place = pd.Series(values.to_numpy(), index=np.arange(len(values))).groupby(place)
+    kept = np.union1d(by_place.idxmin().to_numpy(), by_place.idxmax().to_numpy())
+    return values.iloc[kept]
 
 
-def _summed(frame: pd.DataFrame) -> pd.Series:
+def summed(frame: pd.DataFrame) -> pd.Series:
     """Add up what was scraped at the same time."""
     return frame.groupby("timestamp", sort=True)["value"].sum(min_count=1)
 
 
-def _service_cpu(frame: pd.DataFrame) -> pd.Series:
-    return _total_rate(_of_service(frame))
-
-
-def _node_cpu(frame: pd.DataFrame) -> pd.Series:
-    """Give the busy share of all cores: neither idle, nor waiting for a disk, nor taken away."""
-    modes = frame["labels"].map({labels: _label(labels, "mode") for labels in set(frame["labels"])})
-    resting = frame[modes.isin(["idle", "iowait", "steal"])]
-    spent = _total_rate(frame)
-    rest = _total_rate(resting)
-    return 1.0 - rest.reindex(spent.index) / spent.where(spent > 0)
-
-
-def _total_rate(frame: pd.DataFrame) -> pd.Series:
+def total_rate(frame: pd.DataFrame) -> pd.Series:
     """Add up the rates of counters; a counter that went back gives no rate there."""
     rates = []
     for _, group in frame.groupby("labels", sort=True):
@@ -262,7 +174,19 @@ def _total_rate(frame: pd.DataFrame) -> pd.Series:
     return pd.concat(rates, axis=1).sort_index().sum(axis=1, min_count=1)
 
 
-def _label(labels: str, name: str) -> str:
+def of_service(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep what the service's nodes were scraped for, where client and service have nodes of their own."""
+    return frame[matching(frame, lambda labels: label_of(labels, "place") in ("", "service"))]
+
+
+def matching(frame: pd.DataFrame, fits: Callable[[str], bool]) -> pd.Series[bool]:
+    """Say of each sample whether its labels fit; each text of labels is read once."""
+    known = {labels: fits(labels) for labels in frame["labels"].unique()}
+    return frame["labels"].map(known).astype(bool)
+
+
+def label_of(labels: str, name: str) -> str:
+    """Give one of the labels of a series, empty where it has none such."""
     try:
         return str(json.loads(labels).get(name, ""))
     except (ValueError, AttributeError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from escalade.report.charts.distribution import spread
 from escalade.report.charts.lines import judged_stat, line_of
-from escalade.report.charts.traces import panels
+from escalade.report.charts.panels import panels
 from escalade.report.twin.models import AllSeries, Curve, Distribution, Point, Timeline
 from escalade.report.twin.plain import digits, number
 
