@@ -39,7 +39,7 @@ SCHEMA = Path(__file__).parents[3] / "config" / "report.schema.json"
 def undrawn() -> Iterator[None]:
     """Leave out the drawing itself, which is most of the work: these tests are about the commands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_: Drawn("<svg></svg>"))
+        patch.setattr(drawing, "picture", lambda *_, **__: Drawn("<svg></svg>"))
         yield
 
 

@@ -34,7 +34,7 @@ PRIMARY = "tpot_seconds:p50@3"
 def undrawn() -> Iterator[None]:
     """Leave out the drawing itself: these tests are about the command."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_: Markup("<svg></svg>"))
+        patch.setattr(drawing, "picture", lambda *_, **__: Markup("<svg></svg>"))
         yield
 
 

@@ -46,7 +46,7 @@ def told(data: ReportData) -> dict[str, Any]:
 def undrawn() -> Iterator[None]:
     """Leave out the drawing itself: the twin has no pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_: Drawn("<svg></svg>"))
+        patch.setattr(drawing, "picture", lambda *_, **__: Drawn("<svg></svg>"))
         yield
 
 
