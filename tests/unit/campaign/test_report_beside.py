@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from markupsafe import Markup
 from typer.testing import CliRunner
 
 from campaigns import configuration, repeated, write_campaign
@@ -20,6 +19,7 @@ from escalade.files import read_json, sha256_of
 from escalade.manifest import verify, write_manifest
 from escalade.replay import rebuild, replay_campaign
 from escalade.report.charts import drawing
+from escalade.report.charts.hover import Drawn
 from unit.report.test_page import Reader
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PRIMARY = "tpot_seconds:p50@3"
 def undrawn() -> Iterator[None]:
     """Leave out the drawing itself: these tests are about the command."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "picture", lambda *_, **__: Markup("<svg></svg>"))
+        patch.setattr(drawing, "picture", lambda *_, **__: Drawn("<svg></svg>"))
         yield
 
 
