@@ -323,7 +323,8 @@ def _never_reached(cell: CellData, slo: Slo, *, counting: bool) -> dict[str, Any
 def margins(slo: Slo, known: Mapping[str, float | None]) -> dict[str, float | None]:
     """Give how far a value is from its limit, positive on the good side, and how far its worse end is.
 
-    In the metric's unit, and as a share of the limit; None where the value or that end is not known.
+    In the metric's unit, and as a share of the limit; None where the value or that end is not known,
+    and no share of a limit of 0 (no error at all, say).
     """
     found: dict[str, float | None] = {}
     ends = {"margin": "value", "margin_worse": "ci_low" if slo.at_least else "ci_high"}
@@ -331,7 +332,7 @@ def margins(slo: Slo, known: Mapping[str, float | None]) -> dict[str, float | No
         value = known[column]
         away = None if value is None else (value - slo.limit) * (1 if slo.at_least else -1)
         found[name] = away
-        found[f"{name}_ratio"] = None if away is None else away / slo.limit
+        found[f"{name}_ratio"] = None if away is None or slo.limit == 0 else away / slo.limit
     return found
 
 
