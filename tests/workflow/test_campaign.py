@@ -148,7 +148,7 @@ def test_a_replay_gives_the_same_bytes(measured: Workplace, tmp_path: Path) -> N
     code, output = measured.escalade("replay", str(measured.results), "--out", str(tmp_path))
 
     assert code == 0, output
-    assert output.count("identical") == 9
+    assert output.count("identical") == 10
     for name in ("kpis.csv", "kpis.parquet", "verdicts.json", "report.html"):
         assert sha256_of(tmp_path / name) == sha256_of(measured.results / name)
 

@@ -51,7 +51,7 @@ def test_the_first_address_that_answers_is_chosen(tmp_path: Path) -> None:
 
     assert chosen == "127.0.0.1"
     assert list(tmp_path.iterdir()) == []
-    assert not [p for p in psutil.Process().children() if "remote" in " ".join(p.cmdline())]
+    assert not [p for p in psutil.Process().children() if "slurm.remote" in " ".join(p.cmdline())]
 
 
 def test_another_machine_at_that_address_is_not_taken_for_the_node(stranger: int) -> None:
