@@ -14,9 +14,9 @@ import sys
 
 import numpy as np
 
-from escalade.analysis.comparison import MARGIN
-from escalade.analysis.pair_verdicts import decided
-from escalade.analysis.signed_rank import signed_rank
+from escalade.analysis.compare.comparison import MARGIN
+from escalade.analysis.scenarios.pair_verdicts import decided
+from escalade.analysis.stats.signed_rank import signed_rank
 
 NOISE, DRIFT = 0.05, 0.10
 PAIRS = (6, 8, 12)

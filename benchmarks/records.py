@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from escalade.analysis.cell import Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import Slo
+from escalade.analysis.verdicts.judge import judge
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.results import read_cell
 from escalade.files import read_table, write_json, write_table

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from escalade.analysis.slope import theil_sen
-from escalade.analysis.stability import BLOCKS
+from escalade.analysis.scenarios.stability import BLOCKS
+from escalade.analysis.stats.slope import theil_sen
 
 RUNS = 2000
 SLOPE = 0.1

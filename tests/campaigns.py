@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
 
 RATES = (3.0,)
 WORKLOAD = {"kind": "openai_chat", "input_tokens": 10, "output_tokens": 8}

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import optimize, signal, stats
 
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.verdicts.judge import judge
 from escalade.load.rows import PlannedRows
 from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.truth_batch import BatchRules

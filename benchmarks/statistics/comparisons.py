@@ -9,8 +9,8 @@ import numpy as np
 from frame import COVERS, Row, Run
 from scipy import stats
 
-from escalade.analysis.comparison import MARGIN, change, decide
-from escalade.analysis.intervals import ALPHA
+from escalade.analysis.compare.comparison import MARGIN, change, decide
+from escalade.analysis.stats.intervals import ALPHA
 
 NOISE = 0.05
 """How much runs differ by themselves: standard deviation of the logarithm."""

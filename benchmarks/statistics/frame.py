@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from escalade.analysis.intervals import Estimate
+    from escalade.analysis.stats.intervals import Estimate
 
 COVERS = 0.945
 """Wanted of intervals on independent data."""

@@ -8,9 +8,9 @@ import numpy as np
 from frame import Row, Run
 from queues import Mmc
 
-from escalade.analysis.steadiness import drift, saturation
-from escalade.analysis.truncation import truncation
-from escalade.analysis.windows import RequestLog, Window, occupancy
+from escalade.analysis.measured.windows import RequestLog, Window, occupancy
+from escalade.analysis.stats.steadiness import drift, saturation
+from escalade.analysis.stats.truncation import truncation
 
 UTILISATIONS = (0.5, 0.7, 0.8, 0.9)
 REQUESTS = 600

@@ -10,8 +10,8 @@ from frame import COVERS, COVERS_DEPENDENT, Covered, Row, Run
 from queues import Mmc
 from scipy import stats
 
-from escalade.analysis.clusters import Clustered
-from escalade.analysis.intervals import (
+from escalade.analysis.stats.clusters import Clustered
+from escalade.analysis.stats.intervals import (
     Estimate,
     mean,
     over_repetitions,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from queues import Array
 
-    from escalade.analysis.windows import BoolArray
+    from escalade.analysis.measured.windows import BoolArray
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 LOGNORMAL = stats.lognorm(1.0)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from frame import COVERS, COVERS_DEPENDENT, Covered, Row, Run
 
-from escalade.analysis.clusters import ratio_of_sums
-from escalade.analysis.loop_kpis import answered_per_second
-from escalade.analysis.sampled import over_samples, ratio_over_samples
+from escalade.analysis.kpis.loop_kpis import answered_per_second
+from escalade.analysis.stats.clusters import ratio_of_sums
+from escalade.analysis.stats.sampled import over_samples, ratio_over_samples
 
 if TYPE_CHECKING:
     from queues import Array
 
-    from escalade.analysis.intervals import Estimate
+    from escalade.analysis.stats.intervals import Estimate
 
 LEVEL = 10.0
 BURN_IN = 200

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from frame import Row, Run
 
-from escalade.analysis.change_points import change_points
+from escalade.analysis.stats.change_points import change_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.analysis.windows import FloatArray
+    from escalade.analysis.measured.windows import FloatArray
 
     Noise = Callable[[np.random.Generator, int], FloatArray]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.comparison import MARGIN
+from escalade.analysis.compare.comparison import MARGIN
 from escalade.campaign.baselines import HOME
 from escalade.campaign.comparing import compare_measured
 from escalade.campaign.layout import CampaignFolder, CellFolder
@@ -18,7 +18,7 @@ from escalade.runtime.memory import keep_freed_memory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
     from escalade.campaign.models import Campaign
 
 SCHEMA = 1

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from escalade.analysis.calibration import FACTOR, calibrated, not_calibrated
+from escalade.analysis.gates.calibration import FACTOR, calibrated, not_calibrated
 from escalade.campaign.results import slos_of
 from escalade.campaign.state import read_allocation
 from escalade.errors import EscaladeError

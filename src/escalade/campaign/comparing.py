@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.compared import Side, compare
-from escalade.analysis.derived import derive
-from escalade.analysis.primary import family_of, usual_family
+from escalade.analysis.compare.compared import Side, compare
+from escalade.analysis.compare.derived import derive
+from escalade.analysis.compare.primary import family_of, usual_family
 from escalade.campaign.measured import read_campaign
 from escalade.errors import InputError
 from escalade.runtime.memory import keep_freed_memory
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from escalade.analysis.cell import Slo
-    from escalade.analysis.primary import Primary
+    from escalade.analysis.compare.primary import Primary
+    from escalade.analysis.measured.cell import Slo
     from escalade.campaign.measured import MeasuredCampaign
 
     Told = Callable[[str], None]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from escalade.analysis.cell import Slo
-    from escalade.analysis.trial import TrialVerdict
+    from escalade.analysis.measured.cell import Slo
+    from escalade.analysis.verdicts.trial import TrialVerdict
     from escalade.campaign.run import CellRun
     from escalade.load.schedule import StepPlan
 
@@ -97,7 +97,7 @@ class SearchCourse:
 
     def took(self, outcome: Mapping[str, Any]) -> None:
         """Judge a trial."""
-        from escalade.analysis.trial import judge_trial  # noqa: PLC0415 - ladders do without it
+        from escalade.analysis.verdicts.trial import judge_trial  # noqa: PLC0415 - ladders do without it
 
         here, ask = self._here, self._asked[-1]
         cell = {
@@ -130,7 +130,7 @@ class SearchCourse:
 
     def _bounds(self, plan: StepPlan, ask: Ask) -> tuple[Bound, ...]:
         """Say when the trial is hopeless; of a part of a mix it is not counted."""
-        from escalade.analysis.hopeless import most_beyond  # noqa: PLC0415 - the same
+        from escalade.analysis.kpis.hopeless import most_beyond  # noqa: PLC0415 - the same
 
         if not self._may_end_early(plan, ask):
             return ()

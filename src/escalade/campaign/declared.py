@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
 
-from escalade.analysis.primary import CAPACITIES, MOST, family_of
+from escalade.analysis.compare.primary import CAPACITIES, MOST, family_of
 from escalade.services.validation import Section
 
 if TYPE_CHECKING:

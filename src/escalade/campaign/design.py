@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from escalade.analysis.pair_sizes import LEVEL, pairs_needed
+from escalade.analysis.stats.pair_sizes import LEVEL, pairs_needed
 from escalade.services.validation import Section
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.cost import LOCAL, NOT_RECORDED, Holding, Part
+from escalade.analysis.verdicts.cost import LOCAL, NOT_RECORDED, Holding, Part
 from escalade.errors import EscaladeError
 from escalade.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
     from escalade.campaign.layout import CampaignFolder
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.measured.cell import CellData, Slo
     from escalade.campaign.models import Campaign
 
 SCHEMAS = (1,)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from escalade.analysis.catalogue import BY_NAME, RATES, WAITING
+from escalade.analysis.kpis.catalogue import BY_NAME, RATES, WAITING
 from escalade.services.validation import Name, Section
 
 if TYPE_CHECKING:

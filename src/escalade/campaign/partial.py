@@ -27,7 +27,7 @@ from escalade.suites.stored import ComponentsFolder, read_summary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
     from escalade.campaign.models import Campaign
     from escalade.campaign.plan import Plan
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.change_points import ALARMS
-from escalade.analysis.comparison import MARGIN
-from escalade.analysis.history import SCHEMA, histories
-from escalade.analysis.primary import primary_of
-from escalade.analysis.trends import Past, measured_at
+from escalade.analysis.compare.comparison import MARGIN
+from escalade.analysis.compare.history import SCHEMA, histories
+from escalade.analysis.compare.primary import primary_of
+from escalade.analysis.compare.trends import Past, measured_at
+from escalade.analysis.stats.change_points import ALARMS
 from escalade.campaign.measured import read_campaign
 from escalade.errors import InputError
 from escalade.runtime.memory import keep_freed_memory
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from escalade.analysis.primary import Primary
+    from escalade.analysis.compare.primary import Primary
     from escalade.campaign.measured import MeasuredCampaign
 
 

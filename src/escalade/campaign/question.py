@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from escalade.analysis.pairs import Question
+from escalade.analysis.scenarios.pairs import Question
 from escalade.campaign.design import PAIRED, settings_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from escalade.analysis.cell import CellData
+from escalade.analysis.measured.cell import CellData
 from escalade.campaign.against import read_comparison
 from escalade.campaign.configuration import read_configuration
 from escalade.campaign.defaults import chosen

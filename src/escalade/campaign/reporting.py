@@ -19,7 +19,7 @@ from escalade.suites.stored import ComponentsFolder, read_summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
     from escalade.campaign.layout import CampaignFolder
     from escalade.campaign.models import Campaign
 

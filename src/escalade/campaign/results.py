@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from escalade.analysis.benchmark_targets import benchmark_rows
-from escalade.analysis.bounds import bound_rows
-from escalade.analysis.contention import Stressed, contention_rows
-from escalade.analysis.cost import cost
+from escalade.analysis.bounds.rows import bound_rows
+from escalade.analysis.capacity.pareto import front_rows
+from escalade.analysis.compare.over_runs import run_rows
 from escalade.analysis.findings import findings
-from escalade.analysis.kpis import cell_kpis, summary
-from escalade.analysis.over_runs import run_rows
-from escalade.analysis.pairs import compare_pairs
-from escalade.analysis.pareto import front_rows
-from escalade.analysis.recovery import recovery_rows
-from escalade.analysis.stability import Stability, stability_rows
-from escalade.analysis.standards import Standards, standard_rows
-from escalade.analysis.targets import Target, target_table
-from escalade.analysis.verdicts import Slo, judge
-from escalade.analysis.what_if import limit_rows
+from escalade.analysis.kpis.table import cell_kpis, summary
+from escalade.analysis.scenarios.contention import Stressed, contention_rows
+from escalade.analysis.scenarios.pairs import compare_pairs
+from escalade.analysis.scenarios.recovery import recovery_rows
+from escalade.analysis.scenarios.stability import Stability, stability_rows
+from escalade.analysis.scenarios.standards import Standards, standard_rows
+from escalade.analysis.verdicts.benchmark_targets import benchmark_rows
+from escalade.analysis.verdicts.cost import cost
+from escalade.analysis.verdicts.judge import Slo, judge
+from escalade.analysis.verdicts.targets import Target, target_table
+from escalade.analysis.verdicts.what_if import limit_rows
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.holdings import holdings_of
 from escalade.campaign.objectives import goodput_of
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
     from escalade.campaign.layout import CampaignFolder, CellFolder
     from escalade.campaign.models import Campaign
     from escalade.campaign.objectives import Slo as Objective

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from escalade.analysis.cell import CellData
+from escalade.analysis.measured.cell import CellData
 from escalade.errors import InputError
 from escalade.files import read_json, read_table
 from escalade.load.records import REQUIRED

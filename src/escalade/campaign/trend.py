@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.primary import usual_family
+from escalade.analysis.compare.primary import usual_family
 from escalade.campaign.measured import read_campaign
 from escalade.campaign.past import history_of
 from escalade.errors import InputError

@@ -163,7 +163,7 @@ def _print(found: Mapping[str, Any], console: Console, *, every: bool) -> None:
 
 
 def _print_deployment(told: Mapping[str, Any], say: Any, *, every: bool) -> None:
-    from escalade.analysis.levels import level_of  # noqa: PLC0415
+    from escalade.analysis.measured.levels import level_of  # noqa: PLC0415
     from escalade.report.texts.comparison import short  # noqa: PLC0415
 
     counts = told["repetitions"]

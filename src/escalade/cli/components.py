@@ -128,7 +128,7 @@ def compare(
 
     2: nothing can be compared. The medians of all components are one family (Holm).
     """
-    from escalade.analysis.component_changes import component_changes  # noqa: PLC0415 - as in run
+    from escalade.analysis.compare.component_changes import component_changes  # noqa: PLC0415 - as in run
 
     if baseline.resolve() == candidate.resolve():
         raise InputError(f"{baseline} and {candidate} are the same folder. Give two measurements.")

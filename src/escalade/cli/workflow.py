@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 from rich.console import Console
 
-from escalade.analysis.outcome import exit_code
+from escalade.analysis.verdicts.outcome import exit_code
 from escalade.campaign import events
 from escalade.campaign.losses import losses_of
 from escalade.campaign.observe import driver_of, latest_run

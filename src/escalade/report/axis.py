@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.levels import CONCURRENCY, RATE, SAMPLES, Level, level_of
+from escalade.analysis.measured.levels import CONCURRENCY, RATE, SAMPLES, Level, level_of
 from escalade.report import words
 from escalade.report.words import NO_BREAK, known
 
@@ -37,7 +37,7 @@ class Axis:
     Attributes
     ----------
     name
-        Kind of level, as in `escalade.analysis.levels`.
+        Kind of level, as in `escalade.analysis.measured.levels`.
     by
         What figures are drawn against, in a heading.
     label

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.catalogue import SCOPED
-from escalade.analysis.levels import RATE
-from escalade.analysis.steps import GIVEN_UP
+from escalade.analysis.kpis.catalogue import SCOPED
+from escalade.analysis.kpis.steps import GIVEN_UP
+from escalade.analysis.measured.levels import RATE
 from escalade.report.axis import AXES, level
 from escalade.report.words import bound, clean, counted, known
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from escalade.analysis.cell import CellData
-    from escalade.analysis.levels import Level
+    from escalade.analysis.measured.cell import CellData
+    from escalade.analysis.measured.levels import Level
     from escalade.report.axis import Axis
 
 SATURATED = "over-saturated"

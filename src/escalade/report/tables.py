@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from escalade.analysis.catalogue import BY_NAME
+from escalade.analysis.kpis.catalogue import BY_NAME
 from escalade.report import words
 from escalade.report.axis import short
 from escalade.report.data import FAILED, NOT_RUN, SATURATED, Estimate

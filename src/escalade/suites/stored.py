@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from escalade.analysis.components import COLUMNS, component_rows, missing_row, values_of
+from escalade.analysis.scenarios.components import COLUMNS, component_rows, missing_row, values_of
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table
 from escalade.manifest import write_manifest

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from escalade.analysis.cell import CellData
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData
+from escalade.analysis.verdicts.judge import judge
 from escalade.files import read_table, write_table
 from escalade.load.records import SCHEMA
 from escalade.load.schedule import StepPlan, draw_schedule

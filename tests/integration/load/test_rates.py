@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.verdicts.judge import judge
 from escalade.monitoring.collector import empty_series
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.analysis.verdicts import judge
+from escalade.analysis.verdicts.judge import judge
 from escalade.report.charts.latency import latency_charts
 from escalade.report.charts.panels import panels
 from escalade.report.charts.timelines import timeline_charts

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from escalade.analysis.bounds import bound_rows
+from escalade.analysis.bounds.rows import bound_rows
 from unit.analysis.builders import cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
 
 
 KERNEL = {"median": 9e9, "lowest": 8e9, "passes": 10, "method": "dot product"}

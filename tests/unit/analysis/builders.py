@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from escalade.analysis.cell import CellData
+from escalade.analysis.measured.cell import CellData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

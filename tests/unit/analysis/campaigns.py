@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from escalade.analysis.bottleneck import bottlenecks
-from escalade.analysis.capacity import deployment_capacity, ladder_capacity
-from escalade.analysis.catalogue import BY_NAME
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.gate import CLIENT, Gate
-from escalade.analysis.readings import COLUMNS
+from escalade.analysis.capacity.bottleneck import bottlenecks
+from escalade.analysis.capacity.capacity import deployment_capacity, ladder_capacity
+from escalade.analysis.gates.gate import CLIENT, Gate
+from escalade.analysis.kpis.catalogue import BY_NAME
+from escalade.analysis.kpis.readings import COLUMNS
+from escalade.analysis.measured.cell import CellData, Slo
 from unit.analysis.builders import EPOCH, requests_frame, series_frame
 
 if TYPE_CHECKING:

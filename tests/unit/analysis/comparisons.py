@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from escalade.analysis.compared import Side, compare
-from escalade.analysis.derived import Derived
-from escalade.analysis.primary import family_of
-from escalade.analysis.slo_capacity import SloCapacity
+from escalade.analysis.capacity.slo_capacity import SloCapacity
+from escalade.analysis.compare.compared import Side, compare
+from escalade.analysis.compare.derived import Derived
+from escalade.analysis.compare.primary import family_of
 from unit.analysis.builders import Step, cell
 
 if TYPE_CHECKING:

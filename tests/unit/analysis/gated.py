@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.gates import cell_gates
-from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.gates.table import cell_gates
+from escalade.analysis.kpis.table import cell_kpis
 from unit.analysis.builders import GOOD_CLIENT, NODE_TARGET, Request, Step, up
 
 if TYPE_CHECKING:
-    from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.measured.cell import CellData, Slo
 
 SECONDS = [float(at) for at in range(-2, 13)]
 GOOD = [Request(0.1 * at, latency=0.05, sent=0.1 * at + 0.0002) for at in range(100)]

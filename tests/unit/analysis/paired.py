@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from escalade.analysis.cell import CellData
-from escalade.analysis.pairs import Question, compare_pairs
-from escalade.analysis.readings import COLUMNS
+from escalade.analysis.kpis.readings import COLUMNS
+from escalade.analysis.measured.cell import CellData
+from escalade.analysis.scenarios.pairs import Question, compare_pairs
 from unit.analysis.builders import requests_frame, series_frame
 
 if TYPE_CHECKING:

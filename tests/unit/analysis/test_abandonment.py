@@ -7,11 +7,11 @@ import math
 import pandas as pd
 import pytest
 
-from escalade.analysis.agreement import agreement_of
-from escalade.analysis.capacity import rungs
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.steps import measured_steps
+from escalade.analysis.capacity.capacity import rungs
+from escalade.analysis.kpis.agreement import agreement_of
+from escalade.analysis.kpis.steps import measured_steps
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
 from unit.analysis.builders import AGREEMENT, SERVICE_TARGET, Request, Step, cell
 
 SLO = Slo("fast", "latency_seconds", "p50", 1.5)

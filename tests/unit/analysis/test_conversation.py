@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from escalade.analysis.cell import Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.slo_capacity import slo_capacity
-from escalade.analysis.verdicts import judge
+from escalade.analysis.capacity.slo_capacity import slo_capacity
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import Slo
+from escalade.analysis.verdicts.judge import judge
 from unit.analysis.builders import Request, Step, cell
 
 if TYPE_CHECKING:
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
 
 FIRST = [Request(planned=float(k), latency=0.4, chunks=(0.3, 0.4)) for k in range(10)]
 # Second turns of the first four, sent with their histories from the cache.

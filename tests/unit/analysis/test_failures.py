@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from escalade.analysis.calibration import not_calibrated
-from escalade.analysis.catalogue import BY_NAME, METRICS
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import PER_STEP, SUMMARY, cell_kpis, summary
-from escalade.analysis.readings import COLUMNS
-from escalade.analysis.verdicts import judge
+from escalade.analysis.gates.calibration import not_calibrated
+from escalade.analysis.kpis.catalogue import BY_NAME, METRICS
+from escalade.analysis.kpis.readings import COLUMNS
+from escalade.analysis.kpis.table import PER_STEP, SUMMARY, cell_kpis, summary
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.verdicts.judge import judge
 from escalade.errors import NoDataError
 from unit.analysis.builders import GOOD_CLIENT, Request, Step, cell, ladder, series_frame, value_of
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.sample_size import more_requests
-from escalade.analysis.slo_capacity import slo_capacity
-from escalade.analysis.verdicts import judge
+from escalade.analysis.capacity.slo_capacity import slo_capacity
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.verdicts.judge import judge
+from escalade.analysis.verdicts.sample_size import more_requests
 from unit.analysis.builders import (
     GOOD_CLIENT,
     NODE_TARGET,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from escalade.analysis.cell import Slo
-from escalade.analysis.decisions import margins
+from escalade.analysis.measured.cell import Slo
+from escalade.analysis.verdicts.decisions import margins
 
 
 def test_the_margin_is_what_is_left_to_an_upper_limit() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from escalade.analysis.catalogue import TIMES
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.interactivity import PER_USER
-from escalade.analysis.kpis import cell_kpis, summary
-from escalade.analysis.readings import rows_of
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.catalogue import TIMES
+from escalade.analysis.kpis.interactivity import PER_USER
+from escalade.analysis.kpis.readings import rows_of
+from escalade.analysis.kpis.table import cell_kpis, summary
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.verdicts.judge import judge
 from unit.analysis.builders import Request, Step, cell
 
 CHAT = [Request(planned=0.5 * k, latency=1.0, chunks=(0.2, 1.0)) for k in range(12)]

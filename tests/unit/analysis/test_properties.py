@@ -11,12 +11,12 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from escalade.analysis.catalogue import PERCENTILES
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.series import Samples
-from escalade.analysis.verdicts import judge
-from escalade.analysis.windows import Window
+from escalade.analysis.kpis.catalogue import PERCENTILES
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.measured.series import Samples
+from escalade.analysis.measured.windows import Window
+from escalade.analysis.verdicts.judge import judge
 from unit.analysis.builders import GOOD_CLIENT, Request, Step, cell, scraped, up
 
 ERRORS = st.sampled_from([None, None, None, "timeout", "http_5xx", "not_sent", "unfinished"])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from escalade.analysis.clusters import ratio_of_sums
-from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.stats.clusters import ratio_of_sums
 from unit.analysis.builders import Request, Step, cell, value_of
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from escalade.analysis.findings import MONITORING_OFF
 from escalade.analysis.findings.rule import FINE, UNSEEN
-from escalade.analysis.series_kpis import UNMONITORED
+from escalade.analysis.kpis.series_kpis import UNMONITORED
 from unit.analysis.campaigns import GATES, fine
 from unit.analysis.scenario_rows import FIRES, contention, made, recovery
 from unit.analysis.test_findings import firing, names, one, told

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.analysis.cell import CellData
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.trial import judge_trial
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData
+from escalade.analysis.verdicts.judge import judge
+from escalade.analysis.verdicts.trial import judge_trial
 from escalade.load.schedule import StepPlan, draw_schedule
 from escalade.load.search import Ask, Done, Settings, Trial, next_step
 from escalade.load.virtual import measure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from escalade.analysis.gates import cell_gates
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.series_kpis import UNMONITORED
+from escalade.analysis.gates.table import cell_gates
+from escalade.analysis.kpis.series_kpis import UNMONITORED
+from escalade.analysis.kpis.table import cell_kpis
 from unit.analysis.builders import AGREEMENT, APART, GOOD_CLIENT, Request, Step, cell
 
 GOOD = [Request(0.1 * at, latency=0.05, sent=0.1 * at + 0.0002) for at in range(100)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.analysis.cost import LOCAL, NOT_RECORDED, Part
+from escalade.analysis.verdicts.cost import LOCAL, NOT_RECORDED, Part
 from escalade.campaign.holdings import holdings_of
 from escalade.campaign.layout import CampaignFolder
 from escalade.errors import InputError

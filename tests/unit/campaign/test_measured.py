@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from campaigns import repeated, write_campaign
-from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.kpis.table import cell_kpis
 from escalade.campaign.layout import CampaignFolder
 from escalade.campaign.measured import inputs_of, read_campaign
 from escalade.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from escalade.analysis.cell import Slo
+from escalade.analysis.measured.cell import Slo
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.results import slos_of
 from escalade.errors import InputError

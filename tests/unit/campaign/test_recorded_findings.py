@@ -15,8 +15,8 @@ import pytest
 
 from escalade.analysis.findings import findings, fired
 from escalade.analysis.findings.rule import LIMIT, PROBLEM
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.verdicts import judge
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.verdicts.judge import judge
 from escalade.campaign.measured import read_campaign
 from escalade.campaign.stored import StoredCell
 from escalade.files import read_json
@@ -24,7 +24,7 @@ from escalade.files import read_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from escalade.analysis.cell import CellData, Slo
+    from escalade.analysis.measured.cell import CellData, Slo
 
 DATA = Path(__file__).parents[2] / "data"
 

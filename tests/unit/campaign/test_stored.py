@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.gates import cell_gates
-from escalade.analysis.kpis import cell_kpis
+from escalade.analysis.gates.table import cell_gates
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
 from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
 from escalade.load.records import SCHEMA, write_requests, write_steps

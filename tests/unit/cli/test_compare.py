@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from campaigns import configuration, repeated, write_campaign
-from escalade.analysis.derived import Derived, derive
+from escalade.analysis.compare.derived import Derived, derive
 from escalade.campaign import comparing
 from escalade.cli.main import app
 from escalade.errors import InfrastructureError, InputError
@@ -28,7 +28,7 @@ from escalade.report.texts.markdown import LIMIT
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from escalade.analysis.cell import Slo
+    from escalade.analysis.measured.cell import Slo
     from escalade.campaign.stored import StoredCell
 
 PRIMARY = "tpot_seconds:p50@3"

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from escalade.analysis.cell import CellData, Slo
-from escalade.analysis.kpis import cell_kpis
-from escalade.analysis.over_runs import run_rows
-from escalade.analysis.pareto import front_rows
-from escalade.analysis.verdicts import judge
-from escalade.analysis.what_if import limit_rows
+from escalade.analysis.capacity.pareto import front_rows
+from escalade.analysis.compare.over_runs import run_rows
+from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.measured.cell import CellData, Slo
+from escalade.analysis.verdicts.judge import judge
+from escalade.analysis.verdicts.what_if import limit_rows
 from escalade.report.data import ReportData
 
 START = 1_790_000_000.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.analysis.bound import CONFIGURED, MEMORY, Bound, Input
+from escalade.analysis.bounds.bound import CONFIGURED, MEMORY, Bound, Input
 from escalade.report.charts.bound_lines import levels_of, within
 from escalade.report.charts.throughput import throughput_charts
 from escalade.report.page import render

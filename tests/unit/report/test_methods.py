@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from escalade.analysis.catalogue import BY_NAME
-from escalade.analysis.clock_points import clock_points
+from escalade.analysis.kpis.catalogue import BY_NAME
+from escalade.analysis.kpis.clock_points import clock_points
 from escalade.report.sections.methods import formulas
 
 if TYPE_CHECKING:

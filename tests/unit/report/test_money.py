@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from escalade.analysis.energy import ABSENT
+from escalade.analysis.kpis.energy import ABSENT
 from escalade.report.charts.energy import energy_charts
 from escalade.report.page import content_of
 from escalade.report.sections.cost import cost_view, hours_sentence
@@ -19,7 +19,7 @@ from escalade.report.twin.content import twin
 from unit.report import campaign
 
 if TYPE_CHECKING:
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
     from escalade.report.data import ReportData
 
 RATES = (1.0, 2.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.analysis.pairs import Question
+from escalade.analysis.scenarios.pairs import Question
 from escalade.report.page import render
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.pairs import PairsSection, pairs_section

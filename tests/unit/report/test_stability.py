@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from escalade.analysis.stability import Stability, stability_rows
+from escalade.analysis.scenarios.stability import Stability, stability_rows
 from escalade.report.page import render
 from escalade.report.sections.stability import stability_table
 

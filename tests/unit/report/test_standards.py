@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from escalade.analysis.standards import Standards, standard_rows
+from escalade.analysis.scenarios.standards import Standards, standard_rows
 from escalade.report.page import render
 from escalade.report.sections.standards import standards_view
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from escalade.analysis.cell import CellData
+from escalade.analysis.measured.cell import CellData
 from escalade.report.data import ReportData
 from escalade.report.sections import story
 from escalade.report.sections.held import holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.targets import Target, target_table
+from escalade.analysis.verdicts.targets import Target, target_table
 from escalade.report.page import render
 from escalade.report.sections.targets import targets_table
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.analysis.catalogue import METRICS
+from escalade.analysis.kpis.catalogue import METRICS
 from escalade.report import words
 
 NAN = math.nan

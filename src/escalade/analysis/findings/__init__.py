@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from escalade.analysis.cell import CellData
+    from escalade.analysis.measured.cell import CellData
 
 __all__ = ["RULES", "findings"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from escalade.analysis.figures import Evidence
+from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import ADVICE, PROBLEM, Fine, Hit, Rule
 from escalade.analysis.findings.subject import SHOWN
-from escalade.analysis.readings import label_of
+from escalade.analysis.kpis.readings import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from escalade.analysis.figures import Figures
+    from escalade.analysis.capacity.figures import Figures
     from escalade.analysis.findings.rule import Answer
     from escalade.analysis.findings.subject import Subject
 

@@ -6,11 +6,11 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from escalade.analysis.figures import Evidence
+from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import ADVICE, PROBLEM, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN, by_chance, by_gates, proof_of
-from escalade.analysis.gate import CLIENT
-from escalade.analysis.intervals import MIN_REPETITIONS
+from escalade.analysis.gates.gate import CLIENT
+from escalade.analysis.stats.intervals import MIN_REPETITIONS
 
 if TYPE_CHECKING:
     from escalade.analysis.findings.rule import Answer

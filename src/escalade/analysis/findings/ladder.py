@@ -12,7 +12,7 @@ from escalade.analysis.findings.subject import SHOWN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from escalade.analysis.figures import Evidence, Figures
+    from escalade.analysis.capacity.figures import Evidence, Figures
     from escalade.analysis.findings.rule import Answer
     from escalade.analysis.findings.subject import Subject
 

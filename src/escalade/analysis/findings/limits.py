@@ -6,9 +6,9 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from escalade.analysis import resources
-from escalade.analysis.bottleneck import FOUND, UNDECIDED
-from escalade.analysis.figures import Evidence
+from escalade.analysis.capacity import resources
+from escalade.analysis.capacity.bottleneck import FOUND, UNDECIDED
+from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import ADVICE, LIMIT, PROBLEM, Hit, Rule
 from escalade.analysis.findings.subject import SHOWN
 

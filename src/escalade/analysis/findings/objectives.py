@@ -6,15 +6,15 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.catalogue import SHARES
-from escalade.analysis.figures import Evidence
+from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import PROBLEM, Fine, Hit, Rule
 from escalade.analysis.findings.subject import SHOWN, joined, proof_of
+from escalade.analysis.kpis.catalogue import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from escalade.analysis.figures import Figures
+    from escalade.analysis.capacity.figures import Figures
     from escalade.analysis.findings.rule import Answer
     from escalade.analysis.findings.subject import Subject
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.analysis.figures import Evidence
+    from escalade.analysis.capacity.figures import Evidence
     from escalade.analysis.findings.subject import Subject
 
 PROBLEM: Final = "problem"

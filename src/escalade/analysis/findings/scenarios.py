@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.figures import Evidence
+from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import ADVICE, LIMIT, PROBLEM, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN, joined
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.figures import Evidence
+from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import ADVICE, PROBLEM, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from escalade.analysis.figures import Figures
+    from escalade.analysis.capacity.figures import Figures
     from escalade.analysis.findings.rule import Answer
     from escalade.analysis.findings.subject import Subject
 

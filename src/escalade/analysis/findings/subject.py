@@ -6,18 +6,18 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.distributions import binomial_cdf
-from escalade.analysis.figures import Evidence, Figures
+from escalade.analysis.capacity.figures import Evidence, Figures
 from escalade.analysis.findings.rule import Fine, Hit, Unseen
-from escalade.analysis.series_kpis import UNMONITORED
+from escalade.analysis.kpis.series_kpis import UNMONITORED
+from escalade.analysis.stats.distributions import binomial_cdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from escalade.analysis.cell import CellData
     from escalade.analysis.findings.rule import Answer
+    from escalade.analysis.measured.cell import CellData
 
 SHOWN = 12
 """Pieces of evidence that a finding shows; the tables of gates and KPIs have all."""

@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.bound import said
+from escalade.analysis.bounds.bound import said
 from escalade.report import words
 from escalade.report.charts import drawing
 from escalade.report.charts.drawing import COLOURS

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from escalade.analysis.intervals import highest_share, quantile
-from escalade.analysis.levels import RATE
+from escalade.analysis.measured.levels import RATE
+from escalade.analysis.stats.intervals import highest_share, quantile
 from escalade.report import words
 from escalade.report.axis import AXES, at, short
 from escalade.report.charts import drawing, hover

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.levels import level_of
+from escalade.analysis.measured.levels import level_of
 from escalade.report import words
 from escalade.report.axis import short
 from escalade.report.charts import drawing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from escalade.analysis.intervals import quantile
+from escalade.analysis.stats.intervals import quantile
 from escalade.report import words
 from escalade.report.charts import clock, drawing, hover
 from escalade.report.charts.clock import LEFT, RIGHT, WIDTH

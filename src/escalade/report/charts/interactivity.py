@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from escalade.analysis.interactivity import PER_CORE, PER_GPU, PER_NODE, PER_USER
+from escalade.analysis.kpis.interactivity import PER_CORE, PER_GPU, PER_NODE, PER_USER
 from escalade.report import words
 from escalade.report.axis import at, short
 from escalade.report.charts import drawing, hover, overlay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from escalade.analysis.levels import CONCURRENCY
+from escalade.analysis.measured.levels import CONCURRENCY
 from escalade.report import words
 from escalade.report.charts import drawing, overlay
 from escalade.report.charts.drawing import SIZE, Chart

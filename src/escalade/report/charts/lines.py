@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from escalade.analysis.catalogue import WAITING
+from escalade.analysis.kpis.catalogue import WAITING
 from escalade.report import words
 from escalade.report.data import SATURATED, VALID, Estimate
 from escalade.report.tables import Table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from escalade.analysis.state_gates import CHANGING
+from escalade.analysis.gates.state_gates import CHANGING
 from escalade.report.charts.hardware import cpu_power_panel, gpu_panels, network_panel
 from escalade.report.charts.traces import (
     Panel,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.resources import WORDS
+from escalade.analysis.capacity.resources import WORDS
 from escalade.report import words
 from escalade.report.tables import Table
 from escalade.report.words import known

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.bound import said
+from escalade.analysis.bounds.bound import said
 from escalade.report import words
 from escalade.report.charts.bound_lines import TOKENS
 from escalade.report.tables import Table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.comparison import percent
-from escalade.analysis.levels import level_of
+from escalade.analysis.compare.comparison import percent
+from escalade.analysis.measured.levels import level_of
 from escalade.report import words
 from escalade.report.charts.drawing import Chart
 from escalade.report.charts.forest import effect_of, forest, named

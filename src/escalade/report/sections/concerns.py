@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.gate import ADVICE, CLIENT
-from escalade.analysis.loop_kpis import AT_ONCE
-from escalade.analysis.series_kpis import UNMONITORED
+from escalade.analysis.gates.gate import ADVICE, CLIENT
+from escalade.analysis.kpis.loop_kpis import AT_ONCE
+from escalade.analysis.kpis.series_kpis import UNMONITORED
 from escalade.report import words
 from escalade.report.axis import AXES, amount
 from escalade.report.data import FAILED, NOT_RUN

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.headroom import AT_SLO, AT_TOP, QUEUE, VRAM
+from escalade.analysis.capacity.headroom import AT_SLO, AT_TOP, QUEUE, VRAM
 from escalade.report import words
 from escalade.report.sections.bottleneck import resource
 from escalade.report.tables import Table

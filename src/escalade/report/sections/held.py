@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.catalogue import RATES
+from escalade.analysis.kpis.catalogue import RATES
 from escalade.report import words
 from escalade.report.axis import level
 from escalade.report.words import known

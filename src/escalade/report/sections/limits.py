@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.catalogue import RATES, WAITING
+from escalade.analysis.kpis.catalogue import RATES, WAITING
 from escalade.report import words
 from escalade.report.axis import level, short
 from escalade.report.data import SATURATED

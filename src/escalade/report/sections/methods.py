@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from escalade.analysis.catalogue import METRICS
-from escalade.analysis.clock_points import clock_points
+from escalade.analysis.kpis.catalogue import METRICS
+from escalade.analysis.kpis.clock_points import clock_points
 from escalade.report import words
 from escalade.report.tables import Table
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.catalogue import WAITING
+from escalade.analysis.kpis.catalogue import WAITING
 from escalade.report import words
 from escalade.report.axis import level
 from escalade.report.data import SATURATED, VALID, Estimate

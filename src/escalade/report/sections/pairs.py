@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.comparison import percent, signed
-from escalade.analysis.levels import level_of
-from escalade.analysis.pair_verdicts import change_words, counted, worsening_of
+from escalade.analysis.compare.comparison import percent, signed
+from escalade.analysis.measured.levels import level_of
+from escalade.analysis.scenarios.pair_verdicts import change_words, counted, worsening_of
 from escalade.report import words
 from escalade.report.axis import amount
 from escalade.report.tables import Table

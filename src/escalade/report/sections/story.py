@@ -13,8 +13,8 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.intervals import MIN_REPETITIONS
-from escalade.analysis.levels import CONCURRENCY, SAMPLES
+from escalade.analysis.measured.levels import CONCURRENCY, SAMPLES
+from escalade.analysis.stats.intervals import MIN_REPETITIONS
 from escalade.report import words
 from escalade.report.axis import AXES, at, level
 from escalade.report.data import VALID, Estimate

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.comparison import percent, signed
-from escalade.analysis.levels import level_of
+from escalade.analysis.compare.comparison import percent, signed
+from escalade.analysis.measured.levels import level_of
 from escalade.report.texts.markdown import LIMIT
 from escalade.report.texts.markdown import escaped as _text
 from escalade.report.texts.markdown import folded as _folded

@@ -1,0 +1,1 @@
+"""Upper bounds: how far from what the hardware can do."""

@@ -1,0 +1,1 @@
+"""How much a deployment carries, what runs out first, and what is left."""

@@ -1,0 +1,1 @@
+"""Campaigns beside each other: two compared, many as a trend."""

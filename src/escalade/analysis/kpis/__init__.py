@@ -1,0 +1,1 @@
+"""KPIs: the catalogue, the readings of each step, and the table of a cell."""

@@ -1,0 +1,1 @@
+"""What was measured, as the analysis reads it: cells, windows, series and levels."""

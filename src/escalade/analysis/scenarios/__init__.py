@@ -1,0 +1,1 @@
+"""Campaigns that ask one question: pairs, contention, recovery, stability, standards, components."""

@@ -1,0 +1,1 @@
+"""Statistics of the field, on plain arrays: intervals, dependence, ranks, slopes, steady state."""
