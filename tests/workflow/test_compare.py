@@ -86,14 +86,14 @@ def primary_of(found: dict[str, Any]) -> dict[str, Any]:
 
 def why(row: dict[str, Any]) -> str:
     """Say what a machine that was busy spoilt."""
-    return f"{row['verdict']}: {row['reason']}; left out: {row['left_out']}"
+    return f"{row['verdict']}: {row['detail']}; left out: {row['left_out']}"
 
 
 def test_its_steps_are_valid(measured: Workplace) -> None:
     for name in TIMES:
         verdicts = read_json(folder_of(measured, name) / "verdicts.json", "verdicts")
         failed = [
-            f"{row['cell']}: {row['gate']}: {row['reason']}"
+            f"{row['cell']}: {row['gate']}: {row['detail']}"
             for row in verdicts["gates"]
             if row["outcome"] == "fail" and row["invalidates"]
         ]

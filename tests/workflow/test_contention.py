@@ -14,37 +14,48 @@ from workplace import deployment, ladder
 if TYPE_CHECKING:
     from workplace import Workplace
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 
 
-def test_a_stressor_runs_beside_its_deployment_alone_and_its_cost_is_said(
+KINDS = {
+    "cpu": {"workers": 2},
+    "memory": {"workers": 2, "megabytes": 64},
+    "disk": {"megabytes": 16},
+}
+
+
+def test_stressors_of_every_kind_run_beside_their_deployment_alone_and_their_cost_is_said(
     workplace: Workplace,
 ) -> None:
-    beside = {**deployment("beside"), "stress": {"kind": "cpu", "workers": 2}}
-    workplace.write(
-        deployments=[deployment("alone"), beside],
-        load=ladder((10, 6)),
-    )
+    beside = [
+        {**deployment(kind), "stress": {"kind": kind, **given}} for kind, given in KINDS.items()
+    ]
+    workplace.write(deployments=[deployment("alone"), *beside], load=ladder((10, 6)))
 
     code, output = workplace.run()
 
     assert code == 0, output
-    (row,) = read_json(workplace.results / "verdicts.json", "verdicts")["contention"]
+    verdicts = read_json(workplace.results / "verdicts.json", "verdicts")
+    rows = {row["deployment"]: row for row in verdicts["contention"]}
     kpis = pd.read_csv(workplace.results / "kpis.csv")
-    took = kpis[kpis["metric"] == "stressor_cpu_cores"]
-    assert took["deployment"].tolist() == ["beside"]
-    assert took["value"].iloc[0] > 0.1
-    assert row["status"] in ("slower", "no change shown", "faster", "undecided")
-    assert (row["deployment"], row["against"]) == ("beside", "alone")
-    if row["status"] != "undecided":
-        assert row["ci_low"] <= row["difference_seconds"] <= row["ci_high"]
-        assert row["n"] == 60
+    took = kpis[kpis["metric"] == "stressor_cpu_cores"].set_index("deployment")["value"]
+    told = {row["rule"]: row for row in verdicts["findings"] if row["deployment"] == "cpu"}
+    assert sorted(rows) == sorted(took.index) == sorted(KINDS)
+    assert (took > 0).all()
+    assert took["cpu"] > 0.1
+    for kind, row in rows.items():
+        assert row["status"] in ("slower", "no change shown", "faster", "undecided")
+        assert row["against"] == "alone"
+        if row["status"] != "undecided":
+            assert row["ci_low"] <= row["difference_seconds"] <= row["ci_high"]
+            assert row["n"] == 60
+        (log,) = workplace.results.glob(f"cells/{kind}_*/logs/stressor.log")
+        last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        assert last["rounds" if kind == "cpu" else "bytes"] > 0
+    assert "slowed-by-the-stressor" in told
+    assert not list(workplace.results.glob("cells/alone_*/logs/stressor.log"))
     page = (workplace.results / "report.html").read_text(encoding="utf-8")
     assert "Beside a stressor" in page
-    logs = list(workplace.results.glob("cells/*/logs/stressor.log"))
-    assert [path.parents[1].name.partition("_")[0] for path in logs] == ["beside"]
-    told = json.loads(logs[0].read_text(encoding="utf-8").splitlines()[-1])
-    assert told["rounds"] > 0
     workplace.await_silence(30)
     code, output = workplace.here("replay", str(workplace.results))
     assert code == 0, output
