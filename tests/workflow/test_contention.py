@@ -30,7 +30,7 @@ def test_stressors_of_every_kind_run_beside_their_deployment_alone_and_their_cos
     beside = [
         {**deployment(kind), "stress": {"kind": kind, **given}} for kind, given in KINDS.items()
     ]
-    workplace.write(deployments=[deployment("alone"), *beside], load=ladder((10, 6)))
+    workplace.write(deployments=[deployment("alone"), *beside], load=ladder((20, 10)))
 
     code, output = workplace.run()
 
@@ -39,7 +39,9 @@ def test_stressors_of_every_kind_run_beside_their_deployment_alone_and_their_cos
     rows = {row["deployment"]: row for row in verdicts["contention"]}
     kpis = pd.read_csv(workplace.results / "kpis.csv")
     took = kpis[kpis["metric"] == "stressor_cpu_cores"].set_index("deployment")["value"]
-    told = {row["rule"]: row for row in verdicts["findings"] if row["deployment"] == "cpu"}
+    slowed = {
+        row["deployment"] for row in verdicts["findings"] if row["rule"] == "slowed-by-the-stressor"
+    }
     assert sorted(rows) == sorted(took.index) == sorted(KINDS)
     assert (took > 0).all()
     assert took["cpu"] > 0.1
@@ -47,12 +49,14 @@ def test_stressors_of_every_kind_run_beside_their_deployment_alone_and_their_cos
         assert row["status"] in ("slower", "no change shown", "faster", "undecided")
         assert row["against"] == "alone"
         if row["status"] != "undecided":
-            assert row["ci_low"] <= row["difference_seconds"] <= row["ci_high"]
-            assert row["n"] == 60
+            low, high = row["ci_low"], row["ci_high"]
+            assert low is None or low <= row["difference_seconds"]
+            assert high is None or row["difference_seconds"] <= high
+            assert row["n"] == 200
         (log,) = workplace.results.glob(f"cells/{kind}_*/logs/stressor.log")
         last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
         assert last["rounds" if kind == "cpu" else "bytes"] > 0
-    assert "slowed-by-the-stressor" in told
+    assert slowed <= {kind for kind, row in rows.items() if row["status"] == "slower"}
     assert not list(workplace.results.glob("cells/alone_*/logs/stressor.log"))
     page = (workplace.results / "report.html").read_text(encoding="utf-8")
     assert "Beside a stressor" in page

@@ -199,10 +199,13 @@ def _judged(pairs: Sequence[Pair], sound: Sequence[Pair], found: Estimate) -> tu
     few = len(sound) < MIN_REPETITIONS and found.n < LEAST_PAIRS
     if few or math.isnan(found.low):
         return "undecided", f"{said}; {LEAST_PAIRS} requests answered on both sides are needed"
-    status: Status = (
-        "slower" if found.low > 0 else "faster" if found.high < 0 else "no change shown"
-    )
-    return status, said
+    if found.low > 0:
+        return "slower", said
+    if found.high < 0:
+        return "faster", said
+    if math.isinf(found.low) or math.isinf(found.high):
+        return "undecided", f"{said}; requests depend on each other: a longer step is needed"
+    return "no change shown", said
 
 
 def _in_words(sound: Sequence[Pair]) -> str:

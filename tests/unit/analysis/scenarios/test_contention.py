@@ -96,6 +96,17 @@ def test_few_requests_decide_nothing() -> None:
     assert "30 requests answered on both sides are needed" in row["words"]
 
 
+def test_an_interval_without_an_end_decides_nothing() -> None:
+    base = np.full(60, 0.2)
+    one_long_wave = 0.05 + 0.1 * np.sin(2 * np.pi * np.arange(60) / 60)  # worth a request or two
+
+    (row,) = rows(run("alone", base), run("beside", base + one_long_wave))
+
+    assert row["ci_low"] is None or row["ci_high"] is None
+    assert row["status"] == "undecided"
+    assert row["words"].endswith("a longer step is needed")
+
+
 def test_failed_requests_are_left_out_of_the_difference_and_counted_beside_it() -> None:
     (row,) = rows(
         run("alone", noisy()), run("beside", noisy() + np.tile([0.01, 0.02], 50), error=3)
