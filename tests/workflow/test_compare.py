@@ -23,9 +23,9 @@ TOKENS, GAP = 4, 0.005
 TIMES = {"before": 0.050, "after": 0.060, "again": 0.050}
 """Seconds of an answer, by the folder of the results."""
 PRIMARY = "latency_seconds:p90@20"
-REPETITIONS = 5
-"""Four against four can decide with one primary KPI (p = 2 / 70), and so can five against three (2 / 56):
-a repetition that something else on the machine spoils does not spoil the answer."""
+REPETITIONS, NEEDED = 6, 4
+"""Four against four can decide with one primary KPI (p = 2 / 70): two repetitions of a side that
+something else on the machine spoils do not spoil the answer."""
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +86,18 @@ def primary_of(found: dict[str, Any]) -> dict[str, Any]:
 
 def why(row: dict[str, Any]) -> str:
     """Say what a machine that was busy spoilt."""
-    return f"{row['verdict']}: {row['detail']}; left out: {row['left_out']}"
+    return f"{row['verdict']}: {row['reason']}; left out: {row['left_out']}"
 
 
-def test_its_steps_are_valid(measured: Workplace) -> None:
+def test_enough_of_its_repetitions_are_valid(measured: Workplace) -> None:
     for name in TIMES:
         verdicts = read_json(folder_of(measured, name) / "verdicts.json", "verdicts")
-        failed = [
-            f"{row['cell']}: {row['gate']}: {row['detail']}"
+        failed = {
+            row["cell"]: f"{row['gate']}: {row['detail']}"
             for row in verdicts["gates"]
             if row["outcome"] == "fail" and row["invalidates"]
-        ]
-        assert not failed, (name, failed)
+        }
+        assert len(failed) <= REPETITIONS - NEEDED, (name, failed)
 
 
 def test_ten_milliseconds_more_are_a_regression(measured: Workplace) -> None:
