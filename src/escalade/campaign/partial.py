@@ -16,9 +16,9 @@ from escalade.campaign.analyse import reproduce_commands
 from escalade.campaign.configuration import recipes_of
 from escalade.campaign.defaults import chosen
 from escalade.campaign.layout import CampaignFolder
-from escalade.campaign.observe import latest_run, observed
+from escalade.campaign.observe import driver_of, latest_run, observed
 from escalade.campaign.plan import plan_campaign
-from escalade.errors import InputError
+from escalade.errors import EscaladeError, InputError
 from escalade.files import read_json, read_table
 from escalade.provenance import software_facts, source_facts
 from escalade.report.data import Partial, ReportData
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from escalade.analysis.measured.cell import CellData
     from escalade.campaign.models import Campaign
     from escalade.campaign.plan import Plan
+    from escalade.campaign.run import CampaignRun
 
 NAME = "report.partial.html"
 NOT_YET = "not yet"
 UNDER_WAY = "under way"
+INTERRUPTED = "interrupted, nothing drives the campaign now"
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ def partial_report(folder: CampaignFolder) -> ReportData:
     """
     if not folder.path.is_dir():
         raise InputError(f"{folder.path} is no folder. Give a campaign's, as in results/demo.")
-    plan = _plan(folder)
+    run = _begun_here(folder)
+    plan = _stored_plan(folder) if run is None else run.plan
     names = _planned(folder, plan)
-    found = _look(folder, names)
+    found = _look(folder, names, UNDER_WAY if run is None or _driven(folder) else INTERRUPTED)
     if not found.cells:
         raise InputError(
             f"{folder.path}: none of its {len(names)} cells is measured yet, so there is nothing to "
@@ -94,13 +97,24 @@ def partial_report(folder: CampaignFolder) -> ReportData:
     )
 
 
-def _plan(folder: CampaignFolder) -> Plan:
-    """Give the plan of the run that is under way, else that of the stored configuration."""
+def _begun_here(folder: CampaignFolder) -> CampaignRun | None:
+    """Give the run of the campaign that began last, where it was started from here."""
     state = latest_run(folder.path.resolve().name)
-    if state is not None:
-        run = observed(state)
-        if run.folder.path.resolve() == folder.path.resolve():
-            return run.plan
+    if state is None:
+        return None
+    run = observed(state)
+    return run if run.folder.path.resolve() == folder.path.resolve() else None
+
+
+def _driven(folder: CampaignFolder) -> bool:
+    """Tell whether the campaign may still be driven: it is not only where that is known."""
+    try:
+        return driver_of(folder.path.resolve().name).standing != "ended"
+    except EscaladeError:
+        return True
+
+
+def _stored_plan(folder: CampaignFolder) -> Plan:
     if not folder.resolved.exists():
         raise InputError(
             f"{folder.path} is no campaign that was begun from here: it has no {folder.resolved.name}, "
@@ -117,13 +131,16 @@ def _planned(folder: CampaignFolder, plan: Plan) -> list[str]:
     return [cell.name for cell in plan.cells]
 
 
-def _look(folder: CampaignFolder, names: Sequence[str]) -> _Found:
-    """Read the cells that are over; one that is being measured again meanwhile is not."""
+def _look(folder: CampaignFolder, names: Sequence[str], begun: str) -> _Found:
+    """Read the cells that are over; one that is being measured again meanwhile is not.
+
+    One that has begun is told as `begun`.
+    """
     found = _Found([], {}, [])
     for name in names:
         place = folder.cell(name)
         if not place.cell.exists():
-            found.left[name] = UNDER_WAY if place.schedule.exists() else NOT_YET
+            found.left[name] = begun if place.schedule.exists() else NOT_YET
             continue
         try:
             read = results.read_cell(place)
@@ -138,8 +155,11 @@ def _look(folder: CampaignFolder, names: Sequence[str]) -> _Found:
 
 def _how_far(found: _Found) -> str:
     """Say what there is of cells that are not over."""
-    begun = [name for name, how_far in found.left.items() if how_far == UNDER_WAY]
-    told = f"Under way: {', '.join(begun)}. " if begun else ""
+    told = "".join(
+        f"{how_far.capitalize()}: {', '.join(names)}. "
+        for how_far in (UNDER_WAY, INTERRUPTED)
+        if (names := [name for name, found_to_be in found.left.items() if found_to_be == how_far])
+    )
     return told + "".join(f"{problem} " for problem in found.problems)
 
 

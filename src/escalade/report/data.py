@@ -7,126 +7,29 @@ verdicts; only what a chart draws is read from requests and series.
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.kpis.catalogue import SCOPED
-from escalade.analysis.kpis.steps import GIVEN_UP
 from escalade.analysis.measured.levels import RATE
-from escalade.report.axis import AXES, level
-from escalade.report.words import bound, clean, counted, known
+from escalade.report.axis import AXES
+from escalade.report.estimates import Estimates
+from escalade.report.facts import by_step, facts_of
+from escalade.report.words import clean, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
 
     from escalade.analysis.measured.cell import CellData
-    from escalade.analysis.measured.levels import Level
     from escalade.report.axis import Axis
-
-SATURATED = "over-saturated"
-INVALID = "invalid"
-VALID = "valid"
-FAILED = "failed"
-SATURATION_GATE = "over_saturation"
-NOT_RUN = "not run"
-
-VERDICTS = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS", "NOT_RUN")
-"""From the one that a reader must see first to the one that can wait."""
+    from escalade.report.estimates import Estimate, Name
+    from escalade.report.facts import CellFacts, StepFacts
 
 MOST_DRAWN = 8
 """Cells that have figures of their own; more would make the page too large to open and to send."""
-
-Name = tuple[str, str, str]
-"""Metric, statistic, label."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One number of the KPI table with what makes it readable; NaN when there is none."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    unit: str = ""
-    n: float = math.nan
-    quality: str = "missing: not in the KPI table"
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a number."""
-        return math.isfinite(self.value)
-
-    @property
-    def printable(self) -> bool:
-        """Whether the number is one: that of an over-saturated step is a function of time."""
-        return self.known and SATURATED not in self.quality
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether there is an interval; a bound may be infinite."""
-        return not (math.isnan(self.low) or math.isnan(self.high))
-
-    @property
-    def reason(self) -> str:
-        """Why there is no number, or what is wrong with it; empty when all is well."""
-        return "" if self.quality == "ok" else self.quality.removeprefix("missing: ")
-
-
-@dataclass(frozen=True)
-class StepFacts:
-    """One step of a cell: where it stood on the ladder and how it ended."""
-
-    number: int
-    level: Level
-    arrivals: str
-    outcome: str
-    state: str
-    verdict: str | None
-    cause: str
-    log_tail: tuple[str, ...]
-    times: Mapping[str, float]
-    planned: Mapping[str, Any]
-
-    @property
-    def place(self) -> float:
-        """Its rate, concurrency or number of samples; see `ReportData.axis`."""
-        return self.level.value
-
-    @property
-    def measured(self) -> bool:
-        """Whether the step has a window to look at."""
-        return self.outcome in ("measured", GIVEN_UP)
-
-
-@dataclass(frozen=True)
-class CellFacts:
-    """One cell with its steps; `number` is its place in the report, from 1."""
-
-    number: int
-    name: str
-    deployment: str
-    repetition: int
-    finished: bool
-    cause: str
-    log_tail: tuple[str, ...]
-    steps: tuple[StepFacts, ...]
-    requests: pd.DataFrame
-    series: pd.DataFrame
-    environment: Mapping[str, Any]
-    started_at: float
-    scrape_interval_seconds: float
-    search: Mapping[str, Any]
-    """What search.json says; empty for a ladder."""
-
-    @property
-    def anchor(self) -> str:
-        """Name of the place in the page that shows this cell's numbers."""
-        return f"cell-{self.number}"
 
 
 @dataclass(frozen=True)
@@ -239,8 +142,9 @@ class ReportData:
     @cached_property
     def facts(self) -> tuple[CellFacts, ...]:
         """The cells, each with the state of its steps."""
+        gates, slos = by_step(self.gates), by_step(self.slos)
         return tuple(
-            _cell_facts(number, cell, self) for number, cell in enumerate(self.cells, start=1)
+            facts_of(number, cell, gates, slos) for number, cell in enumerate(self.cells, start=1)
         )
 
     @cached_property
@@ -265,57 +169,23 @@ class ReportData:
         return max((len(cells) for cells in self.deployments.values()), default=0)
 
     @cached_property
-    def estimates(self) -> dict[tuple[str, int], dict[Name, Estimate]]:
-        """The KPI table by (cell, step), then by (metric, statistic, label).
+    def _estimates(self) -> Estimates:
+        return Estimates(self.kpis)
 
-        The label (a target, a GPU, a model, an SLO) is empty for a metric that
-        has only one row per step.
-        """
-        rows = self.kpis.to_dict("records")
-        places = [
-            (*_place(row), str(row.get("metric", "")), str(row.get("stat", ""))) for row in rows
-        ]
-        counts = Counter(places)
-        labelled = {(place[0], place[2]) for place in places if counts[place] > 1}
-        table: dict[tuple[str, int], dict[Name, Estimate]] = defaultdict(dict)
-        for row, (cell, step, metric, stat) in zip(rows, places, strict=True):
-            told = (cell, metric) in labelled or metric in SCOPED
-            label = _label(row) if told else ""
-            table[cell, step][metric, stat, label] = Estimate(
-                value=known(row.get("value")),
-                low=bound(row.get("ci_low")),
-                high=bound(row.get("ci_high")),
-                unit=clean(row.get("unit") or ""),
-                n=known(row.get("n")),
-                quality=clean(row.get("quality") or "ok"),
-            )
-        return dict(table)
+    @property
+    def estimates(self) -> dict[tuple[str, int], dict[Name, Estimate]]:
+        """The KPI table by (cell, step), then by (metric, statistic, label)."""
+        return self._estimates.by_step
 
     def estimate(
         self, cell: str, step: int, metric: str, stat: str | None = None, label: str | None = None
     ) -> Estimate:
-        """Look up one number; without `stat` or `label`, the first that the metric has.
-
-        Never raises: what is absent comes back as an estimate without a value.
-        A step that has no labels, since it did not run, answers for all of them.
-        """
-        there = self.estimates.get((cell, step), {})
-        wanted = [None] if label is None else [label, ""]
-        for which in wanted:
-            for (name, its_stat, its_label), found in there.items():
-                if name == metric and stat in (None, its_stat) and which in (None, its_label):
-                    return found
-        return Estimate()
+        """Look up one number; see `Estimates.of`."""
+        return self._estimates.of(cell, step, metric, stat, label)
 
     def scoped(self, cell: str, step: int, metric: str, stat: str, scope: str) -> Estimate:
         """Look up an energy figure of one scope; an estimate without a value when it is absent."""
-        there = self.estimates.get((cell, step), {})
-        mine = (
-            found
-            for (name, its_stat, label), found in there.items()
-            if (name, its_stat) == (metric, stat) and label.startswith(f"{scope}, ")
-        )
-        return next(mine, Estimate())
+        return self._estimates.scoped(cell, step, metric, stat, scope)
 
     def arrival_rate(self, cell: str, step: StepFacts) -> float:
         """Give the rate at which requests were really sent, else the one asked for, in 1/s.
@@ -324,7 +194,8 @@ class ReportData:
         """
         if not self.axis.open:
             return step.place
-        return _or(self.estimate(cell, step.number, "arrival_rate_qps").value, step.place)
+        sent = self.estimate(cell, step.number, "arrival_rate_qps").value
+        return sent if math.isfinite(sent) else step.place
 
     @cached_property
     def axis(self) -> Axis:
@@ -386,93 +257,5 @@ class ReportData:
         return bool(self.verdicts.get("exploratory", False))
 
 
-def _place(row: Mapping[Any, Any]) -> tuple[str, int]:
-    return clean(row.get("cell", "")), int(_or(known(row.get("step")), 0))
-
-
-def _label(row: Mapping[Any, Any]) -> str:
-    """Give what tells rows of a metric apart, from its source: "node, 127.0.0.1:9100"."""
-    inner = str(row.get("source", "")).partition("{")[2].removesuffix("}")
-    values = re.findall(r'="((?:[^"\\]|\\.)*)"', inner)
-    return clean(", ".join(reversed(values)) or inner)
-
-
-def _cell_facts(number: int, cell: CellData, data: ReportData) -> CellFacts:
-    content = cell.cell
-    name = clean(content.get("cell") or f"cell {number}")
-    outcomes = sorted(
-        cell.windows.get("steps") or [], key=lambda outcome: _or(known(outcome.get("step")), 0)
-    )
-    steps = tuple(_step_facts(name, outcome, data) for outcome in outcomes)
-    if cell.search:  # a ladder ascends by itself
-        steps = tuple(sorted(steps, key=lambda step: (step.place, step.number)))
-    began = [step.times["started_at"] for step in steps if math.isfinite(step.times["started_at"])]
-    return CellFacts(
-        number=number,
-        name=name,
-        deployment=clean(content.get("deployment") or name),
-        repetition=int(_or(known(content.get("repetition")), 1)),
-        finished=content.get("outcome") == "finished",
-        cause=clean(content.get("cause") or ""),
-        log_tail=_log(content.get("log_tail")),
-        steps=steps,
-        requests=cell.requests,
-        series=cell.series,
-        environment=cell.environment or {},
-        started_at=min(began, default=math.nan),
-        scrape_interval_seconds=_or(known(cell.windows.get("scrape_interval_seconds")), 1.0),
-        search=cell.search,
-    )
-
-
-def _step_facts(cell: str, outcome: Mapping[str, Any], data: ReportData) -> StepFacts:
-    number = int(_or(known(outcome.get("step")), 0))
-    ended = clean(outcome.get("outcome") or "not_run")
-    times = ("started_at", "window_start", "window_end", "drained_at")
-    return StepFacts(
-        number=number,
-        level=level(outcome),
-        arrivals=clean(outcome.get("arrivals") or ""),
-        outcome=ended,
-        state=_state(cell, number, ended, data),
-        verdict=_verdict(cell, number, data),
-        cause=clean(outcome.get("cause") or ""),
-        log_tail=_log(outcome.get("log_tail")),
-        times={key: known(outcome.get(key)) for key in times},
-        planned=outcome.get("planned") or {},
-    )
-
-
-def _state(cell: str, step: int, outcome: str, data: ReportData) -> str:
-    if outcome == "not_run":
-        return NOT_RUN
-    if outcome not in ("measured", GIVEN_UP):
-        return FAILED
-    failing = [r for r in data.gates if _is_at(r, cell, step) and r.get("outcome") == "fail"]
-    slos = [row for row in data.slos if _is_at(row, cell, step)]
-    if any(row.get("invalidates", row.get("gate") != SATURATION_GATE) for row in failing):
-        return INVALID
-    if any(row.get("verdict") == "INVALID" for row in slos):
-        return INVALID
-    return SATURATED if any(row.get("gate") == SATURATION_GATE for row in failing) else VALID
-
-
-def _verdict(cell: str, step: int, data: ReportData) -> str | None:
-    given = {row.get("verdict") for row in data.slos if _is_at(row, cell, step)}
-    return next((verdict for verdict in VERDICTS if verdict in given), None)
-
-
-def _is_at(row: Mapping[str, Any], cell: str, step: int) -> bool:
-    return clean(row.get("cell")) == cell and row.get("step") == step
-
-
 def _rows(verdicts: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return [row for row in verdicts.get(key) or [] if isinstance(row, dict)]
-
-
-def _log(lines: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(clean(line) for line in lines or ())
-
-
-def _or(value: float, otherwise: float) -> float:
-    return value if math.isfinite(value) else otherwise

@@ -31,7 +31,9 @@ class Marks:
     """
 
     def __init__(self, numbered: Iterable[tuple[int, Touched]] = ()) -> None:
-        self._numbered = tuple(numbered)
+        self._by_cell: dict[str, list[tuple[int, Touched]]] = {}
+        for number, it in numbered:
+            self._by_cell.setdefault(it.cell, []).append((number, it))
 
     def of_cell(self, cell: str) -> tuple[int, ...]:
         """Give the warnings about a cell as a whole."""
@@ -56,15 +58,13 @@ class Marks:
 
     def of_steps(self, cells: Iterable[str]) -> tuple[int, ...]:
         """Give the warnings about whole steps, or the whole, of some cells."""
-        names = set(cells)
-        found = {n for n, it in self._numbered if it.cell in names and not it.metrics}
+        numbered = (each for cell in set(cells) for each in self._by_cell.get(cell, ()))
+        found = {number for number, it in numbered if not it.metrics}
         return tuple(sorted(found))
 
     def _found(self, cell: str, step: int, metric: str | None) -> tuple[int, ...]:
         return tuple(
             number
-            for number, it in self._numbered
-            if it.cell == cell
-            and step in it.steps
-            and (metric in it.metrics if metric is not None else not it.metrics)
+            for number, it in self._by_cell.get(cell, ())
+            if step in it.steps and (metric in it.metrics if metric is not None else not it.metrics)
         )

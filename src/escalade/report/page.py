@@ -21,8 +21,8 @@ from escalade.report.charts.latency import latency_charts
 from escalade.report.charts.throughput import throughput_charts
 from escalade.report.charts.timelines import timeline_charts
 from escalade.report.contents import sections_of
-from escalade.report.data import VALID
 from escalade.report.embedded import embed
+from escalade.report.facts import VALID
 from escalade.report.sections.bottleneck import bottleneck_groups
 from escalade.report.sections.bounds import bounds_shown
 from escalade.report.sections.comparison import comparison_section, since_baseline
@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.report.charts.drawing import Chart
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
     from escalade.report.marks import Marks
     from escalade.report.sections.concerns import Concern
 

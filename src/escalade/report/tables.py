@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from escalade.analysis.kpis.catalogue import BY_NAME
 from escalade.report import words
 from escalade.report.axis import short
-from escalade.report.data import FAILED, NOT_RUN, SATURATED, Estimate
+from escalade.report.facts import FAILED, NOT_RUN, SATURATED
 from escalade.report.sections.cuts import shown_gates
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from escalade.report.data import CellFacts, Name, ReportData, StepFacts
+    from escalade.report.data import ReportData
+    from escalade.report.estimates import Estimate, Name
+    from escalade.report.facts import CellFacts, StepFacts
     from escalade.report.marks import Marks
 
 _RESULTS = (

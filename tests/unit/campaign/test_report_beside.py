@@ -20,7 +20,7 @@ from escalade.manifest import verify, write_manifest
 from escalade.replay import rebuild, replay_campaign
 from escalade.report.charts import drawing
 from escalade.report.charts.hover import Drawn
-from unit.report.test_page import Reader
+from unit.report.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,6 +7,7 @@ import heapq
 import json
 import math
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from escalade.analysis.measured.cell import CellData, Slo
 from escalade.analysis.verdicts.judge import judge
 from escalade.analysis.verdicts.what_if import limit_rows
 from escalade.report.data import ReportData
+from unit.report.papers import environment, provenance
 
 START = 1_790_000_000.0
 RATES = (0.5, 1.0, 2.0, 2.5, 4.0)
@@ -26,10 +28,6 @@ WARMUP = 5.0
 WINDOW = 40.0
 SLOTS = 2
 SERVICE_SECONDS = 0.69
-METRIC_NAMES = {
-    "queue_length": "llamacpp:requests_deferred",
-    "output_tokens_total": "llamacpp:tokens_predicted_total",
-}
 SLOS = (Slo("answer-in-time", "latency_seconds", "p90", 1.5, at_qps=2.0),)
 
 
@@ -38,7 +36,25 @@ def report_data(
     repetitions: int = 1,
     rates: tuple[float, ...] = RATES,
 ) -> ReportData:
-    """Give a whole campaign: cells in the plan's order, KPIs, verdicts, provenance."""
+    """Give a whole campaign: cells in the plan's order, KPIs, verdicts, provenance.
+
+    It is simulated and analysed once in a process; who asks for it may change what it is given.
+    """
+    made = _report_data(deployments, repetitions, rates)
+    return replace(
+        made,
+        campaign=copy.deepcopy(made.campaign),
+        kpis=made.kpis.copy(),
+        verdicts=copy.deepcopy(made.verdicts),
+        cells=[_own(cell) for cell in made.cells],
+        provenance=copy.deepcopy(made.provenance),
+    )
+
+
+@cache
+def _report_data(
+    deployments: tuple[str, ...], repetitions: int, rates: tuple[float, ...]
+) -> ReportData:
     cells = [
         simulated_cell(deployment, repetition, rates, slots=SLOTS + place)
         for repetition in range(1, repetitions + 1)
@@ -73,11 +89,34 @@ def simulated_cell(
     *,
     robbed: int = 0,
 ) -> CellData:
-    """Run the ladder against a queue of `slots` servers.
+    """Run the ladder against a queue of `slots` servers, once in a process.
 
     In step `away` some scrapes are missing; in step `robbed` other programs
     use 55 % of the service's core.
     """
+    return _own(_simulated(deployment, repetition, rates, slots, (away, robbed)))
+
+
+def _own(made: CellData) -> CellData:
+    """Give a copy that a test may change."""
+    return replace(
+        made,
+        cell=copy.deepcopy(made.cell),
+        windows=copy.deepcopy(made.windows),
+        requests=made.requests.copy(),
+        series=made.series.copy(),
+        environment=copy.deepcopy(made.environment),
+    )
+
+
+@cache
+def _simulated(
+    deployment: str,
+    repetition: int,
+    rates: tuple[float, ...],
+    slots: int,
+    peculiar: tuple[int, int],
+) -> CellData:
     rng = np.random.default_rng([repetition, slots])
     name = f"{deployment}_rep-{repetition}_{repetition}{slots}c0ffee"
     clock = START + 1000.0 * repetition
@@ -111,9 +150,7 @@ def simulated_cell(
             "steps": outcomes,
         },
         requests=pd.concat(requests, ignore_index=True),
-        series=_series(
-            rng, pd.concat(requests, ignore_index=True), outcomes, slots, (away, robbed)
-        ),
+        series=_series(rng, pd.concat(requests, ignore_index=True), outcomes, slots, peculiar),
         environment=environment(),
     )
 
@@ -241,43 +278,6 @@ def _series(
     )
 
 
-def environment() -> dict[str, Any]:
-    """Give the environment of a laptop with two cores and no GPU."""
-    return {
-        "schema": 1,
-        "node": {
-            "hostname": "laptop",
-            "cpu_model": "Example CPU @ 2.40GHz",
-            "cpus": 2,
-            "memory_bytes": 8 * 2**30,
-            "kernel": "6.1.0-18-amd64",
-            "os": "Debian GNU/Linux 12",
-        },
-        "gpus": [],
-        "gpu_note": "no GPU",
-        "allocation": {"client_cpus": [0], "service_cpus": [1]},
-        "prometheus": {"version": "2.42.0", "path": "prometheus"},
-        "exporters": {"node_exporter": {"version": "1.5.0"}},
-        "service": {
-            "recipe": "llama-server",
-            "argv": ["python", "-m", "escalade.services.llama_server", "--slots", "2"],
-            "version": "2026.10.11549",
-            "ready_seconds": 0.9,
-            "models": [
-                {
-                    "name": "SmolLM2-135M",
-                    "path": "SmolLM2-135M-Instruct.Q4_1.gguf",
-                    "sha256": "5e" * 32,
-                    "declared_bytes": 260_000_000,
-                    "measured_bytes": 246_000_000,
-                }
-            ],
-        },
-        "metric_names": dict(METRIC_NAMES),
-        "agreement": {"quantity": "output_tokens", "metric": "llamacpp:tokens_predicted_total"},
-    }
-
-
 def configuration(
     deployments: tuple[str, ...], repetitions: int, rates: tuple[float, ...]
 ) -> dict[str, Any]:
@@ -296,28 +296,6 @@ def configuration(
         },
         "slos": [asdict(slo) for slo in SLOS],
         "monitoring": {"scrape_interval_seconds": 1.0},
-    }
-
-
-def provenance() -> dict[str, Any]:
-    """Give what is known about the software and the command."""
-    return {
-        "schema": 1,
-        "campaign": "demo",
-        "command": "snakemake --profile profiles/local",
-        "reproduce": [
-            "escalade run results/demo/campaign.resolved.yaml",
-            "escalade replay results/demo",
-        ],
-        "seeds": {"smollm2_rep-1_12c0ffee": 7},
-        "driver": {"hostname": "laptop", "cpus": 2},
-        "software": {
-            "escalade": "0.1.0",
-            "python": "3.11.7",
-            "packages": {"numpy": "2.4.6", "pandas": "3.1.1"},
-            "lock_sha256": "7d" * 32,
-        },
-        "source": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
     }
 
 

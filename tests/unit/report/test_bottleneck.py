@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.report.page import render
 from escalade.report.sections.bottleneck import bottleneck_groups
-from unit.report.test_page import HOSTILE, Reader, small
+from unit.report.reader import Reader
+from unit.report.test_page import HOSTILE, small
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

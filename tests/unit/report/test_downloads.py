@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from escalade.report.data import StoredFile
 from escalade.report.page import content_of, page_of
 from escalade.report.sections.downloads import downloads
-from unit.report.test_page import Reader
+from unit.report.reader import Reader
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

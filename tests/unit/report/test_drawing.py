@@ -14,7 +14,8 @@ from escalade.report.charts import drawing
 from escalade.report.charts.distribution import tail
 from escalade.report.charts.ladder import saturated_regions
 from escalade.report.charts.lines import Point
-from escalade.report.data import SATURATED, VALID, Estimate
+from escalade.report.estimates import Estimate
+from escalade.report.facts import SATURATED, VALID
 
 HOSTILE = '</text><script>alert(1)</script> $\\frac{x$ "quoted" & #0010b7'
 

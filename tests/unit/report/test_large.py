@@ -15,7 +15,7 @@ from escalade.report.data import MOST_DRAWN
 from escalade.report.page import content_of, page_of
 from escalade.report.sections.cuts import MOST_GATES, cuts, shown_gates
 from unit.report import campaign
-from unit.report.test_page import Reader
+from unit.report.reader import Reader
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

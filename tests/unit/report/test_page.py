@@ -6,7 +6,6 @@ import base64
 import copy
 import hashlib
 import html
-import html.parser
 import json
 import re
 import subprocess
@@ -25,6 +24,7 @@ from escalade.report.sections.origin import origin
 from escalade.report.sections.story import summary
 from escalade.report.tables import kpi_tables
 from unit.report import campaign
+from unit.report.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,47 +32,6 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[2]
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
 HOSTILE = "</style></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x00\u202e$x$"
-VOID = {"meta", "link", "br", "path", "circle", "rect", "use", "input", "img", "hr"}
-
-
-class Reader(html.parser.HTMLParser):
-    """Collects tags, identifiers, addresses and text, and whether tags close as they open."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.identifiers: list[str] = []
-        self.addresses: list[str] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.unbalanced: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in VOID:
-            self._open.append(tag)
-        for name, value in attrs:
-            if name == "id":
-                self.identifiers.append(value or "")
-            if name in ("src", "href", "srcset", "action", "data", "poster"):
-                self.addresses.append(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in VOID:
-            return
-        if not self._open or self._open.pop() != tag:
-            self.unbalanced.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if not self._open or self._open[-1] not in ("style", "script"):
-            self.text.append(data)
-
-    @property
-    def words(self) -> str:
-        """The page's text in one line."""
-        spaced = " ".join(" ".join(self.text).split())
-        return spaced.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def small() -> ReportData:

@@ -15,7 +15,7 @@ from escalade.report.several.twin import several_twin
 from escalade.report.twin.content import written
 from escalade.report.twin.models import schema_of_reports
 from unit.report import campaign
-from unit.report.test_page import Reader
+from unit.report.reader import Reader
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

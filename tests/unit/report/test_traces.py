@@ -22,7 +22,7 @@ from unit.report import campaign
 
 if TYPE_CHECKING:
     from escalade.report.charts.traces import Panel
-    from escalade.report.data import CellFacts
+    from escalade.report.facts import CellFacts
 
 
 def facts(cell: campaign.CellData) -> CellFacts:

@@ -21,7 +21,8 @@ from escalade.report.twin.content import twin, written
 from escalade.report.twin.models import schema_of_reports
 from escalade.report.twin.plain import NEITHER, NOT_ABOVE, NOT_BELOW, plain, unbounded
 from unit.report import campaign
-from unit.report.test_page import Reader, hostile
+from unit.report.reader import Reader
+from unit.report.test_page import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from escalade.analysis.kpis.catalogue import BY_NAME
 from escalade.analysis.stats.intervals import EXACT, NOT_ESTIMABLE, Estimate
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pandas as pd
+
+    from escalade.analysis.measured.windows import FloatArray
 
 COLUMNS = (
     "cell",
@@ -34,6 +38,8 @@ COLUMNS = (
     "quality",
 )
 
+NO_REQUEST = "no request was planned inside the window"
+LARGEST_OF_ALL = f"{EXACT}, the largest of all"
 
 _OF_A_PART = r'[{,](?:workload|turn)="'
 """In the source of rows that tell of a part of a step's requests; within a value quotes are escaped."""
@@ -133,6 +139,18 @@ def plain(metric: str, value: float | None, why: str, stat: str = "value", n: in
     if value is None:
         return Reading(metric, stat, Estimate.missing(why))
     return Reading(metric, stat, Estimate(value=float(value), n=n))
+
+
+def largest(values: FloatArray, failures: str) -> Estimate:
+    """Give the largest of all values; those without an answer are infinite, as `failures` says."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return Estimate(n=len(values), quality=f"not estimable: {failures}")
+    n, most = len(values), float(finite.max())
+    found = Estimate(most, most, most, LARGEST_OF_ALL, n, float(n))
+    if len(finite) == n:
+        return found
+    return replace(found, high=math.inf).flagged(f"largest good answer, {failures}")
 
 
 def label_of(labels: Mapping[str, str]) -> str:

@@ -1,20 +1,28 @@
-"""KPIs of a step that come from the request log and from the client itself."""
+"""KPIs of a step that come from the request log."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from escalade.analysis.kpis.catalogue import BY_NAME, LOG, QUEUED, SHARES, TIMES, WAITING
-from escalade.analysis.kpis.clocks import clock_error
+from escalade.analysis.kpis.client_kpis import client_readings, sends
 from escalade.analysis.kpis.hopeless import of_hopeless
 from escalade.analysis.kpis.loop_kpis import AT_ONCE, NOTHING_PLANNED, loop_readings
 from escalade.analysis.kpis.noted_kpis import noted_metrics
-from escalade.analysis.kpis.readings import Reading, label_of, missing, plain
-from escalade.analysis.measured.levels import HIDES, PILE, RATE
+from escalade.analysis.kpis.readings import (
+    LARGEST_OF_ALL,
+    NO_REQUEST,
+    Reading,
+    label_of,
+    largest,
+    missing,
+    plain,
+)
+from escalade.analysis.measured.levels import HIDES, PILE
 from escalade.analysis.measured.windows import (
     NOT_DUE,
     completions,
@@ -25,7 +33,6 @@ from escalade.analysis.measured.windows import (
 )
 from escalade.analysis.stats.clusters import Clustered, ratio_of_sums
 from escalade.analysis.stats.intervals import (
-    EXACT,
     Estimate,
     mean,
     percentiles,
@@ -34,8 +41,6 @@ from escalade.analysis.stats.intervals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from escalade.analysis.kpis.steps import MeasuredStep
     from escalade.analysis.measured.cell import Slo
     from escalade.analysis.measured.windows import FloatArray, Occupancy, RequestLog
@@ -46,13 +51,9 @@ RESOLUTION_FACTOR = 10.0
 """A time below this many times the client's resolution is flagged."""
 
 OVER_SATURATED = "over-saturated, latency is a function of time"
-LARGEST_OF_ALL = f"{EXACT}, the largest of all"
 _RATES = ("arrival_rate_qps", "gap_cv", "offered_load_erlangs")
 _PLANNED = ("offered_qps", "planned_gap_cv")
 EMPTY_LOG = "the request log has no row of this step"
-NO_REQUEST = "no request was planned inside the window"
-NO_CLOCK = "a node of the client did not say at the end what its clock showed"
-SILENT_CLIENT = "the client did not report it"
 
 
 def request_readings(step: MeasuredStep) -> list[Reading]:
@@ -67,7 +68,7 @@ def request_readings(step: MeasuredStep) -> list[Reading]:
         return [
             plain(step.level.name, step.level.value, ""),
             *missing(unlogged, EMPTY_LOG),
-            *_client(step),
+            *client_readings(step),
         ]
     readings = [
         *_load(step),
@@ -75,8 +76,8 @@ def request_readings(step: MeasuredStep) -> list[Reading]:
         *(flagged(reading, step) for reading in (*times(step), *loop_readings(step))),
         *tokens(step),
         *_concurrency(step),
-        *_sends(step),
-        *_client(step),
+        *sends(step),
+        *client_readings(step),
     ]
     return readings if step.given_up is None else of_hopeless(step, readings)
 
@@ -202,7 +203,7 @@ def times(step: MeasuredStep) -> list[Reading]:
     latency = step.judged.latency
     return [
         *_spread("latency_seconds", latency, step),
-        Reading("latency_seconds", "max", _largest(latency, step.failures)),
+        Reading("latency_seconds", "max", largest(latency, step.failures)),
         *_first_chunk(step),
         *_gaps(step),
         *_per_token(step),
@@ -226,17 +227,6 @@ def _finite_mean(values: FloatArray, failures: str) -> Estimate:
             n=len(values), low=math.inf, high=math.inf, quality=f"not estimable: {failures}"
         )
     return replace(mean(finite), high=math.inf).flagged(f"mean of good answers, {failures}")
-
-
-def _largest(values: FloatArray, failures: str) -> Estimate:
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return Estimate(n=len(values), quality=f"not estimable: {failures}")
-    n, most = len(values), float(finite.max())
-    found = Estimate(most, most, most, LARGEST_OF_ALL, n, float(n))
-    if len(finite) == n:
-        return found
-    return replace(found, high=math.inf).flagged(f"largest good answer, {failures}")
 
 
 def _first_chunk(step: MeasuredStep) -> list[Reading]:
@@ -353,60 +343,3 @@ def _most(found: Occupancy, n: int) -> Estimate:
     """Give the largest number at a time, which the log tells exactly."""
     most = found.maximum
     return Estimate(most, most, most, LARGEST_OF_ALL, n, float(n))
-
-
-def _sends(step: MeasuredStep) -> list[Reading]:
-    lag = _lag(step.cohort.dispatch_lag)
-    resolution = None if math.isnan(step.resolution_seconds) else step.resolution_seconds
-    return [
-        *(missing(["dispatch_lag_seconds"], NOTHING_PLANNED) if step.level.closed else lag),
-        _late(step) if step.level.name == RATE else _never_late(step),
-        plain("client_resolution_seconds", resolution, SILENT_CLIENT),
-    ]
-
-
-def _client(step: MeasuredStep) -> list[Reading]:
-    client = step.client
-    loop: Mapping[str, Any] = client.get("event_loop_lag_seconds") or {}
-    return [
-        plain("client_cpu_ratio", _cpu_ratio(client), SILENT_CLIENT),
-        *(
-            plain("event_loop_lag_seconds", loop.get(stat), SILENT_CLIENT, stat)
-            for stat in ("p50", "p99", "max")
-        ),
-        plain("client_backlog", client.get("backlog_max"), SILENT_CLIENT, "max"),
-        plain("client_suspended_seconds", client.get("suspended_seconds"), SILENT_CLIENT),
-        plain("client_clock_error_seconds", clock_error(client), NO_CLOCK),
-    ]
-
-
-def _lag(lags: FloatArray) -> Sequence[Reading]:
-    if not len(lags):
-        return missing(["dispatch_lag_seconds"], NO_REQUEST)
-    unsent = f"{100 * np.isinf(lags).mean():.3g} % of requests were never sent"
-    median, high = percentiles(lags, (0.5, 0.99), unsent)
-    return [
-        Reading("dispatch_lag_seconds", "p50", median),
-        Reading("dispatch_lag_seconds", "p99", high),
-        Reading("dispatch_lag_seconds", "max", _largest(lags, unsent)),
-    ]
-
-
-def _never_late(step: MeasuredStep) -> Reading:
-    why = NOTHING_PLANNED if step.level.closed else AT_ONCE
-    return Reading("late_ratio", "value", Estimate.missing(why))
-
-
-def _late(step: MeasuredStep) -> Reading:
-    label = label_of({"later_than_seconds": f"{step.late_after_seconds:.6g}"})
-    late = step.cohort.dispatch_lag > step.late_after_seconds
-    return Reading(
-        "late_ratio", "value", ratio(late) if len(late) else Estimate.missing(NO_REQUEST), label
-    )
-
-
-def _cpu_ratio(client: Mapping[str, Any]) -> float | None:
-    if client.get("cpu_ratio") is not None:
-        return float(client["cpu_ratio"])
-    used, wall = client.get("cpu_seconds"), client.get("wall_seconds")  # of one process, before
-    return None if used is None or not wall else float(used) / float(wall)

@@ -189,10 +189,10 @@ def _difference(pairs: Sequence[Pair]) -> Estimate:
 
 
 def _judged(pairs: Sequence[Pair], sound: Sequence[Pair], found: Estimate) -> tuple[Status, str]:
-    if not pairs:
-        return "undecided", "the step was not measured on both sides"
     if not sound:
-        return "undecided", pairs[0].invalid or "no request was answered on both sides"
+        unanswered = "no request was answered on both sides"
+        unmeasured = "the step was not measured on both sides"
+        return "undecided", (pairs[0].invalid or unanswered) if pairs else unmeasured
     said = f"{1000 * found.value:+.3g} ms per request"
     said += f", 95 % [{1000 * found.low:+.3g}, {1000 * found.high:+.3g}]"
     said += f"; {_in_words(sound)}" if _in_words(sound) else ""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from escalade.report.axis import short
 from escalade.report.charts import drawing
 from escalade.report.charts.drawing import COLOURS
-from escalade.report.data import INVALID, SATURATED
+from escalade.report.facts import INVALID, SATURATED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from escalade.report.data import CellFacts, StepFacts
+    from escalade.report.facts import CellFacts, StepFacts
 
 WIDTH = 1080.0
 LEFT, RIGHT = 64.0, 14.0
@@ -44,10 +44,9 @@ def uncounted(cell: CellFacts) -> list[tuple[float, float]]:
 
 def starts(axes: Axes, cell: CellFacts) -> None:
     """Draw a line where each step begins."""
-    for step in cell.steps:
-        at = step.times["started_at"] - cell.started_at
-        if math.isfinite(at):
-            axes.axvline(at, color=COLOURS["muted"], lw=0.8, zorder=0)
+    begun = [step.times["started_at"] - cell.started_at for step in cell.steps]
+    there = [at for at in begun if math.isfinite(at)]
+    drawing.uprights(axes, there, color=COLOURS["muted"], lw=0.8, zorder=0)
 
 
 def name_steps(axes: Axes, cell: CellFacts, right: float, above: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,14 +15,15 @@ from escalade.report import words
 from escalade.report.axis import AXES, at, short
 from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS, Chart
-from escalade.report.data import SATURATED, VALID
+from escalade.report.facts import SATURATED, VALID
 from escalade.report.tables import Table, step_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from escalade.report.data import CellFacts, ReportData, StepFacts
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts, StepFacts
 
 _SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
 _MOST_POINTS = 160
@@ -82,6 +84,9 @@ class Spread:
         return [*known, (end, last, f"slowest: {words.single(last, 's')} {where}, n = {n}")]
 
 
+_COLLECTED: WeakKeyDictionary[CellFacts, dict[tuple[int, str], Spread]] = WeakKeyDictionary()
+
+
 def tail(share: np.ndarray | float) -> np.ndarray:
     """Place a share on the tail axis: 90, 99 and 99.9 % are equally far apart."""
     return -np.log10(1.0 - np.asarray(share, dtype=float))
@@ -99,11 +104,21 @@ def distribution_charts(data: ReportData) -> list[Chart]:
 
 
 def spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
-    """Collect the times of the requests planned inside a step's window."""
+    """Give the times of the requests planned inside a step's window: figure and twin have the same."""
+    known = _COLLECTED.setdefault(cell, {})
+    place = step.number, metric
+    if place not in known:
+        known[place] = _spread(cell, step, metric)
+    return known[place]
+
+
+def _spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
     requests, end = cell.requests, _ENDS[metric]
     wanted = {"step", "phase", "planned_at", "sent_at", "error", end}
     if requests.empty or not wanted <= set(requests.columns):
         return Spread(step, np.empty(0), 0)
+    read = [name for name in (*sorted(wanted), "leaving", "workload") if name in requests]
+    requests = requests[read]
     inside = requests[(requests["step"] == step.number) & (requests["phase"] == "window")]
     inside = inside[inside["error"] != "not_due"]
     if "leaving" in inside:  # what clients were to leave is no answer and no failure

@@ -1,8 +1,6 @@
 """Figures as inline SVG: one style, text that stays text, colours that follow the page.
 
-Matplotlib draws with stand-in colours; afterwards each becomes a CSS variable
-of the page, so that a figure follows light and dark mode. Identifiers are
-numbered anew per figure: they are unique in the page and the same every time.
+Matplotlib draws with the stand-in colours of `inline.py`, which become those of the page.
 
 What a reader is told who points at a mark or a line is recorded while it is
 drawn, by one call: `hover.point` or `hover.line`.
@@ -11,29 +9,31 @@ drawn, by one call: `hover.point` or `hover.line`.
 from __future__ import annotations
 
 import io
-import re
+import math
 import warnings
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from escalade.report import words
-from escalade.report.charts import hover
-from escalade.report.charts.hover import Drawn
+from escalade.report.charts.inline import inlined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
+    from escalade.report.charts.hover import Drawn
     from escalade.report.tables import Table
 
 COLOURS = {
@@ -57,6 +57,7 @@ COLOURS = {
     )
 }
 """Stand-ins for the colours of the page (page.css), which are Okabe and Ito's."""
+_VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 
 SIZE = (400.0, 285.0)
 """Of a figure with one panel, in CSS pixels."""
@@ -103,13 +104,6 @@ _STYLE: Any = {
     "ytick.major.size": 0.0,
     "ytick.minor.size": 0.0,
 }
-_VARIABLES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_SVG = "{http://www.w3.org/2000/svg}"
-_HREF = "{http://www.w3.org/1999/xlink}href"
-_DROPPED = {f"{_SVG}metadata", f"{_SVG}style"}
 
 
 @dataclass(frozen=True)
@@ -163,7 +157,9 @@ def picture(
         draw(figure)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None})
-        return _inline(written.getvalue(), key, (title, description), figure, under)
+        return inlined(
+            written.getvalue(), key, (title, description), figure, colours=_VARIABLES, under=under
+        )
 
 
 def number_axis(axis: Axis, unit_label: str = "", *, count: int = 5) -> None:
@@ -184,6 +180,31 @@ def fixed_axis(axis: Axis, places: Sequence[float], labels: Sequence[str]) -> No
     axis.set_major_locator(FixedLocator(list(places)))
     axis.set_major_formatter(FuncFormatter(lambda _, place: labels[place or 0]))
     axis.set_minor_locator(NullLocator())
+
+
+def shade(axes: Axes, spans: Sequence[tuple[float, float]], **look: Any) -> None:
+    """Fill spans of the x axis over the whole height of a panel: all of them are one shape."""
+    corners = [[(a, 0.0), (a, 1.0), (b, 1.0), (b, 0.0)] for a, b in spans]
+    if corners:
+        shape = Path.make_compound_path_from_polys(np.asarray(corners))
+        axes.add_artist(PathPatch(shape, transform=axes.get_xaxis_transform(), **look))
+
+
+def uprights(
+    axes: Axes,
+    places: Sequence[float],
+    ends: Sequence[tuple[float, float]] | None = None,
+    **look: Any,
+) -> None:
+    """Draw upright lines as one shape: between `ends` in data, or over the whole height of a panel."""
+    if not places:
+        return
+    whole = ends is None
+    levels = [(0.0, 1.0)] * len(places) if ends is None else ends
+    x = [value for place in places for value in (place, place, math.nan)]
+    y = [value for low, high in levels for value in (low, high, math.nan)]
+    transform = axes.get_xaxis_transform() if whole else axes.transData
+    axes.add_artist(Line2D(x, y, transform=transform, **look))
 
 
 def free_height(axes: Axes, start: float, end: float) -> float:
@@ -211,15 +232,24 @@ def _heights(axes: Axes, start: float, end: float) -> list[float]:
             continue  # a mark on the x axis, from the bottom to the top
         if not by_x:
             x = np.array([start, end])  # a level line across the panel
-        if x.min() < x.max():
-            inside = np.linspace(max(start, x.min()), min(end, x.max()), 9)
-            y = np.interp(inside, x, y) if inside[0] <= inside[-1] else y[:0]
+        if line.get_linestyle() == "None":
+            levels = y[(start <= x) & (x <= end)]  # marks
         else:
-            y = np.linspace(y.min(), y.max(), 9) if start <= x[0] <= end else y[:0]
-        points = np.column_stack([np.full(len(y), start), y])
+            parts = np.ma.clump_unmasked(np.ma.masked_invalid(x + y))
+            crossed = [_crossed(x[part], y[part], start, end) for part in parts]
+            levels = np.concatenate([y[:0], *crossed])
+        points = np.column_stack([np.full(len(levels), start), levels])
         shares = axes.transAxes.inverted().transform(axes.transData.transform(points))
         found += shares[:, 1].tolist()
     return found
+
+
+def _crossed(x: np.ndarray, y: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Give a few of the heights that an unbroken line has between two x."""
+    if x.min() < x.max():
+        inside = np.linspace(max(start, x.min()), min(end, x.max()), 9)
+        return np.interp(inside, x, y) if inside[0] <= inside[-1] else y[:0]
+    return np.linspace(y.min(), y.max(), 9) if start <= x[0] <= end else y[:0]
 
 
 def label_lines(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
@@ -268,72 +298,3 @@ def _bottom(group: list[float], gap: float) -> float:
 
 def _top(group: list[float], gap: float) -> float:
     return group[0] + gap * (group[1] - 1) / 2
-
-
-def _inline(text: str, key: str, named: tuple[str, str], figure: Figure, under: Markup) -> Drawn:
-    title, description = named
-    root = ET.fromstring(text)  # noqa: S314 - written by matplotlib a moment before
-    kept = [*_referenced(root), *hover.recorded_lines(figure)]
-    names = {name: f"{key}-{number}" for number, name in enumerate(kept, start=1)}
-    body = "".join("".join(_written(child, names)) for child in root)
-    width, height = (f"{float(length):g}" for length in figure.bbox.size)
-    head = (
-        f'<svg role="img" aria-labelledby="{key}-title {key}-description" '
-        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-        f'<title id="{key}-title">{escape(title)}</title>'
-        f'<desc id="{key}-description">{escape(description)}</desc>'
-    )
-    drawn = Drawn(f"{head}{under}{body}</svg>")  # all text in it was escaped
-    drawn.hover = hover.recorded(figure, names)
-    return drawn
-
-
-def _referenced(root: ET.Element) -> list[str]:
-    """List the identifiers that are used somewhere, in the order of their use."""
-    used: dict[str, None] = {}
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            found = [value[1:]] if name == _HREF else _REFERENCE.findall(value)
-            used.update(dict.fromkeys(found))
-    return list(used)
-
-
-def _written(element: ET.Element, names: dict[str, str]) -> Iterator[str]:
-    if element.tag in _DROPPED:
-        return
-    inside = "".join("".join(_written(child, names)) for child in element)
-    text = escape(element.text) if element.text and element.text.strip() else ""
-    tag = element.tag.removeprefix(_SVG)
-    if tag in ("g", "defs") and not inside:
-        return
-    attributes = _attributes(element, names)
-    if tag == "g" and not attributes:
-        yield inside
-        return
-    yield f"<{tag}{attributes}>{text}{inside}</{tag}>"
-
-
-def _attributes(element: ET.Element, names: dict[str, str]) -> str:
-    kept: list[tuple[str, str]] = []
-    for name, given in element.attrib.items():
-        value = given
-        if name == "id":
-            if value not in names:
-                continue
-            value = names[value]
-        elif name == _HREF:
-            name, value = "href", "#" + names[value[1:]]  # noqa: PLW2901
-        elif name == "style":
-            value = _style(value)
-        elif name == "transform" and value.startswith("rotate(-0 "):
-            continue
-        value = _REFERENCE.sub(lambda found: f"url(#{names[found[1]]})", value)
-        value = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value)
-        kept.append((name, " ".join(value.split())))
-    return "".join(f' {name}="{escape(value)}"' for name, value in kept if value)
-
-
-def _style(style: str) -> str:
-    rules = [rule.strip() for rule in style.split(";")]
-    kept = [rule for rule in rules if rule and not rule.startswith("font-family")]
-    return _COLOUR.sub(lambda found: _VARIABLES.get(found[0], found[0]), "; ".join(kept))

@@ -9,7 +9,7 @@ from escalade.report import words
 from escalade.report.charts import drawing
 from escalade.report.charts.drawing import SIZE
 from escalade.report.charts.ladder import Scene, against_rate, draw_lines, panel
-from escalade.report.charts.lines import Line, Point, description, highest_of, table_of
+from escalade.report.charts.lines import Line, Point, description, highest_of, table_of, told_band
 from escalade.report.sections.energy import PER_REQUEST, PER_TOKEN, SCOPES, scopes_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from escalade.report.charts.drawing import Chart
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 
 def energy_charts(data: ReportData) -> list[Chart]:
@@ -68,6 +69,6 @@ def _chart(scene: Scene, scope: str, thing: str, key: str) -> Chart:
     svg = drawing.picture(key, heading, description(scene.lines, "J", scene.data.axis), SIZE, draw)
     caption = (
         "Gross: all energy of the window by what was answered in it. Net: without what the same "
-        "scope draws while the service waits."
+        f"scope draws while the service waits. {told_band(scene.lines)}"
     )
     return drawing.Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))

@@ -12,7 +12,7 @@ from escalade.report.words import clean
 
 if TYPE_CHECKING:
     from escalade.report.charts.traces import Lines
-    from escalade.report.data import CellFacts
+    from escalade.report.facts import CellFacts
 
 _GPU_PANELS = (
     ("GPU utilisation", "ratio", "escalade_gpu_utilization_ratio", 1.0),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 _HEIGHT = 330.0
 _TOP, _BOTTOM = 44.0, 84.0
@@ -85,8 +86,10 @@ def map_of(cell: CellFacts) -> Map | None:
     Requests of warm-up count in the map, which marks what does not count for a figure.
     """
     requests = cell.requests
-    if requests.empty or not {"step", "planned_at", "sent_at", "ended_at", "error"} <= {*requests}:
+    wanted = ["step", "planned_at", "sent_at", "ended_at", "error"]
+    if requests.empty or not {*wanted} <= {*requests}:
         return None
+    requests = requests[[*wanted, *(["leaving"] if "leaving" in requests else [])]]
     there = requests[requests["error"] != "not_due"]
     if "leaving" in there:  # what clients were to leave is no answer and no failure
         there = there[~(there["leaving"] == True)]  # noqa: E712 - of objects
@@ -177,18 +180,20 @@ def _draw(figure: Figure, cell: CellFacts, found: Map) -> None:
     axes.text(
         0, top, "no answer ", transform=axes.transAxes, ha="right", va="top", fontsize=drawing.SMALL
     )
-    for step in cell.steps:
-        start, end = (step.times[k] - cell.started_at for k in ("window_start", "window_end"))
-        if math.isfinite(start) and math.isfinite(end):
-            axes.plot(
-                [start, end],
-                [top + 0.035] * 2,
-                transform=axes.get_xaxis_transform(),
-                color=COLOURS["ink"],
-                lw=3,
-                clip_on=False,
-                solid_capstyle="butt",
-            )
+    windows = [
+        [step.times[key] - cell.started_at for key in ("window_start", "window_end")]
+        for step in cell.steps
+    ]
+    known = [window for window in windows if all(map(math.isfinite, window))]
+    axes.plot(
+        [at for window in known for at in (*window, math.nan)],
+        [top + 0.035] * (3 * len(known)),
+        transform=axes.get_xaxis_transform(),
+        color=COLOURS["ink"],
+        lw=3,
+        clip_on=False,
+        solid_capstyle="butt",
+    )
     clock.name_steps(axes, cell, right, above=_SPACE + _ERRORS + 14)
     for place, (first, last) in enumerate(found.levels):
         text = f"{first}" if first == last else f"{first}–{last}"

@@ -12,14 +12,16 @@ from escalade.report import words
 from escalade.report.axis import at, short
 from escalade.report.charts import drawing, hover, overlay
 from escalade.report.charts.drawing import COLOURS, SIZE, Chart
-from escalade.report.data import INVALID, SATURATED, VALID
+from escalade.report.facts import INVALID, SATURATED, VALID
 from escalade.report.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from escalade.report.data import Estimate, ReportData, StepFacts
+    from escalade.report.data import ReportData
+    from escalade.report.estimates import Estimate
+    from escalade.report.facts import StepFacts
 
 _PER = {PER_GPU: "GPU", PER_CORE: "core", PER_NODE: "node"}
 _WORST = (INVALID, SATURATED)

@@ -12,7 +12,7 @@ from escalade.report import words
 from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS
 from escalade.report.charts.lines import told
-from escalade.report.data import INVALID, SATURATED
+from escalade.report.facts import INVALID, SATURATED
 from escalade.report.words import known
 
 if TYPE_CHECKING:
@@ -221,10 +221,8 @@ def draw_lines(
                 lw=2.4 if line.strong else 1.4,
                 linestyle=line.style,
             )
-        for point in line.drawn:
-            height = _draw_point(axes, line, point, scale)
-            series = line.label or "value"
-            hover.point(axes, series, point.rate, height, told(point, scene.data.axis))
+        _draw_intervals(axes, line, scale)
+        _draw_points(axes, scene, line, scale)
         if line.label and middle:
             ends.append((*middle[-1], line.label))
     if named:
@@ -249,37 +247,49 @@ def _draw_band(axes: Axes, line: Line, scale: words.Scale) -> None:
         )
 
 
-def _draw_point(axes: Axes, line: Line, point: Point, scale: words.Scale) -> float:
-    """Draw a value: filled when valid, a cross when INVALID, hollow when it only grows.
-
-    What grows with time is drawn at the top edge where it lies beyond. Its own interval stands
-    beside it unless there is one over repetitions. Gives the height.
-    """
-    colour, estimate = COLOURS[line.colour], point.estimate
-    value = scale.apply(estimate.value)
+def _draw_intervals(axes: Axes, line: Line, scale: words.Scale) -> None:
+    """Draw the interval of every point, unless there is one over repetitions."""
     bottom, top = axes.get_ylim()
-    unsteady = line.is_unsteady(point)
-    if estimate.has_interval and not unsteady and not line.over_runs:
-        axes.plot(
-            [point.rate, point.rate],
-            [max(scale.apply(estimate.low), bottom), min(scale.apply(estimate.high), top)],
-            color=colour,
-            lw=5 if line.strong else 3,
-            alpha=0.35,
-            solid_capstyle="round",
-        )
-    invalid = point.state == INVALID
-    height = min(value, top) if unsteady else value
-    axes.plot(
-        [point.rate],
-        [height],
-        marker="x" if invalid else line.marker,
-        markersize=6.5 if line.strong and not line.over_runs else 5,
-        markerfacecolor=COLOURS["card"] if unsteady else colour,
-        markeredgecolor=colour,
-        markeredgewidth=2.2 if invalid else 1.4,
-        linestyle="none",
-        clip_on=False,
-        zorder=4,
+    known = [p for p in line.steady if p.estimate.has_interval and not line.over_runs]
+    ends = [
+        (max(scale.apply(p.estimate.low), bottom), min(scale.apply(p.estimate.high), top))
+        for p in known
+    ]
+    drawing.uprights(
+        axes,
+        [point.rate for point in known],
+        ends,
+        color=COLOURS[line.colour],
+        lw=5 if line.strong else 3,
+        alpha=0.35,
+        solid_capstyle="round",
     )
-    return height
+
+
+def _draw_points(axes: Axes, scene: Scene, line: Line, scale: words.Scale) -> None:
+    """Draw the values, those of one look at once: filled when valid, a cross when INVALID, hollow when they grow.
+
+    What grows with time is drawn at the top edge where it lies beyond.
+    """
+    top = axes.get_ylim()[1]
+    alike: dict[tuple[bool, bool], list[tuple[float, float]]] = {}
+    for point in line.drawn:
+        unsteady = line.is_unsteady(point)
+        value = scale.apply(point.estimate.value)
+        height = min(value, top) if unsteady else value
+        alike.setdefault((point.state == INVALID, unsteady), []).append((point.rate, height))
+        series = line.label or "value"
+        hover.point(axes, series, point.rate, height, told(point, scene.data.axis))
+    colour = COLOURS[line.colour]
+    for (invalid, unsteady), places in alike.items():
+        axes.plot(
+            *zip(*places, strict=True),
+            marker="x" if invalid else line.marker,
+            markersize=6.5 if line.strong and not line.over_runs else 5,
+            markerfacecolor=COLOURS["card"] if unsteady else colour,
+            markeredgecolor=colour,
+            markeredgewidth=2.2 if invalid else 1.4,
+            linestyle="none",
+            clip_on=False,
+            zorder=4,
+        )

@@ -25,6 +25,7 @@ from escalade.report.charts.lines import (
     line_of,
     table_by_deployment,
     table_of,
+    told_band,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _of_one(data: ReportData, name: str, metric: str) -> list[Chart]:
         draw_lines(axes, scene, scale)
 
     svg = drawing.picture(key, heading, description(lines, "s", data.axis), SIZE, draw)
-    caption = f"{judged} in bold, p50 beside it. {_told_band(lines)}{_beyond(limits, shown)}"
+    caption = f"{judged} in bold, p50 beside it. {told_band(lines)}{_beyond(limits, shown)}"
     table = table_of(lines, data.axis)
     return [Chart(key, heading, svg, caption, table, view=words.title(metric))]
 
@@ -153,7 +154,7 @@ def _overlaid(
             overlay.capacity_strip(figure, axes, scene, names)
 
     svg = drawing.picture(key, heading, description(scene.lines, "s", data.axis), size, draw)
-    caption = f"A shape and a line for each deployment. {_told_band(scene.lines)}"
+    caption = f"A shape and a line for each deployment. {told_band(scene.lines)}"
     caption += _beyond(limits, shown)
     table = table_by_deployment(scene.lines, data.axis)
     return Chart(key, heading, svg, caption, table, view=words.title(metric))
@@ -197,19 +198,3 @@ def _beyond(limits: Limits, shown: Limits) -> str:
         if (stat, limit) not in shown
     ]
     return f" The limit {words.listed(above)} lies far above the figure." if above else ""
-
-
-def _told_band(lines: Sequence[Line]) -> str:
-    """Say what bars and bands are intervals of."""
-    most = max(line.repetitions for line in lines)
-    if any(line.over_runs for line in lines):
-        return (
-            f"A point per repetition ({most}), the line their median, the band the 95 % interval "
-            "over repetitions."
-        )
-    if most == 1:
-        return "Bars and band: 95 % interval of this run's own requests; nothing is known between runs."
-    return (
-        f"A point per repetition ({most}), the line their median; bars are 95 % intervals of one "
-        "run's own requests, since so few repetitions give none between runs."
-    )

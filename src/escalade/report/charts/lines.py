@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from escalade.analysis.kpis.catalogue import WAITING
 from escalade.report import words
-from escalade.report.data import SATURATED, VALID, Estimate
+from escalade.report.facts import SATURATED, VALID
 from escalade.report.tables import Table
 from escalade.report.words import NOTHING, known
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.report.axis import Axis
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.estimates import Estimate
+    from escalade.report.facts import CellFacts
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,27 @@ def highest_of(lines: Sequence[Line]) -> float:
         if math.isfinite(bound)
     ]
     return max(values, default=math.nan)
+
+
+def told_band(lines: Sequence[Line]) -> str:
+    """Say what points, bars and bands are; nothing of bars where no value has an interval."""
+    most = max(line.repetitions for line in lines)
+    if any(line.over_runs for line in lines):
+        return (
+            f"A point per repetition ({most}), the line their median, the band the 95 % interval "
+            "over repetitions."
+        )
+    barred = any(point.estimate.has_interval for line in lines for point in line.steady)
+    if most == 1:
+        own = "Bars and band: 95 % interval of this run's own requests; "
+        return f"{own if barred else 'One run: '}nothing is known between runs."
+    points = f"A point per repetition ({most}), the line their median"
+    if not barred:
+        return f"{points}."
+    return (
+        f"{points}; bars are 95 % intervals of one run's own requests, since so few repetitions "
+        "give none between runs."
+    )
 
 
 def description(lines: Sequence[Line], unit: str, axis: Axis) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -26,14 +27,21 @@ from escalade.report.words import clean
 
 if TYPE_CHECKING:
     from escalade.report.charts.traces import Lines
-    from escalade.report.data import CellFacts
+    from escalade.report.facts import CellFacts
 
 _MOST_POINTS = 900
+_MADE: WeakKeyDictionary[CellFacts, list[Panel]] = WeakKeyDictionary()
 _BINS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 def panels(cell: CellFacts) -> list[Panel]:
-    """Make the panels of a cell, in the order in which cause leads to effect."""
+    """Give the panels of a cell, in the order in which cause leads to effect: figure and twin have the same."""
+    if cell not in _MADE:
+        _MADE[cell] = _panels(cell)
+    return _MADE[cell]
+
+
+def _panels(cell: CellFacts) -> list[Panel]:
     names = cell.environment.get("metric_names") or {}
     return [
         _load_panel(cell),
@@ -61,6 +69,8 @@ def _load_panel(cell: CellFacts) -> Panel:
     title = "Arrivals and completions"
     if cell.requests.empty:
         return Panel(title, "requests/s", missing="no request was recorded")
+    read = {"step", "planned_at", "sent_at", "ended_at"}
+    times = cell.requests[[name for name in cell.requests if name in read]]
     planned: Points = []
     sent: Points = []
     done: Points = []
@@ -68,7 +78,7 @@ def _load_panel(cell: CellFacts) -> Panel:
         start, end = step.times["started_at"], step.times["drained_at"]
         if not (math.isfinite(start) and math.isfinite(end) and end > start):
             continue
-        mine = cell.requests[cell.requests["step"] == step.number]
+        mine = times[times["step"] == step.number]
         stop = step.times["window_end"] if math.isfinite(step.times["window_end"]) else end
         zero = cell.started_at
         if step.level.closed:

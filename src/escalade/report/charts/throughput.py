@@ -15,7 +15,7 @@ from escalade.report.charts.ladder import (
     draw_lines,
     panel,
 )
-from escalade.report.charts.lines import description, highest_of, line_of, table_of
+from escalade.report.charts.lines import description, highest_of, line_of, table_of, told_band
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,8 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
     )
     caption = (
         "Throughput counts completions inside the window, goodput those within the objective"
-        + ("; on the dashed line everything sent would be answered at once." if opened else ".")
+        + ("; on the dashed line everything sent would be answered at once. " if opened else ". ")
+        + told_band(scene.lines)
     )
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
@@ -94,5 +95,5 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
     svg = drawing.picture(
         key, heading, description(scene.lines, "tokens/s", scene.data.axis), SIZE, draw
     )
-    caption = "Tokens of all answers, counted when they came."
+    caption = f"Tokens of all answers, counted when they came. {told_band(scene.lines)}"
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
     from escalade.report.charts.traces import Panel, Trace
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 _PANEL_HEIGHT = 104.0
 _ABOVE, _BELOW = 60.0, 40.0
@@ -116,8 +117,7 @@ def _draw(figure: Figure, cell: CellFacts, shown: Sequence[Panel], height: float
             )
         )
         axes.set_xlim(0, right)
-        for start, end in clock.uncounted(cell):
-            axes.axvspan(start, end, facecolor=COLOURS["band"], lw=0, zorder=0)
+        drawing.shade(axes, clock.uncounted(cell), facecolor=COLOURS["band"], lw=0, zorder=0)
         clock.starts(axes, cell)
         _draw_panel(axes, panel, cell.anchor)
         if place == 0:
@@ -126,7 +126,7 @@ def _draw(figure: Figure, cell: CellFacts, shown: Sequence[Panel], height: float
             drawing.number_axis(axes.xaxis, count=12)
             axes.set_xlabel(clock.LABEL)
         else:
-            axes.tick_params(axis="x", labelbottom=False, length=0)
+            axes.xaxis.set_visible(False)
 
 
 def _draw_panel(axes: Axes, panel: Panel, name: str) -> None:
@@ -155,10 +155,9 @@ def _draw_panel(axes: Axes, panel: Panel, name: str) -> None:
     for trace in panel.traces:
         drawn = _draw_trace(axes, trace, scale)
         hover.line(axes, drawn, trace.label, words.with_unit("", scale.label), name)
-    for start, end in dict.fromkeys(gap for trace in panel.traces for gap in trace.gaps):
-        axes.axvspan(
-            start, end, facecolor="none", edgecolor=COLOURS["muted"], hatch="///", lw=0, alpha=0.6
-        )
+    gaps = list(dict.fromkeys(gap for trace in panel.traces for gap in trace.gaps))
+    grey = COLOURS["muted"]
+    drawing.shade(axes, gaps, facecolor="none", edgecolor=grey, hatch="///", lw=0, alpha=0.6)
     axes.set_ylim(0, scale.apply(max([*values, panel.ceiling])) * 1.1 or 1.0)
     drawing.number_axis(axes.yaxis, count=3)
     _legend(axes, panel)

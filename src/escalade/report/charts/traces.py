@@ -13,7 +13,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.report.data import CellFacts
+    from escalade.report.facts import CellFacts
 
 GAP_SECONDS = 3.0
 """Samples further apart than this (or than three scrapes) have a gap between them."""

@@ -17,7 +17,7 @@ from escalade.analysis.kpis.loop_kpis import AT_ONCE
 from escalade.analysis.kpis.series_kpis import UNMONITORED
 from escalade.report import words
 from escalade.report.axis import AXES, amount
-from escalade.report.data import FAILED, NOT_RUN
+from escalade.report.facts import FAILED, NOT_RUN
 from escalade.report.marks import WHOLE_CELL, Marks, Touched
 from escalade.report.sections.bounds import exceeded
 from escalade.report.words import known
@@ -25,7 +25,8 @@ from escalade.report.words import known
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from escalade.report.data import CellFacts, ReportData, StepFacts
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts, StepFacts
 
 FAILURE = "failure"
 WARNING = "warning"

@@ -8,7 +8,8 @@ from escalade.report import words
 from escalade.report.data import MOST_DRAWN
 
 if TYPE_CHECKING:
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 MOST_GATES = 600
 """Rows up to which the table of gates lists those that passed, too."""

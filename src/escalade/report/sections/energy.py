@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
 from escalade.report.axis import at
-from escalade.report.data import VALID
+from escalade.report.facts import VALID
 from escalade.report.tables import Table
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 SCOPES = {
     "package": "CPU package",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.kpis.catalogue import RATES, WAITING
 from escalade.report import words
 from escalade.report.axis import level, short
-from escalade.report.data import SATURATED
+from escalade.report.facts import SATURATED
 from escalade.report.sections.objectives import objective, subject
 from escalade.report.words import known
 

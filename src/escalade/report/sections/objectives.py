@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.kpis.catalogue import WAITING
 from escalade.report import words
 from escalade.report.axis import level
-from escalade.report.data import SATURATED, VALID, Estimate
+from escalade.report.estimates import Estimate
+from escalade.report.facts import SATURATED, VALID
 from escalade.report.tables import (
     Entry,
     EstimateTable,
@@ -24,7 +25,8 @@ from escalade.report.words import NOTHING, known
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from escalade.report.data import ReportData, StepFacts
+    from escalade.report.data import ReportData
+    from escalade.report.facts import StepFacts
     from escalade.report.marks import Marks
 
 _GROWS = "grows with time"

@@ -18,7 +18,8 @@ from escalade.report.words import NOTHING, known
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 Facts = list[tuple[str, str]]
 

@@ -12,7 +12,7 @@ from escalade.report.words import NO_BREAK, NOTHING, known
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from escalade.report.data import CellFacts
+    from escalade.report.facts import CellFacts
 
 _KINDS = {
     "climb": "climb",

@@ -17,7 +17,8 @@ from escalade.analysis.measured.levels import CONCURRENCY, SAMPLES
 from escalade.analysis.stats.intervals import MIN_REPETITIONS
 from escalade.report import words
 from escalade.report.axis import AXES, at, level
-from escalade.report.data import VALID, Estimate
+from escalade.report.estimates import Estimate
+from escalade.report.facts import VALID
 from escalade.report.marks import Marks
 from escalade.report.sections import search
 from escalade.report.sections.cost import hours_sentence
@@ -29,7 +30,8 @@ from escalade.report.words import NO_BREAK, known
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 _EVENTS = {
     "latency_seconds": ("requests", "end within"),

@@ -21,7 +21,8 @@ from escalade.report.words import known
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 _HARDWARE = ("cpu_model", "cpus", "memory_bytes")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
 from escalade.report.axis import at, level
-from escalade.report.data import VERDICTS
+from escalade.report.facts import VERDICTS
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.findings import shown_findings
 from escalade.report.sections.grading import grade

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from escalade.report.charts.lines import Point as Drawn
-    from escalade.report.data import CellFacts, ReportData
+    from escalade.report.data import ReportData
+    from escalade.report.facts import CellFacts
 
 _TIMES = (
     *("query_latency_seconds", "latency_seconds", "ttft_seconds"),
