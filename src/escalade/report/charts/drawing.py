@@ -235,8 +235,11 @@ def _heights(axes: Axes, start: float, end: float) -> list[float]:
         if line.get_linestyle() == "None":
             levels = y[(start <= x) & (x <= end)]  # marks
         else:
-            parts = np.ma.clump_unmasked(np.ma.masked_invalid(x + y))
-            crossed = [_crossed(x[part], y[part], start, end) for part in parts]
+            both = np.column_stack([x, y])
+            broken = np.isnan(both).any(axis=1)
+            pieces = np.split(both, np.flatnonzero(broken))
+            whole = [piece[~np.isnan(piece).any(axis=1)] for piece in pieces]
+            crossed = [_crossed(p[:, 0], p[:, 1], start, end) for p in whole if len(p)]
             levels = np.concatenate([y[:0], *crossed])
         points = np.column_stack([np.full(len(levels), start), levels])
         shares = axes.transAxes.inverted().transform(axes.transData.transform(points))
