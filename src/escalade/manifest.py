@@ -26,8 +26,16 @@ class Difference:
     what: str
 
 
-def write_manifest(campaign: Path) -> None:
-    """Cover every file of the campaign but the manifest itself, partial reports and the driver's logs."""
+def write_manifest(campaign: Path, name: str = "") -> None:
+    """Cover every file of the campaign but the manifest itself, partial reports and the driver's logs.
+
+    Parameters
+    ----------
+    campaign
+        Its folder, or another one whose files belong together.
+    name
+        What it is called; by default as the folder is.
+    """
     artifacts = {
         path.relative_to(campaign).as_posix(): {
             "sha256": sha256_of(path),
@@ -35,7 +43,8 @@ def write_manifest(campaign: Path) -> None:
         }
         for path in _artifacts(campaign)
     }
-    write_json(campaign / NAME, {"schema": 1, "campaign": campaign.name, "artifacts": artifacts})
+    named = name or campaign.name
+    write_json(campaign / NAME, {"schema": 1, "campaign": named, "artifacts": artifacts})
 
 
 def seal_again(campaign: Path, files: Iterable[Path]) -> list[str]:

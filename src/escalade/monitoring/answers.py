@@ -8,8 +8,10 @@ a frame without rows, never a zero.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,17 +24,20 @@ from escalade.monitoring.faults import (
     TooLargeError,
     TooManyPointsError,
 )
+from escalade.monitoring.matrix import matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 COLUMNS = ("metric", "labels", "timestamp", "value")
 """Columns of every frame of samples."""
 
 _NAME = "__name__"
+_UNAVAILABLE = 503
 
 
 def decode(status: int, body: bytes, asked: str) -> Any:
@@ -60,6 +65,11 @@ def decode(status: int, body: bytes, asked: str) -> Any:
             return content.get("data")
         kind, words = str(content["errorType"]), str(content["error"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if status == _UNAVAILABLE:
+            raise PrometheusError(
+                f"{asked}: the answer is HTTP 503: a Prometheus that still loads its data, or "
+                "something before it that does not reach it. Ask again in a moment."
+            ) from error
         raise _malformed(status, body, asked) from error
     raise _refusal(kind, words, asked)
 
@@ -74,6 +84,31 @@ def labels_json(labels: Mapping[str, str]) -> str:
     """
     kept = {key: value for key, value in labels.items() if key != _NAME}
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The samples of one series in ascending time.
+
+    Parameters
+    ----------
+    metric, labels
+        As in the frames: the labels are canonical JSON.
+    times
+        Unix seconds.
+    values
+        One for each time.
+    """
+
+    metric: str
+    labels: str
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def name_of(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Name a series as the frames do: its metric, and the canonical JSON of its other labels."""
+    return labels.get(_NAME, ""), labels_json(labels)
 
 
 class Samples:
@@ -121,35 +156,94 @@ class Samples:
                 f"Prometheus gave samples in an unknown form ({error!r}). Expected a vector, "
                 "a matrix or a scalar; does something else listen at that address?"
             ) from error
-        inside = (stamps >= start) & (stamps < end)
-        self._codes.append(np.repeat(np.array(codes, dtype=np.int32), lengths)[inside])
-        self._times.append(stamps[inside])
-        self._values.append(np.array(values, dtype=np.float64)[inside])
+        every = np.repeat(np.array(codes, dtype=np.int32), lengths)
+        self._keep(every, stamps, np.array(values, dtype=np.float64), start, end)
         return len(times)
+
+    def add_answer(
+        self, status: int, body: bytes, asked: str, start: float = -math.inf, end: float = math.inf
+    ) -> int:
+        """Take the same from a whole answer; of many samples in a fifth of the time of `decode`."""
+        quick = matrix(body)
+        if quick is None:
+            return self.add(decode(status, body, asked), start, end)
+        codes = np.array([self._code(labels) for labels in quick.labels], dtype=np.int32)
+        self._keep(np.repeat(codes, quick.lengths), quick.times, quick.values, start, end)
+        return len(quick.times)
+
+    def join(self, other: Samples) -> None:
+        """Take all that another one has taken."""
+        place = [self._series.setdefault(key, len(self._series)) for key in other._series]
+        own = np.array(place, dtype=np.int32)
+        self._codes += [own[codes] for codes in other._codes]
+        self._times += other._times
+        self._values += other._values
+
+    def __len__(self) -> int:
+        """Give the number of samples."""
+        return sum(len(times) for times in self._times)
+
+    def tracks(self) -> Iterator[Track]:
+        """Give series by series what was taken, sorted by metric, labels and timestamp."""
+        names, codes, times, values = self._sorted()
+        edges = np.flatnonzero(np.diff(codes, prepend=-1, append=-1))
+        for begin, end in itertools.pairwise(edges.tolist()):
+            metric, labels = names[codes[begin]]
+            yield Track(metric, labels, times[begin:end], values[begin:end])
+
+    def table(self) -> pa.Table:
+        """Give what `frame` gives as an Arrow table."""
+        import pyarrow as pa  # noqa: PLC0415 - the same as in `frame`
+
+        names, codes, times, values = self._sorted()
+        columns = {
+            "metric": _spelled(codes, [metric for metric, _ in names]),
+            "labels": _spelled(codes, [labels for _, labels in names]),
+            "timestamp": pa.array(times),
+            "value": pa.array(values),
+        }
+        return pa.table(columns)
 
     def frame(self) -> pd.DataFrame:
         """Give all that was taken, sorted by metric, labels and timestamp."""
         import pandas as pd  # noqa: PLC0415 - half a second that most steps do without
 
+        names, codes, times, values = self._sorted()
+        return pd.DataFrame(
+            {
+                "metric": _series(codes, [metric for metric, _ in names]),
+                "labels": _series(codes, [labels for _, labels in names]),
+                "timestamp": times,
+                "value": values,
+            }
+        )
+
+    def _sorted(
+        self,
+    ) -> tuple[list[tuple[str, str]], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
         names = list(self._series)
         rank = np.empty(len(names), dtype=np.int32)
         rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
         codes = _joined(self._codes, np.int32)
         times = _joined(self._times, np.float64)
         order = np.lexsort((times, rank[codes]))
-        codes = codes[order]
-        return pd.DataFrame(
-            {
-                "metric": _spelled(codes, [metric for metric, _ in names]),
-                "labels": _spelled(codes, [labels for _, labels in names]),
-                "timestamp": times[order],
-                "value": _joined(self._values, np.float64)[order],
-            }
-        )
+        return names, codes[order], times[order], _joined(self._values, np.float64)[order]
+
+    def _keep(
+        self,
+        codes: NDArray[np.int32],
+        times: NDArray[np.float64],
+        values: NDArray[np.float64],
+        start: float,
+        end: float,
+    ) -> None:
+        inside = (times >= start) & (times < end)
+        self._codes.append(codes[inside])
+        self._times.append(times[inside])
+        self._values.append(values[inside])
 
     def _code(self, labels: Mapping[str, str]) -> int:
-        key = (labels.get(_NAME, ""), labels_json(labels))
-        return self._series.setdefault(key, len(self._series))
+        return self._series.setdefault(name_of(labels), len(self._series))
 
 
 def _points(data: Any) -> list[tuple[Mapping[str, str], Sequence[Any]]]:
@@ -167,14 +261,18 @@ def _joined(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
     return np.concatenate([np.empty(0, dtype=kind), *parts])
 
 
-def _spelled(codes: NDArray[np.int32], words: list[str]) -> pd.Series[str]:
+def _spelled(codes: NDArray[np.int32], words: list[str]) -> pa.Array:
     """Write out one word per row; Arrow does it without a Python string per row."""
-    import pandas as pd  # noqa: PLC0415 - the same
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - the same
 
     dictionary = pa.array(words, type=pa.large_string())
-    column = pa.DictionaryArray.from_arrays(pa.array(codes), dictionary).dictionary_decode()
-    return pd.Series(pd.array(column, dtype="str"))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), dictionary).dictionary_decode()
+
+
+def _series(codes: NDArray[np.int32], words: list[str]) -> pd.Series[str]:
+    import pandas as pd  # noqa: PLC0415 - the same
+
+    return pd.Series(pd.array(_spelled(codes, words), dtype="str"))
 
 
 def _malformed(status: int, body: bytes, asked: str) -> MalformedAnswerError:

@@ -1,4 +1,4 @@
-"""Client of the Prometheus HTTP API.
+"""Client of the Prometheus HTTP API: everything in this project that asks a Prometheus uses it.
 
 Built on requests. Answers are bounded: long ranges are asked for in pieces, and a
 piece that is too large is halved. Connection errors are retried a few times;
@@ -8,97 +8,42 @@ nothing else is.
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import re
 from typing import TYPE_CHECKING, Any
-
-import requests
+from urllib.parse import urlencode
 
 from escalade.errors import InputError
+from escalade.monitoring import known
 from escalade.monitoring.answers import Samples, decode
 from escalade.monitoring.faults import (
     BadQueryError,
     MalformedAnswerError,
-    PrometheusError,
-    QueryTimeoutError,
     TooLargeError,
     TooManyPointsError,
-    UnreachableError,
 )
-from escalade.monitoring.transport import Transport
+from escalade.monitoring.known import Alert, MetricFacts, RuleState, TargetHealth
+from escalade.monitoring.server import PrometheusServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     import pandas as pd
+
+__all__ = ["Alert", "MetricFacts", "PrometheusClient", "RuleState", "TargetHealth"]
 
 _STEPS_PER_ANSWER = 10_000  # Prometheus refuses more than 11,000 points per series
 _STEPS_IN_ALL = 1_000_000
 _SAMPLES_PER_ANSWER = 200_000  # about 6 MB of JSON
 _FIRST_PIECE_SECONDS = 10.0
-_ADMIN_SECONDS = 120.0  # a snapshot writes the whole head block
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True)
-class TargetHealth:
-    """What Prometheus knows about one of its targets.
+class PrometheusClient(PrometheusServer):
+    """Asks one Prometheus for samples, and for what it knows of targets, metrics, rules and alerts.
 
-    Parameters
-    ----------
-    job, address, path
-        As configured: the key by which a target is found again.
-    labels
-        The labels that its samples get.
-    health
-        "up", "down" or "unknown" (not scraped yet).
-    last_error
-        Why the last scrape failed; "" when it did not.
+    Parameters and errors are those of `PrometheusServer`; methods that take an
+    expression may raise `BadQueryError` too, with Prometheus' own words.
     """
-
-    job: str
-    address: str
-    path: str
-    labels: Mapping[str, str]
-    health: str
-    last_error: str
-
-
-class PrometheusClient(AbstractContextManager["PrometheusClient"]):
-    """Asks one Prometheus.
-
-    Parameters
-    ----------
-    url
-        Base URL, as in `http://127.0.0.1:9090`.
-    timeout
-        Seconds for one whole answer; Prometheus is told the same limit.
-    retries
-        How often a request is repeated whose connection failed.
-
-    Raises
-    ------
-    InputError
-        When `url` is no http(s) URL.
-
-    Notes
-    -----
-    Every method that asks may raise `UnreachableError`, `QueryTimeoutError`,
-    `MalformedAnswerError` or `PrometheusError`; those that take an expression
-    `BadQueryError` too.
-    """
-
-    def __init__(self, url: str, timeout: float = 30.0, retries: int = 3) -> None:
-        self._transport = Transport(url, retries)
-        self.url = self._transport.url
-        self.timeout = timeout
-
-    def __exit__(self, *exception: object) -> None:
-        """Close the connections."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
 
     def instant(self, expression: str, at: float | None = None) -> pd.DataFrame:
         """Evaluate an expression at one moment.
@@ -167,6 +112,10 @@ class PrometheusClient(AbstractContextManager["PrometheusClient"]):
         TooManyPointsError
             Beyond a million steps.
         """
+        return self.range_samples(expression, start, end, step).frame()
+
+    def range_samples(self, expression: str, start: float, end: float, step: float) -> Samples:
+        """Do the same, and give the samples as they were gathered."""
         first, stride = _milliseconds(start), _milliseconds(step)
         steps = (_milliseconds(end) - first) // max(stride, 1) + 1
         if stride < 1 or steps < 1:
@@ -179,17 +128,24 @@ class PrometheusClient(AbstractContextManager["PrometheusClient"]):
                 f"{steps:,} steps are asked for, {_STEPS_IN_ALL:,} are the most. "
                 "Ask for a shorter time or a longer step."
             )
-        samples = Samples()
-        for done in range(0, steps, _STEPS_PER_ANSWER):
-            last = min(done + _STEPS_PER_ANSWER, steps) - 1
+        samples, done, piece = Samples(), 0, _STEPS_PER_ANSWER
+        while done < steps:
+            last = min(done + piece, steps) - 1
             form = {
                 "query": expression,
                 "start": _seconds(first + done * stride),
                 "end": _seconds(first + last * stride),
                 "step": _seconds(stride),
             }
-            samples.add(self._query("query_range", form))
-        return samples.frame()
+            try:
+                samples.add(self._query("query_range", form))
+            except TooLargeError:
+                if last == done:
+                    raise
+                piece = (last - done + 1) // 2
+                continue
+            done = last + 1
+        return samples
 
     def raw_samples(self, selector: str, start: float, end: float) -> pd.DataFrame:
         """Give the samples as they were scraped, with the timestamps of the scrapes.
@@ -210,6 +166,19 @@ class PrometheusClient(AbstractContextManager["PrometheusClient"]):
         ------
         InputError
             When the window is empty.
+        """
+        whole = Samples()
+        for piece in self.raw_pieces(selector, start, end):
+            whole.join(piece)
+        return whole.frame()
+
+    def raw_pieces(self, selector: str, start: float, end: float) -> Iterator[Samples]:
+        """Give the same samples piece by piece in the order of time, so that few are in memory.
+
+        Yields
+        ------
+        Samples
+            All samples of the next part of the window, some 200,000 where there are as many.
 
         Notes
         -----
@@ -219,134 +188,113 @@ class PrometheusClient(AbstractContextManager["PrometheusClient"]):
         """
         if not (math.isfinite(start) and math.isfinite(end) and start < end):
             raise InputError(f"The window [{start}, {end}) is empty: expected start < end.")
-        samples = Samples()
         reached, length = start, _FIRST_PIECE_SECONDS
         while reached < end:
             until = min(reached + length, end)
+            piece = Samples()
             try:
-                found = samples.add(self._selected(selector, reached, until), reached, until)
+                found = self._add_selected(piece, selector, reached, until)
             except TooLargeError:
                 if until - reached < 1.0:
                     raise
                 length = (until - reached) / 2
                 continue
+            yield piece
             length *= min(8.0, max(0.5, _SAMPLES_PER_ANSWER / max(found, 1)))
             reached = until
-        return samples.frame()
+
+    def now(self) -> float:
+        """Give the time by Prometheus' own clock, in Unix seconds."""
+        found = self.value("time()")
+        if found is None:
+            raise MalformedAnswerError(f"{self.url} does not tell the time.")
+        return found
 
     def targets(self) -> list[TargetHealth]:
         """Give what Prometheus knows about the targets that it scrapes now."""
         data = self._data("GET", "/api/v1/targets?state=active", "targets")
-        try:
-            return [_target_health(target) for target in data["activeTargets"]]
-        except (KeyError, TypeError) as error:
-            raise MalformedAnswerError(
-                f"{self.url}: the list of targets lacks {error}. Is this a Prometheus 2.x or 3.x?"
-            ) from error
+        return known.read_targets(data, self.url)
 
-    def ready(self) -> bool:
-        """Tell whether Prometheus answers and has loaded its data; asked once, without retries."""
-        try:
-            status, _ = self._transport.request_once(
-                "GET", "/-/ready", None, min(2.0, self.timeout)
-            )
-        except (UnreachableError, QueryTimeoutError):
-            return False
-        return bool(status == requests.codes.ok)
-
-    def build_info(self) -> dict[str, str]:
-        """Give the version and how it was built."""
-        return dict(self._data("GET", "/api/v1/status/buildinfo", "build information"))
-
-    def flags(self) -> dict[str, str]:
-        """Give the command line that Prometheus runs with, defaults included."""
-        return dict(self._data("GET", "/api/v1/status/flags", "flags"))
-
-    def loaded_configuration(self) -> str:
-        """Give the configuration that is live, as YAML with all defaults filled in."""
-        data = self._data("GET", "/api/v1/status/config", "live configuration")
-        return str(data["yaml"])
-
-    def snapshot(self) -> str:
-        """Have a snapshot of all data written.
+    def metadata(self, metric: str = "") -> dict[str, MetricFacts]:
+        """Give kind, description and unit of a metric, or of all that are scraped now.
 
         Returns
         -------
-        str
-            Name of its folder under `snapshots` in the data folder.
+        dict of str to MetricFacts
+            Without the metrics of which nobody tells.
+        """
+        asked = "/api/v1/metadata" + (f"?{urlencode({'metric': metric})}" if metric else "")
+        return known.read_metadata(self._data("GET", asked, "metrics"), self.url)
+
+    def rules(self) -> list[RuleState]:
+        """Give all rules, in the order of their files."""
+        return known.read_rules(self._data("GET", "/api/v1/rules", "rules"), self.url)
+
+    def alerts(self) -> list[Alert]:
+        """Give the alerts that are pending or firing now."""
+        return known.read_alerts(self._data("GET", "/api/v1/alerts", "alerts"), self.url)
+
+    def label_values(
+        self, label: str, selector: str = "", start: float | None = None, end: float | None = None
+    ) -> list[str]:
+        """Give the values that a label has, sorted; those of `__name__` are the metrics.
+
+        Parameters
+        ----------
+        label
+            Its name.
+        selector
+            Of the series to look at; all by default.
+        start, end
+            Unix seconds; about, since Prometheus looks at whole blocks.
 
         Raises
         ------
-        PrometheusError
-            When the disk is full, or without `--web.enable-admin-api`.
+        InputError
+            When `label` can't name one.
         """
-        form: dict[str, str] = {}
-        data = self._data("POST", "/api/v1/admin/tsdb/snapshot", "snapshot", form, _ADMIN_SECONDS)
-        try:
-            return str(data["name"])
-        except (KeyError, TypeError) as error:
-            raise MalformedAnswerError(f"{self.url}: the snapshot has no name.") from error
+        if not _LABEL.fullmatch(label):
+            raise InputError(f"{label!r} can't name a label: expected letters, digits and _.")
+        given = {"match[]": selector or None, "start": start, "end": end}
+        asked = urlencode({name: value for name, value in given.items() if value is not None})
+        path = f"/api/v1/label/{label}/values" + (f"?{asked}" if asked else "")
+        data = self._data("GET", path, f"values of the label {label!r}")
+        return known.read_words(data, self.url)
 
-    def reload(self) -> None:
-        """Have the configuration file read again.
+    def series(self, selector: str, start: float, end: float) -> list[tuple[str, str]]:
+        """Name the series of a selector, as the frames do: metric and canonical JSON of labels.
 
-        Raises
-        ------
-        BadQueryError
-            When Prometheus refuses the file; the old configuration stays live.
-        PrometheusError
-            Without `--web.enable-lifecycle`.
+        Parameters
+        ----------
+        selector
+            An instant selector.
+        start, end
+            Unix seconds; about, since Prometheus looks at whole blocks.
         """
-        status, body = self._transport.request("POST", "/-/reload", {}, self.timeout)
-        words = body.decode("utf-8", errors="replace").strip()
-        if status == requests.codes.internal_server_error:
-            raise BadQueryError(f"{self.url} keeps its old configuration: {words}.")
-        self._insist(status, words, "reload")
+        form = {"match[]": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        data = self._data("POST", "/api/v1/series", f"series of {selector!r}", form)
+        return known.read_series(data, self.url)
 
-    def quit(self) -> None:
-        """Ask Prometheus to end; it does so right after the answer."""
-        status, body = self._transport.request_once("POST", "/-/quit", {}, self.timeout)
-        self._insist(status, body.decode("utf-8", errors="replace").strip(), "quit")
+    def _add_selected(self, piece: Samples, selector: str, start: float, end: float) -> int:
+        """Ask for all samples of [start, end), and give how many there are.
 
-    def _selected(self, selector: str, start: float, end: float) -> Any:
-        """Ask for all samples of [start, end]; one millisecond more on either side.
-
-        Prometheus 3 leaves out the left end of a range, Prometheus 2 includes it.
+        One millisecond more on either side is asked for: Prometheus 3 leaves out the left end of
+        a range, Prometheus 2 includes it.
         """
         until = math.ceil(end * 1000)
         length = until - math.floor(start * 1000) + 1
-        return self._query("query", {"query": f"{selector}[{length}ms]", "time": _seconds(until)})
+        form = {"query": f"{selector}[{length}ms]", "time": _seconds(until)}
+        return piece.add_answer(*self._answer("query", form), start, end)
 
     def _query(self, endpoint: str, form: dict[str, str]) -> Any:
+        return decode(*self._answer(endpoint, form))
+
+    def _answer(self, endpoint: str, form: dict[str, str]) -> tuple[int, bytes, str]:
+        """Give status, body and what was asked."""
         form = form | {"timeout": f"{max(1, round(self.timeout * 1000))}ms"}
-        return self._data("POST", f"/api/v1/{endpoint}", f"query {form['query']!r}", form)
-
-    def _data(
-        self,
-        method: str,
-        path: str,
-        asked: str,
-        form: dict[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> Any:
-        status, body = self._transport.request(method, path, form, timeout or self.timeout)
-        return decode(status, body, f"{self.url}: {asked}")
-
-    def _insist(self, status: int, words: str, asked: str) -> None:
-        if status != requests.codes.ok:
-            raise PrometheusError(f"{self.url}: {asked}: HTTP {status}: {words}")
-
-
-def _target_health(target: Mapping[str, Any]) -> TargetHealth:
-    found = target["discoveredLabels"]
-    return TargetHealth(
-        job=found["job"],
-        address=found["__address__"],
-        path=found["__metrics_path__"],
-        labels=dict(target["labels"]),
-        health=target["health"],
-        last_error=target["lastError"],
-    )
+        path = f"/api/v1/{endpoint}"
+        status, body = self._transport.request("POST", path, form, self.timeout)
+        return status, body, f"{self.url}: query {form['query']!r}"
 
 
 def _milliseconds(seconds: float) -> int:

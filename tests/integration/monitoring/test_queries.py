@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
 
@@ -16,9 +17,14 @@ from escalade.monitoring import client as client_module
 from escalade.monitoring import collector, faults, manager
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.registry import Registry
+from escalade.monitoring.windows.gather import collect
+from escalade.monitoring.windows.queries import Questions
+from escalade.monitoring.windows.window import Wanted, choose
 from escalade.runtime import tools
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Cell
 
 NODE_UP = 'up{job="node"}'
@@ -165,3 +171,41 @@ def test_a_target_that_starts_late_is_awaited(cell: Cell) -> None:
     assert 0 < waited < 20
     with cell.client() as client:
         assert client.value("late") == 1
+
+
+def test_a_window_of_it_is_covered_and_its_samples_are_those_of_the_scrapes(
+    cell: Cell, tmp_path: Path
+) -> None:
+    with cell.client() as client:
+        chosen = choose(client, Wanted(last="4s"), lambda _: None)
+        found = collect(client, chosen, Questions(), tmp_path / "out", "live")
+        window = chosen.window
+        expected = client.raw_samples('{job="node"}', window.start, window.end - 1)
+
+    covered = {target["job"]: target["coverage"] for target in found.content["targets"]}
+    assert covered["node"] >= 0.75  # a scrape may be under way
+    assert covered["dead"] == 0
+    busy = next(row for row in found.rows if row.metric == "cpu_utilization")
+    assert busy.value is not None
+    assert 0 <= busy.value <= 1
+    raw = pd.read_parquet(tmp_path / "out" / "raw.parquet")
+    kept = raw[raw["labels"].str.contains('"job":"node"') & (raw["timestamp"] < window.end - 1)]
+    assert len(kept) == len(expected) > 0
+
+
+def test_it_tells_what_it_knows_of_targets_and_metrics(cell: Cell) -> None:
+    with cell.client() as client:
+        targets = {target.job: target for target in client.targets()}
+        facts = client.metadata("node_load1")
+        jobs = client.label_values("job", "up")
+        skew = abs(client.now() - time.time())
+
+    last = targets["node"].last_scrape
+    assert last is not None
+    assert abs(time.time() - last) < 5
+    assert targets["node"].last_scrape_seconds is not None
+    assert facts["node_load1"].kind == "gauge"
+    assert jobs == ["dead", "late", "node", "process"]
+    assert skew < 1
+    assert client.rules() == []
+    assert client.alerts() == []

@@ -289,3 +289,54 @@ def test_lifecycle_calls_that_are_switched_off_say_so(
     for call in (client.reload, client.quit):
         with pytest.raises(faults.PrometheusError, match="HTTP 403: Lifecycle API is not enabled"):
             call()
+
+
+def test_a_range_that_is_too_large_is_asked_for_in_halves(
+    stand_in: StandIn, client: PrometheusClient
+) -> None:
+    stand_in.answer = answering(TOO_MANY, EMPTY)
+
+    client.range("up", 1000, 1009, 1)
+
+    pieces = [(form["start"], form["end"]) for _, form in stand_in.asked]
+    assert pieces == [
+        ("1000.000", "1009.000"),
+        ("1000.000", "1004.000"),
+        ("1005.000", "1009.000"),
+    ]
+
+
+def test_one_moment_that_is_too_large_is_an_error(
+    stand_in: StandIn, client: PrometheusClient
+) -> None:
+    stand_in.answer = answering(TOO_MANY)
+
+    with pytest.raises(faults.TooLargeError):
+        client.range("up", 1000, 1009, 1)
+
+
+def test_raw_samples_come_in_pieces_that_join_to_the_window(
+    stand_in: StandIn, client: PrometheusClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_SAMPLES_PER_ANSWER", 7)
+    base = 1_790_000_000_000
+    labels = [{"__name__": "up", "n": str(n)} for n in range(2)]
+    stand_in.samples = {
+        "up": [(own, [(base + 500 * k, float(k)) for k in range(60)]) for own in labels]
+    }
+
+    pieces = list(client.raw_pieces("up", base / 1000, base / 1000 + 30))
+
+    assert sum(map(len, pieces)) == 120
+    assert max(map(len, pieces[2:])) < 30  # the first one is 10 s, whatever it holds
+    values = [
+        value
+        for piece in pieces
+        for track in piece.tracks()
+        if track.labels == '{"n":"1"}'
+        for value in track.values.tolist()
+    ]
+    assert values == [float(k) for k in range(60)]
+    table = pieces[0].table()
+    assert table.column_names == ["metric", "labels", "timestamp", "value"]
+    assert table.to_pandas()["value"].tolist() == pieces[0].frame()["value"].tolist()

@@ -24,6 +24,13 @@ from escalade.runtime.slurm.text import (
     parse_scontrol_jobs,
     parse_squeue,
 )
+from escalade.runtime.slurm.times import (
+    SACCT_TIMES,
+    JobTimes,
+    parse_sacct_times,
+    parse_scontrol_times,
+    together,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -223,6 +230,36 @@ class Slurm:
             # The controller has answered: the jobs are over. How, is not worth waiting for.
             return {job: (_unknown(job, f"sacct: {answer.words}"),) for job in wanted}
         return _by_id(_not_running(job) for job in parse_sacct(answer.output))
+
+    def times(self, job: str) -> JobTimes | None:
+        """Ask from when to when a job had its nodes, all its components and tasks together.
+
+        Parameters
+        ----------
+        job
+            "12"; "12+1" of a component, "12_3" of a task of an array.
+
+        Returns
+        -------
+        JobTimes or None
+            None when neither the controller nor the accounting knows the job.
+
+        Raises
+        ------
+        SlurmUnreachableError
+            When the controller does not answer for as long as patience lasts.
+        """
+        answer = self._caller.ask(["scontrol", "--oneliner", "show", "job", job])
+        if not answer.no_such_job:
+            return together(parse_scontrol_times(answer.insist()))
+        if not self._caller.has("sacct"):
+            return None
+        form = [f"--format={SACCT_TIMES}", f"--delimiter={SEPARATOR}"]
+        asked = ["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", *form]
+        accounts = self._caller.call(asked)
+        if accounts.no_accounting:
+            return None
+        return together(parse_sacct_times(accounts.insist()))
 
     def cancel(self, ids: Iterable[str]) -> None:
         """Cancel jobs with all their components; harmless for those that are over.
