@@ -54,6 +54,12 @@ NODE_METRICS = (
 ENERGY_METRICS = ("node_rapl_dram_joules_total", "node_rapl_package_joules_total")
 """What it tells where the processor counts its energy and the exporter may read that."""
 
+CACHE_METRICS = (
+    *("cache_hits_total", "cache_misses_total", "cache_ttl_expired_total"),
+    *("cache_hit_rate_target", "cache_ttl_seconds"),
+)
+"""What a service tells of its caches that counts them by `escalade.operations`, in any recipe."""
+
 _OWN = "escalade_"
 _OWN_BUCKETS = "escalade_load_.*_bucket"
 """Left to the archive: the request log has what they round."""
@@ -87,7 +93,7 @@ def selectors(names: Sequence[str] = ()) -> list[str]:
                 f"{name!r} can't name a metric: expected letters, digits, _ and :, no digit first. "
                 "See the metric names of the recipe."
             )
-    known = {*SCRAPE_METRICS, *NODE_METRICS, *ENERGY_METRICS}
+    known = {*SCRAPE_METRICS, *NODE_METRICS, *ENERGY_METRICS, *CACHE_METRICS}
     service = sorted(
         f"{name}{_HISTOGRAM}" for name in {*names} - known if not name.startswith(_OWN)
     )

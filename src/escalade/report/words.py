@@ -30,6 +30,9 @@ _SAID = re.compile(
 TITLES = {
     "abandoned_ratio": "Abandoned",
     "arrival_rate_qps": "Arrival rate",
+    "cache_expired": "Expired cache entries",
+    "cache_hit_ratio": "Cache hits",
+    "cache_lookups": "Cache lookups",
     "cached_token_ratio": "Cached input tokens",
     "calibration_qps": "Rate of the calibration",
     "client_added_seconds": "Time that the client adds",

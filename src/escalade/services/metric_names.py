@@ -14,12 +14,19 @@ Canonical = Literal[
     "requests_total",
     "input_tokens_total",
     "cached_tokens_total",
+    "uncached_tokens_total",
+    "looked_up_tokens_total",
+    "cached_tokens_ratio",
     "output_tokens_total",
     "requests_running",
     "queue_length",
     "kv_cache_usage_ratio",
 ]
-"""The server-side metrics from which something is computed: four counters, three gauges."""
+"""The server-side metrics from which something is computed: six counters, four gauges.
+
+Of a prefix cache: tokens found in it, and all tokens looked up or those that were not found; the
+engine's own ratio where it has no counters.
+"""
 
 
 class MetricNames(Section):

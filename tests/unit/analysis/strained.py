@@ -82,6 +82,24 @@ def cached(ratio: float, **workload: Any) -> Made:
     return made
 
 
+def counted(
+    ratio: float, lookups: float = 5000.0, mode: str = "fast", spread: float = 0.05
+) -> Made:
+    """Let the service count lookups of a cache in one mode."""
+    label = f'{{cache_type="llm",mode="{mode}"}}'
+    made = fine(1).put("cache_hit_ratio", ratio, label=label, spread=spread)
+    return made.put("cache_lookups", lookups, label=label)
+
+
+def stated(made: Made, mode: str = "fast", **settings: float) -> Made:
+    """Let the service tell what a mode's cache is set to."""
+    names = {"target": "cache_hit_rate_target", "ttl": "cache_ttl_seconds"}
+    for step in made.steps:
+        for name, value in settings.items():
+            made.samples.append((step, names[name], {"mode": mode}, 1.0, value))
+    return made
+
+
 def died(outcome: str) -> Made:
     made = fine(1)
     made.outcomes[1, KNEE] = {"outcome": outcome, "cause": "it was killed by SIGKILL"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from unit.analysis.strained import (
     cached,
     carried,
     collapsing,
+    counted,
     died,
     died_at_the_objective,
     disk,
@@ -35,6 +37,7 @@ from unit.analysis.strained import (
     slots_full,
     slow_alone,
     spread,
+    stated,
     swap,
     threads,
 )
@@ -63,6 +66,7 @@ def one(made: Made, rule: str) -> dict[str, Any]:
     return next(row for row in told(made) if row["rule"] == rule)
 
 
+FAST = '{cache_type="llm",mode="fast"}'
 MORE = "p90 1.4 s, 95 % [1.2, 1.7], limit 1.5 s; about 90 more requests would decide"
 FIRES: dict[str, Callable[[], Made]] = {
     "service-failed": lambda: died("service_failed"),
@@ -120,6 +124,7 @@ FIRES: dict[str, Callable[[], Made]] = {
     "ladder-too-low": lambda: fine(1, offered=(2.0, 5.0, 8.0)),
     "ladder-too-high": lambda: fine(1, offered=(5.0, 14.0, 20.0, 30.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 4.0, 14.0)),
+    "cache-hits-too-few": lambda: counted(0.42),
     **SCENARIOS_FIRE,
 }
 """Rule → the smallest campaign in which it has to fire."""
@@ -181,6 +186,7 @@ NEARLY: dict[str, Callable[[], Made]] = {
     "ladder-too-low": lambda: fine(1, offered=(8.0,)),
     "ladder-too-high": lambda: fine(1, offered=(2.0, 5.0, 14.0, 20.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 8.0, 14.0)),
+    "cache-hits-too-few": lambda: counted(0.58),  # up to 0.609 with its interval
     **SCENARIOS_NEARLY,
 }
 """Rule → a campaign that nearly makes it fire."""
@@ -298,6 +304,63 @@ def test_conversations_are_held_against_what_was_sent_before() -> None:
     # half of a later turn's 100 tokens were sent before; half of that is expected at least
     assert row["evidence"][0]["limit"] == pytest.approx(0.25)
     assert "cached-answers" not in firing(made)
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (lambda: counted(0.42, mode="creative"), UNSEEN),  # no target
+        (lambda: counted(0.42, lookups=99), UNSEEN),
+        (lambda: counted(0.42).put("cache_hit_ratio", 0.8, label=FAST, steps=[3]), FINE),
+        (lambda: counted(0.9), FINE),
+        (lambda: stated(counted(0.42), target=0.4), FINE),
+        (lambda: stated(counted(0.42, mode="own"), target=0.5, mode="own"), ADVICE),
+    ],
+)
+def test_a_cache_is_held_against_the_target_of_its_mode_where_it_was_asked_enough(
+    made: Callable[[], Made], kind: str
+) -> None:
+    assert one(made(), "cache-hits-too-few")["kind"] == kind
+
+
+def test_a_few_lookups_without_an_interval_leave_room_for_chance() -> None:
+    # Wilson: 55 of 100 reach up to 64 %, 45 of 100 up to 55 %
+    near, far = (counted(share, lookups=100, spread=math.nan) for share in (0.55, 0.45))
+
+    assert "cache-hits-too-few" not in firing(near)
+    assert "cache-hits-too-few" in firing(far)
+
+
+def test_the_ttl_to_try_is_twice_the_one_that_the_service_tells() -> None:
+    row = one(stated(counted(0.42), ttl=300.0), "cache-hits-too-few")
+
+    assert row["measured"] == (
+        "42 % of the 5000 lookups of mode fast (llm) were hits at step 1, where 60 % are asked for"
+    )
+    assert row["next"][0] == "double the TTL of mode fast (llm), from 300 s to 600 s"
+    assert row["evidence"][0]["limit"] == 0.6
+
+
+def test_a_longer_ttl_is_not_advised_where_nothing_expired() -> None:
+    none = one(counted(0.42).put("cache_expired", 0.0, label=FAST), "cache-hits-too-few")
+    some = one(counted(0.42).put("cache_expired", 900.0, label=FAST), "cache-hits-too-few")
+
+    assert "its TTL is not what holds it back" in none["next"][0]
+    assert some["next"][0] == "double the TTL of mode fast (llm)"
+    assert some["evidence"][0]["words"].endswith("900 entries expired")
+
+
+def test_the_counters_of_an_engine_tell_of_its_prefix_cache_where_answers_do_not() -> None:
+    label = '{cache_type="prefix"}'
+    silent = cached(0.6).drop("cached_token_ratio").put("cache_hit_ratio", 0.6, label=label)
+    shared = cached(0.1, shared_prefix={"tokens": 48, "groups": 1}).drop("cached_token_ratio")
+
+    row = one(silent, "cached-answers")
+    assert (row["kind"], row["evidence"][0]["kpi"]) == (PROBLEM, "cache_hit_ratio")
+    assert "cache-hits-too-few" not in [each["rule"] for each in told(silent)]
+    assert one(shared, "cache-yields-little")["kind"] == UNSEEN
+    little = one(shared.put("cache_hit_ratio", 0.1, label=label), "cache-yields-little")
+    assert (little["kind"], little["evidence"][0]["kpi"]) == (ADVICE, "cache_hit_ratio")
 
 
 def test_memory_that_killed_the_service_is_named() -> None:

@@ -57,6 +57,8 @@ def test_the_pages_of_three_releases_are_stored() -> None:
         "escalade_gpu_power_watts",
         "escalade_load_requests_total",
         "escalade_load_request_latency_seconds_count",
+        "cache_hits_total",
+        "cache_ttl_seconds",
         "llamacpp:requests_processing",
         "vllm:ttft_seconds_bucket",
         "vllm:ttft_seconds_sum",
@@ -70,7 +72,15 @@ def test_each_kept_name_is_selected_exactly_once(name: str) -> None:
 
 def test_other_names_are_not_kept() -> None:
     buckets = "escalade_load_request_latency_seconds_bucket"
-    for name in ("node_load15", buckets, "node_cpu_seconds_total_bucket", "go_goroutines", "upper"):
+    for name in (
+        "node_load15",
+        "cache_hit_rate",
+        "own_cache_hits_total",
+        buckets,
+        "node_cpu_seconds_total_bucket",
+        "go_goroutines",
+        "upper",
+    ):
         assert not any(matches(selector, name) for selector in selectors(["requests"]))
 
 

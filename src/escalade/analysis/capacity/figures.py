@@ -30,8 +30,9 @@ RAW = (
     *("node_disk_io_time_seconds_total", "node_memory_SwapFree_bytes"),
     *("node_memory_SwapTotal_bytes", "node_network_receive_bytes_total"),
     *("node_network_speed_bytes", "node_network_transmit_bytes_total"),
+    *("cache_hit_rate_target", "cache_ttl_seconds"),
 )
-"""Metrics of node_exporter that no KPI is made of."""
+"""Metrics that no KPI is made of: of node_exporter, and what a service says that its caches are set to."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from escalade.analysis.capacity.figures import Evidence
+from escalade.analysis.findings.caches import cached_figure
 from escalade.analysis.findings.rule import ADVICE, PROBLEM, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN, by_chance, by_gates, proof_of
 from escalade.analysis.gates.gate import CLIENT
@@ -31,9 +32,10 @@ def cached_answers(subject: Subject) -> Answer:
     if any(part.get(name) for part in subject.parts for name in REPEATED):
         return None
     known = [
-        figures.evidence(step, "cached_token_ratio", limit=CACHED)
+        Evidence(metric, "value", figures.name, step, found.value, "ratio", CACHED, found.source)
         for figures, step in subject.stable()
-        if math.isfinite(figures.value(step, "cached_token_ratio"))
+        for metric, found in [cached_figure(figures, step)]
+        if math.isfinite(found.value)
     ]
     if not known:
         return Unseen("the service does not tell how many tokens were cached")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from escalade.analysis.findings import (
+    caches,
     errors,
     instrument,
     ladder,
@@ -28,4 +29,5 @@ RULES: tuple[Rule, ...] = (
     *ladder.RULES,
     *scenarios.RULES,
     *service.RULES,
+    *caches.RULES,
 )

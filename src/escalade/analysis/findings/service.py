@@ -6,13 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.capacity.figures import Evidence
+from escalade.analysis.findings.caches import cached_figure
 from escalade.analysis.findings.rule import ADVICE, PROBLEM, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from escalade.analysis.capacity.figures import Figures
+    from escalade.analysis.capacity.figures import Figure, Figures
     from escalade.analysis.findings.rule import Answer
     from escalade.analysis.findings.subject import Subject
 
@@ -148,20 +149,20 @@ def _cacheable(subject: Subject) -> Iterator[Evidence]:
             ]
             if known and later and later[0] > 0:
                 share = min(1.0, known[0] / later[0])
-                yield _cached(figures, step, of_turns[0].value, share, of_turns[0].source)
-        elif prefix > 0 and math.isfinite(figures.value(step, "cached_token_ratio")):
+                yield _cached(figures, step, of_turns[0], share)
+        elif prefix > 0:
+            metric, found = cached_figure(figures, step)
             tokens = figures.value(step, "input_tokens", "mean")
             share = min(1.0, prefix / tokens) if tokens > 0 else 0.0
-            if share >= WORTHWHILE:
-                found = figures.figure(step, "cached_token_ratio")
-                yield _cached(figures, step, found.value, share, found.source)
+            if share >= WORTHWHILE and math.isfinite(found.value):
+                yield _cached(figures, step, found, share, metric)
 
 
-def _cached(figures: Figures, step: int, value: float, share: float, source: str) -> Evidence:
-    where = "cached_token_ratio", "value", figures.name, step
-    return Evidence(
-        *where, value, "ratio", LOW_CACHE * share, source, "half of what was sent before"
-    )
+def _cached(
+    figures: Figures, step: int, found: Figure, share: float, metric: str = "cached_token_ratio"
+) -> Evidence:
+    where = metric, "value", figures.name, step, found.value, "ratio", LOW_CACHE * share
+    return Evidence(*where, found.source, "half of what was sent before")
 
 
 def far_from_bound(subject: Subject) -> Answer:

@@ -131,7 +131,7 @@ def _idle_samples(step: MeasuredStep, raw: str) -> tuple[Track, float, float] | 
     step's first request; where there is none, the nearest inside.
     """
     cell = Samples(step.data.series, step.samples.interval).only([raw, "up"])
-    tracks = [_from_birth(track, cell) for track in cell.tracks(raw)]
+    tracks = [from_birth(track, cell) for track in cell.tracks(raw)]
     total = cell.summed([track.cumulative() for track in tracks], hold=True)
     sent = step.log.sent[~np.isnan(step.log.sent)]
     if total is None or not len(sent):
@@ -152,7 +152,7 @@ def _times_until_next(step: MeasuredStep, times: FloatArray) -> FloatArray:
     return times[times < min(later, default=math.inf)]
 
 
-def _from_birth(track: Track, cell: Samples) -> Track:
+def from_birth(track: Track, cell: Samples) -> Track:
     """Give a counter that appears later than its target a zero before its first sample.
 
     Clients create a labelled counter with its first event; its first value is growth.

@@ -141,6 +141,11 @@ SERVICE = (
     Metric("server_requests_per_second", VALUE, "1/s", "higher", "growth of requests_total / time between the samples", SERIES, "Service", SAMPLED),
     Metric("client_server_agreement_ratio", VALUE, "ratio", "none", "client's count / server's count of the quantity that the recipe declares, idle to idle over the whole step", f"{LOG}, {SERIES}", "Service", "bounds: what can't be attributed counts fully or not at all"),
 )
+CACHES = (
+    Metric("cache_hit_ratio", VALUE, "ratio", "higher", "growth of hits / growth of lookups, between the samples; one row per cache_type and mode that the service counts, in requests, and one of an engine's prefix cache, in tokens", SERIES, "Caches", SAMPLED, where_used=True),
+    Metric("cache_lookups", VALUE, "lookups", "none", "growth of the lookups that cache_hit_ratio is a share of, between the samples: requests, or tokens of a prefix cache", SERIES, "Caches", COUNTED, where_used=True),
+    Metric("cache_expired", VALUE, "entries", "lower", "growth of the entries whose time was up, between the samples; one row per cache_type and mode, only where the service counts them", SERIES, "Caches", COUNTED, where_used=True),
+)
 NOTED = (
     Metric("recall_at_k", ("mean",), "ratio", "higher", "share of the k exact nearest neighbours that an answer holds, mean over good answers of the cohort; a failed request has none", LOG, "Answers", "bootstrap over queries", where_used=True),
     Metric("received_bytes_per_second", VALUE, "bytes/s", "higher", "bytes of good answers that ended in the window / its length", LOG, "Answers", "t over ten blocks", where_used=True),
@@ -191,6 +196,7 @@ METRICS: tuple[Metric, ...] = (
     *CONCURRENCY,
     *CLIENT,
     *SERVICE,
+    *CACHES,
     *NODE,
     *MONITORING,
     *GPU,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ LARGEST_OF_ALL = f"{EXACT}, the largest of all"
 
 _OF_A_PART = r'[{,](?:workload|turn)="'
 """In the source of rows that tell of a part of a step's requests; within a value quotes are escaped."""
+_WRITTEN = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
+"""A label and its value, in the words of JSON."""
 
 
 @dataclass(frozen=True)
@@ -159,3 +162,9 @@ def label_of(labels: Mapping[str, str]) -> str:
         f"{key}={json.dumps(labels[key], ensure_ascii=False)}" for key in sorted(labels)
     )
     return f"{{{inner}}}"
+
+
+def labels_in(source: str) -> dict[str, str]:
+    """Give the labels in the source of a row, as `label_of` wrote them; {} of one without."""
+    inner = source.partition("{")[2]
+    return {key: json.loads(value) for key, value in _WRITTEN.findall(inner)}
