@@ -52,7 +52,11 @@ app.command("truth-server", context_settings=truth.SETTINGS)(truth.truth_server)
 app.add_typer(
     components.app, name="components", help="Benchmarks of parts: processes, memory, messages, …"
 )
-app.add_typer(monitor.app, name="monitor", help="Prometheus by itself: windows of time, archives.")
+app.add_typer(
+    monitor.app,
+    name="monitor",
+    help="Prometheus by itself: windows of time, archives, dashboards, alerts.",
+)
 app.command("doctor")(tools.doctor)
 app.command("tools")(tools.fetch)
 
