@@ -207,7 +207,7 @@ CASES = [
         fires=[
             (
                 FAST,
-                f"59% of the requests in mode fast {ANSWERED}, less than 60%",
+                f"59% of the requests in mode fast {ANSWERED}, less than its target",
             )
         ],
     ),
@@ -217,6 +217,32 @@ CASES = [
         {
             f'cache_hits_total{{mode="fast", {CACHE}}}': growing(61),
             f'cache_misses_total{{mode="fast", {CACHE}}}': growing(39),
+        },
+        at="15m",
+    ),
+    Case(
+        "70 of 100 are, in a mode whose service asks for 80 %",
+        "CacheHitRateLow",
+        {
+            f'cache_hits_total{{mode="exact", {CACHE}}}': growing(70),
+            f'cache_misses_total{{mode="exact", {CACHE}}}': growing(30),
+            'cache_hit_rate_target{mode="exact", instance="n1:8000", job="service"}': held(0.8),
+        },
+        at="15m",
+        fires=[
+            (
+                FAST | {"mode": "exact"},
+                f"70% of the requests in mode exact {ANSWERED}, less than its target",
+            )
+        ],
+    ),
+    Case(
+        "59 of 100 are, in a mode whose service asks for 50 %",
+        "CacheHitRateLow",
+        {
+            f'cache_hits_total{{mode="fast", {CACHE}}}': growing(59),
+            f'cache_misses_total{{mode="fast", {CACHE}}}': growing(41),
+            'cache_hit_rate_target{mode="fast", instance="n1:8000", job="service"}': held(0.5),
         },
         at="15m",
     ),

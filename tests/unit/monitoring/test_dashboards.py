@@ -210,7 +210,8 @@ def test_the_cache_modes_with_a_target_are_red_below_it() -> None:
     panel = panel_of("escalade-service", "Cache hit rate by mode (target: ≥ 60%)")
 
     assert [target["expr"] for target in panel["targets"]] == [
-        f'cache_hit_rate{{mode="{mode}"}}' for mode in ("fast", "balanced", "creative")
+        *(f'cache_hit_rate{{mode="{mode}"}}' for mode in ("fast", "balanced", "creative")),
+        'cache_hit_rate{mode!~"fast|balanced|creative"}',
     ]
     for override, query in zip(panel["fieldConfig"]["overrides"], "AB", strict=True):
         assert override["matcher"]["options"] == query

@@ -24,7 +24,10 @@ _URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 Rate = Annotated[float, typer.Option(help="Requests per second from which a service is at risk.")]
 Vram = Annotated[float, typer.Option(help="Share of a GPU's memory that has to be free.")]
 Queue = Annotated[float, typer.Option(help="Requests that may wait at one service.")]
-Hits = Annotated[float, typer.Option(help="Share of the requests that a cache has to answer.")]
+Hits = Annotated[
+    float,
+    typer.Option(help="Share that a cache has to answer, where its service states no target."),
+]
 Recipes = Annotated[
     Path | None,
     typer.Option(help="Folder of recipes, which name the services' metrics; the project's own."),

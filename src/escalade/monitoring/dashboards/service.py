@@ -171,6 +171,8 @@ def _hit_rate(limits: Limits) -> Panel:
         Query(f'cache_hit_rate{{mode="{mode}"}}', f"{name} {{{{cache_type}}}}")
         for mode, name in MODES.items()
     ]
+    others = selector("cache_hit_rate", f'mode!~"{"|".join(MODES)}"')
+    asked.append(Query(others, "{{mode}} {{cache_type}}"))
     panel = lines(
         f"Cache hit rate by mode (target: ≥ {limits.cache_hit_ratio:.0%})",
         "Share of the requests that a cache answered, since the service began. Under the target, "

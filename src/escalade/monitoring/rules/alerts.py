@@ -139,21 +139,30 @@ def _fragmentation() -> Alert:
 
 
 def _cache(limits: Limits) -> Alert:
-    """By what was counted in the window: a rate since the start would never recover."""
-    modes = f'mode=~"{"|".join(CACHE_MODES)}"'
-    labels = ("instance", "mode", "cache_type")
-    hits, misses = (
-        total(f"increase({selector(name, modes)}[{_CACHE_WINDOW}])", *labels)
-        for name in ("cache_hits_total", "cache_misses_total")
-    )
+    """By what was counted in the window: a rate since the start would never recover.
+
+    A mode's own target counts where its service states one.
+    """
+    stated, usual = "on (instance, mode)", f'mode=~"{"|".join(CACHE_MODES)}"'
+    hits, misses = _counted("cache_hits_total"), _counted("cache_misses_total")
+    usual_hits = _counted("cache_hits_total", usual)
+    usual_misses = _counted("cache_misses_total", usual)
     return Alert(
         name="CacheHitRateLow",
-        expression=f"{hits}\n/ ({hits}\n  + {misses}) < {limits.cache_hit_ratio:g}\n"
+        expression=f"(\n  {hits}\n  / ({hits}\n    + {misses})\n"
+        f"  < {stated} group_left () cache_hit_rate_target\n"
+        f"  or {usual_hits}\n  / ({usual_hits}\n    + {usual_misses})\n"
+        f"  < {limits.cache_hit_ratio:g} unless {stated} cache_hit_rate_target\n)\n"
         f"and ({hits}\n  + {misses}) >= {limits.cache_lookups:d}",
         hold="5m",
         severity="warning",
         summary="{{ $value | humanizePercentage }} of the requests in mode {{ $labels.mode }} are "
-        f"answered by the {{{{ $labels.cache_type }}}} cache at {{{{ $labels.instance }}}}, "
-        f"less than {limits.cache_hit_ratio:.0%}",
+        "answered by the {{ $labels.cache_type }} cache at {{ $labels.instance }}, "
+        "less than its target",
         action="Double the TTL of this mode, and look again.",
     )
+
+
+def _counted(counter: str, *matchers: str) -> str:
+    grown = f"increase({selector(counter, *matchers)}[{_CACHE_WINDOW}])"
+    return total(grown, "instance", "mode", "cache_type")
