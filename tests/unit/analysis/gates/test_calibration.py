@@ -134,7 +134,10 @@ def test_a_cell_shows_its_calibration_in_gates_and_kpis() -> None:
     gates = {row["gate"]: row for row in cell_gates(replace(plain, calibration=found), kpis)}
     coarse = cell_kpis(replace(plain, calibration=slow))
 
+    assert value_of(kpis, "calibration_qps", step=0).value == found["target_qps"]
     assert value_of(kpis, "client_ceiling_qps", step=0).value == pytest.approx(70.0)
+    added = value_of(kpis, "client_added_seconds", "p50", step=0)
+    assert added.value == pytest.approx(found["added_seconds"]["p50"]["value"])
     assert gates["client_calibration"]["outcome"] == "pass"
     assert not gates["client_calibration"]["invalidates"]
     assert value_of(kpis, "latency_seconds", "p50").quality == "ok"  # 50 ms, and 1 ms added

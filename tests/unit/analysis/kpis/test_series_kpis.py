@@ -189,6 +189,20 @@ def test_every_gpu_has_its_own_rows() -> None:
     assert summary(kpis)["gpu_utilization_ratio"].tolist() == pytest.approx([0.4])
 
 
+def test_memory_and_power_of_a_gpu_by_hand() -> None:
+    gpu = {"index": "0", "uuid": "GPU-0", "name": "H100"}
+    # the board draws 200 W in one half of its samples and 400 W in the other
+    power = {at: 200.0 if at < 5 else 400.0 for at in SECONDS if 0 <= at < 10}
+    kpis = kpis_of(
+        scraped("escalade_gpu_memory_used_bytes", gpu, {0.0: 2e9, 4.0: 5e9, 9.0: 3e9}),
+        scraped("escalade_gpu_power_watts", gpu, power),
+        gpus=[{"index": 0}],
+    )
+
+    assert value_of(kpis, "gpu_memory_used_bytes", "max").value == 5e9
+    assert value_of(kpis, "gpu_power_watts", "mean").value == pytest.approx(300.0)
+
+
 TOKENS = "service_tokens_total"
 FIVE = tuple(Request(float(at), latency=0.5, chunks=(0.1, 0.2, 0.3, 0.4)) for at in range(5))
 
@@ -266,6 +280,8 @@ def test_the_start_of_the_service_belongs_to_the_whole_cell() -> None:
     kpis = kpis_of(service={"ready_seconds": 0.9, "models": models})
 
     assert value_of(kpis, "ready_seconds", step=0).value == 0.9
+    declared = kpis[kpis["metric"] == "model_memory_declared_bytes"]
+    assert sorted(declared["value"]) == [100, 900]
     measured = kpis[kpis["metric"] == "model_memory_measured_bytes"].set_index("source")
     assert measured.loc['environment.json{model="small"}', "value"] == 120
     assert (

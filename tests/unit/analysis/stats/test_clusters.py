@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from escalade.analysis.stats.clusters import Clustered
@@ -147,3 +149,19 @@ def test_a_percentile_among_failed_requests_has_no_value() -> None:
 
     assert math.isnan(p90.value)
     assert p90.quality == "not estimable: 30 % of requests failed"
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(100, 160), st.integers(2, 12), st.floats(0.0, 1.0), st.integers(0, 1000))
+def test_an_interval_holds_its_point_and_knows_neither_order_nor_unit(
+    requests: int, gaps: int, spread: float, seed: int
+) -> None:
+    values, owner = gaps_of(requests, gaps, spread, seed)
+
+    found, *_ = Clustered(values, owner, (1,)).estimates((0.5,))
+    scaled, *_ = Clustered(1024 * values, owner, (1,)).estimates((0.5,))
+
+    assert found.low <= found.value <= found.high
+    assert 1 <= found.n_eff <= len(values)
+    assert scaled.value == 1024 * found.value
+    assert scaled.low == pytest.approx(1024 * found.low)

@@ -1,72 +1,50 @@
-"""Ideal scaling: replicas against as many times one."""
+"""The Universal Scalability Law: its peak by hand, and its fit to throughputs that follow it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from escalade.analysis.bounds.rows import bound_rows
-from unit.analysis.bounded import kpis_of
-from unit.analysis.builders import cell
+from escalade.analysis.stats.scalability import Scalability, scalability
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from escalade.analysis.measured.cell import CellData
+RATES = np.array([5.0, 10.0, 20.0, 40.0, 80.0])
 
 
-def scaled(deployment: str, replicas: int, **alike: Any) -> CellData:
-    declared = {"replicas": replicas, "replicated": {"recipe": "own", **alike}}
-    return replace(cell(deployment=deployment), bounds={"recipe": declared})
+def test_the_peak_and_where_it_lies_by_hand() -> None:
+    law = Scalability(contention=0.01, crosstalk=0.0016)
+
+    # 1 / (0.01 + 2 · 0.04) = 1 / 0.09, at r = 1 / 0.04 = 25
+    assert law.peak == pytest.approx(100 / 9)
+    assert law.throughput(np.array([25.0])) == pytest.approx([100 / 9])
 
 
-def capacity_row(deployment: str, qps: float | None, **more: Any) -> dict[str, Any]:
-    base = {"deployment": deployment, "cell": "c", "capacity_qps": qps, "ci_low": None}
-    return base | more
+def test_a_service_without_limits_answers_what_it_is_offered() -> None:
+    law = scalability(RATES, RATES, np.ones(5))
+
+    assert (law.contention, law.crosstalk) == (pytest.approx(0, abs=1e-12),) * 2
+    assert Scalability(0.0, 0.0).peak == math.inf
 
 
-def scaling(cells: Sequence[CellData], capacity: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    rows = bound_rows(kpis_of(cells[0]), cells, [], capacity, {})
-    return [row for row in rows if row["cell"] is None]
-
-
-def test_replicas_are_held_against_as_many_times_one() -> None:
-    cells = [scaled("one", 1, threads=2), scaled("four", 4, threads=2)]
-    capacity = [capacity_row("one", 10.0), capacity_row("four", 34.0)]
-
-    (row,) = scaling(cells, capacity)
-
-    assert (row["deployment"], row["value"], row["attained"]) == ("four", 40.0, 34.0)
-    assert row["words"] == (
-        "capacity of 4 replicas: 34 requests/s, 85 % of the ideal scaling of 40 requests/s"
-    )
-
-
-def test_over_repetitions_the_joint_capacity_counts() -> None:
-    cells = [scaled("one", 1), scaled("four", 4)]
-    capacity = [
-        capacity_row("one", 9.0),
-        capacity_row("one", 11.0),
-        capacity_row("one", 10.0, cell=None),
-        capacity_row("four", 34.0),
-    ]
-
-    assert scaling(cells, capacity)[0]["value"] == 40.0
-
-
-@pytest.mark.parametrize(
-    ("cells", "qps"),
-    [
-        ([scaled("one", 1, threads=2), scaled("four", 4, threads=8)], 34.0),  # they differ in more
-        ([scaled("two", 2), scaled("four", 4)], 34.0),  # none of one
-        ([scaled("one", 1), scaled("four", 4)], None),  # capacity not known
-    ],
-)
-def test_what_can_not_be_compared_has_no_ideal_scaling(
-    cells: Sequence[CellData], qps: float | None
+@given(st.floats(1e-4, 0.1), st.floats(1e-6, 1e-2))
+def test_the_law_is_found_in_throughputs_that_follow_it(
+    contention: float, crosstalk: float
 ) -> None:
-    capacity = [capacity_row(each.deployment, 10.0) for each in cells[:1]]
+    truth = Scalability(contention, crosstalk)
 
-    assert scaling(cells, [*capacity, capacity_row("four", qps)]) == []
+    found = scalability(RATES, truth.throughput(RATES), np.ones(5))
+
+    assert found.throughput(RATES) == pytest.approx(truth.throughput(RATES), rel=1e-6)
+    assert found.peak == pytest.approx(truth.peak, rel=1e-4)
+
+
+@given(st.lists(st.floats(0.1, 100.0), min_size=5, max_size=5))
+def test_no_throughput_exceeds_the_peak_whatever_was_measured(measured: list[float]) -> None:
+    found = scalability(RATES, np.array(measured), np.ones(5))
+
+    assert found.contention >= 0
+    assert found.crosstalk >= 0
+    assert (found.throughput(RATES) <= found.peak * (1 + 1e-9)).all()

@@ -155,6 +155,19 @@ def test_holm_is_worked_out_from_the_smallest_on() -> None:
     assert holm([0.6, 0.7]) == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("chances", "corrected"),
+    [
+        # multipletests(…, method="holm") of statsmodels 0.15.0
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+        ([0.02, 0.02, 0.5], [0.06, 0.06, 0.5]),
+        ([0.0008, 0.013, 2 / 70], [0.0024, 0.026, 2 / 70]),
+    ],
+)
+def test_holm_agrees_with_statsmodels(chances: list[float], corrected: list[float]) -> None:
+    assert holm(chances) == pytest.approx(corrected)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_a_family_never_makes_a_p_smaller(chances: list[float]) -> None:
     corrected = holm(chances)

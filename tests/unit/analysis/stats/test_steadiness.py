@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from escalade.analysis.measured.windows import Window, occupancy, request_log
-from escalade.analysis.stats.steadiness import drift, littles_law, saturation
+from escalade.analysis.stats.steadiness import drift, littles_law, saturation, trend
 from unit.analysis.builders import Queue, Request, Step, cell, queue_step
 
 WINDOW = Window(0.0, 10.0)
@@ -102,3 +105,48 @@ def test_littles_law_sees_what_the_latencies_of_the_cohort_do_not_explain() -> N
 
     assert littles_law(np.full(10, 0.25), WINDOW, system).deviation == pytest.approx(1.0)
     assert math.isnan(littles_law(np.empty(0), WINDOW, system).deviation)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0.0, 100.0), min_size=4, max_size=20), st.floats(-5.0, 5.0))
+def test_a_trend_follows_what_is_added_to_it(heights: list[float], more: float) -> None:
+    values = np.array(heights)
+    edges = WINDOW.blocks(len(values))
+    middles = (edges[1:] + edges[:-1]) / 2
+
+    slope, low, high = trend(values, WINDOW)
+    steeper, _, _ = trend(values + more * middles, WINDOW)
+    alike, _, _ = trend(values + 7.0, WINDOW)
+
+    assert low <= slope <= high
+    assert steeper == pytest.approx(slope + more, abs=1e-6)
+    assert alike == pytest.approx(slope, abs=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0.01, 10.0), min_size=20, max_size=60), st.floats(0.1, 10.0))
+def test_drift_is_a_ratio_in_its_interval_and_knows_no_unit(
+    latencies: list[float], unit: float
+) -> None:
+    def of(values: list[float]) -> Any:
+        requests = [Request(10.0 * at / len(values), latency) for at, latency in enumerate(values)]
+        log = request_log(cell(Step(requests)).requests, 1)
+        return drift(log, Window(log.planned[0], log.planned[0] + 10))
+
+    found, scaled = of(latencies), of([unit * latency for latency in latencies])
+
+    assert found.low <= found.ratio <= found.high
+    assert scaled.ratio == pytest.approx(found.ratio, rel=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.0, 5.0), st.floats(0.01, 4.0)), min_size=1, max_size=40))
+def test_littles_law_holds_exactly_where_everyone_comes_and_goes_within_the_window(
+    visits: list[tuple[float, float]],
+) -> None:
+    came = np.array([at for at, _ in visits])
+    stays = np.array([stay for _, stay in visits])
+    system = occupancy(came, came + stays, WINDOW)
+
+    # the area under the number in the system is the sum of the stays: L = λ W
+    assert system.mean * WINDOW.seconds == pytest.approx(stays.sum(), rel=1e-6)
