@@ -311,6 +311,7 @@ def test_conversations_are_held_against_what_was_sent_before() -> None:
     [
         (lambda: counted(0.42, mode="creative"), UNSEEN),  # no target
         (lambda: counted(0.42, lookups=99), UNSEEN),
+        (lambda: counted(0.42).fail("late_ratio", value=0.2), UNSEEN),  # no step is valid
         (lambda: counted(0.42).put("cache_hit_ratio", 0.8, label=FAST, steps=[3]), FINE),
         (lambda: counted(0.9), FINE),
         (lambda: stated(counted(0.42), target=0.4), FINE),

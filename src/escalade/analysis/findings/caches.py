@@ -88,6 +88,8 @@ class _Looked:
 def low_hit_rate(subject: Subject) -> Answer:
     """Fire when a cache hits less often than its mode asks for, in every step that tells."""
     counted = list(_caches(subject))
+    if not counted and _counts(subject):
+        return Unseen("no step that counts lookups of a cache is valid and below saturation")
     if not counted:
         return None
     judged = [each for each in counted if each.target > 0]
@@ -109,6 +111,12 @@ def low_hit_rate(subject: Subject) -> Answer:
         tuple(proofs[:SHOWN]),
         tuple(_advice(each) for each in worst),
     )
+
+
+def _counts(subject: Subject) -> bool:
+    """Tell whether any step has a cache with a mode."""
+    rows = (figures.kpis[figures.kpis["metric"] == RATIO] for figures in subject.cells)
+    return any("mode" in labels_in(source) for found in rows for source in found["source"])
 
 
 def _caches(subject: Subject) -> Iterator[_Looked]:
