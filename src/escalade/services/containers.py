@@ -108,7 +108,7 @@ def contained(
     words += ["--nv"] * nv
     words += [word for bind in bound for word in ("--bind", bind)]
     words += [fill(word, values) for word in container.arguments]
-    words += [_image(fill(container.image, values)), *argv]
+    words += [image_of(container, values), *argv]
     return (*(("sh", "-c", _HAND_ON_GPUS, "sh") if nv else ()), *words), outside
 
 
@@ -146,7 +146,15 @@ def _filled(templates: Mapping[str, str], values: Mapping[str, Value]) -> dict[s
     }
 
 
-def _image(image: str) -> str:
+def image_of(container: Container, values: Mapping[str, Value]) -> str:
+    """Give the image as Apptainer is given it: a whole path, or a reference.
+
+    Raises
+    ------
+    InputError
+        When it is a relative path.
+    """
+    image = fill(container.image, values)
     if "://" in image:
         return image
     path = Path(image).expanduser()

@@ -17,6 +17,7 @@ from escalade.runtime.endpoints import free_port
 from escalade.runtime.steps import StepSpec
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
 from escalade.services.containers import in_login_shell
+from escalade.services.images import ran_from
 from escalade.services.planning import LoadPlan, check_models, plan_load
 from escalade.services.preparation import CellInputs, Made, Preparation
 from escalade.services.probe import port_taken, wait_ready
@@ -106,8 +107,8 @@ def start_service(
         started here), url, node, pid, log and the request for its step of each copy, url of the
         first, metrics_path, metric_names, agreement, workload, workload_parameters, and
         under `service` what `environment.json` keeps: recipe, parameters, argv, version,
-        ready_seconds, memory, models; `prepared` where something was, and `external_url`
-        of a service that was there already, and `replicas` with what each of several got.
+        ready_seconds, memory, models; `image` or `binary`, see `escalade.services.images.ran_from`;
+        `prepared` where something was, and `external_url` of a service that was there already, and `replicas` with what each of several got.
 
     Raises
     ------
@@ -172,6 +173,7 @@ def start_service(
             "version": version,
             "ready_seconds": round(max(each.ready_seconds for each in started), 3),
             **_memory(served, took[0]),
+            **first.origin(started[0]),
             **({"prepared": prepared} if recipe.prepare else {}),
             **({"external_url": started[0].url} if recipe.external else {}),
             **({"replicas": _each(starts, started, took)} if replicas > 1 else {}),
@@ -186,6 +188,7 @@ class _Started:
     argv: tuple[str, ...]
     ready_seconds: float
     spec: StepSpec | None = None
+    command: Command | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,16 @@ class _Start:
             "log": str(self.log),
             "request": None if started.spec is None else started.spec.to_json(),
         }
+
+    def origin(self, started: _Started) -> dict[str, Any]:
+        """Say what it runs from; nothing of a service that was there already."""
+        if started.command is None:
+            return {}
+        program, image = started.command.argv[0], started.command.image
+        place = self.share.place
+        return self.launcher.call(
+            self.allocation, place, ran_from, image, program, list(self.setup)
+        )
 
     def await_there(self, parameters: Mapping[str, Value]) -> _Started:
         """Wait for a service that is there already."""
@@ -269,7 +282,7 @@ class _Start:
         except ServiceFailedError as failure:
             self.stop()
             raise ServiceFailedError(failure.cause, tail(self.log, _LOG_LINES)) from None
-        return _Started(url, state.pid, command.argv, time.monotonic() - began, spec)
+        return _Started(url, state.pid, command.argv, time.monotonic() - began, spec, command)
 
     def _await(self, url: str, port: int, pid: int | None) -> None:
         self._wait(url, self._ended)

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from escalade.errors import InputError
 from escalade.services.bound_inputs import BoundInputs
-from escalade.services.containers import Container, contained, require_program
+from escalade.services.containers import Container, contained, image_of, require_program
 from escalade.services.metric_names import Agreement, Metrics
 from escalade.services.needs import Needs
 from escalade.services.parameters import Parameter, Value, check_given, settle
@@ -78,6 +78,8 @@ class Command:
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    image: str = ""
+    """Path or reference of the image that it runs in; empty without one."""
 
 
 class Recipe(Section):
@@ -290,7 +292,7 @@ class Recipe(Section):
         wrapped = contained(
             argv, environment, self.container, values, gpus=gpus, binds=[*folders, *binds]
         )
-        return Command(*wrapped)
+        return Command(*wrapped, image=image_of(self.container, values))
 
     def uses(self, name: str) -> bool:
         """Tell whether the command or the workload has a placeholder of that name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ def test_any_http_service_can_be_started_and_stopped(place: Place, tmp_path: Pat
     assert state["url"].startswith("http://127.0.0.1:")
     assert (state["metrics_path"], state["metric_names"], state["agreement"]) == (None, {}, None)
     assert state["service"]["models"] == []
+    assert state["service"]["binary"]["path"] == sys.executable
+    assert len(state["service"]["binary"]["sha256"]) == 64
     assert state["service"]["memory"]["declared_bytes"] is None
     assert state["service"]["memory"]["measured_bytes"] > 1_000_000
     place.stop()

@@ -104,6 +104,7 @@ def test_an_image_may_be_a_reference_that_a_parameter_names(image: str) -> None:
     argv = made(recipe(), parameters={"image": image}).argv
 
     assert argv[argv.index("vllm") - 1] == image
+    assert made(recipe(), parameters={"image": image}).image == image
 
 
 def test_an_image_in_the_home_folder_is_found_there() -> None:

@@ -250,8 +250,8 @@ def _machine_facts(environment: Mapping[str, Any]) -> Facts:
         ),
         "Agreement": _agreement(environment),
     }
-    if image := _image(service):
-        rows["Image"] = image
+    if not service.get("external_url"):
+        rows["Image"] = _image(service)
     if prepared := service.get("prepared"):
         rows["Prepared before the load"] = ", ".join(
             f"{words.clean(name).replace('_', ' ')} {words.clean(value)}"
@@ -278,10 +278,29 @@ def _copies(service: Mapping[str, Any]) -> str:
 
 
 def _image(service: Mapping[str, Any]) -> str:
-    """Name the image that the service ran in, with whether its name says its content; "" without one."""
+    """Name what the service ran from, with its digest; "" where that is not recorded.
+
+    Results of an earlier release name an image in the command at most.
+    """
+    if binary := service.get("binary"):
+        program = _join(binary.get("path"), service.get("version"))
+        return f"no image: runs from {program}, {_digest(binary)}"
+    if image := service.get("image"):
+        source = f"; built from {words.clean(image['source'])}" if image.get("source") else ""
+        return f"{words.clean(image.get('reference'))}, {_digest(image)}{source}"
     argv = [words.clean(part) for part in service.get("argv") or []]
     found = next((part for part in argv if part.endswith(".sif") or _REGISTRY in part), "")
     return found if not found or _DIGEST in found else f"{found}, digest not recorded"
+
+
+def _digest(recorded: Mapping[str, Any]) -> str:
+    """Write the digest of an image or a program, or why there is none."""
+    why = f" ({words.clean(recorded['why'])})" if recorded.get("why") else ""
+    if recorded.get("sha256"):
+        return f"SHA-256 {words.clean(recorded['sha256'])}{why}"
+    if recorded.get("digest"):
+        return f"digest {words.clean(recorded['digest'])}{why}"
+    return f"digest not recorded{why}"
 
 
 def _command(service: Mapping[str, Any]) -> str:
@@ -339,7 +358,7 @@ def _models(environment: Mapping[str, Any]) -> Table:
             words.single(known(model.get("declared_bytes")), "bytes"),
             words.single(known(model.get("measured_bytes")), "bytes"),
             words.clean(model.get("path") or NOTHING),
-            words.clean(model.get("sha256") or NOTHING),
+            words.clean(model.get("sha256") or "not recorded"),
         )
         for model in models
     )
