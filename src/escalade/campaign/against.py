@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from escalade.analysis.compare.comparison import MARGIN
 from escalade.campaign.baselines import HOME
 from escalade.campaign.comparing import compare_measured
 from escalade.campaign.layout import CampaignFolder, CellFolder
@@ -79,13 +78,17 @@ def held_against(
         if cells and len(logs) == len(cells):
             return {**told, "why": ITSELF}
         after = MeasuredCampaign(folder, campaign, provenance, tuple(cells), logs)
-        return {**told, "comparison": compare_measured(read_campaign(baseline), after, MARGIN)}
+        return {**told, "comparison": compare_measured(read_campaign(baseline), after)}
     except EscaladeError as error:
         return {**told, "why": str(error)}
 
 
-def held_against_given(baseline: Path, folder: CampaignFolder) -> dict[str, Any]:
+def held_against_given(
+    baseline: Path, folder: CampaignFolder, margin: float | None = None
+) -> dict[str, Any]:
     """Compare a campaign that is sealed with a baseline that was asked for, as `held_against` does.
+
+    The threshold is `margin`, as a share of the baseline, where one is given.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def held_against_given(baseline: Path, folder: CampaignFolder) -> dict[str, Any]
     keep_freed_memory()
     before, after = read_campaign(baseline), read_campaign(folder.path)
     origin = {"path": baseline.as_posix(), "manifest_sha256": baseline_digest(baseline)}
-    found = compare_measured(before, after, MARGIN)
+    found = compare_measured(before, after, margin)
     return {"schema": SCHEMA, "baseline": origin, "comparison": found, "why": ""}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.compare.compared import Side, compare
+from escalade.analysis.compare.comparison import MARGIN
 from escalade.analysis.compare.derived import derive
 from escalade.analysis.compare.primary import family_of, usual_family
 from escalade.campaign.measured import read_campaign
@@ -25,21 +26,22 @@ if TYPE_CHECKING:
 def compare_campaigns(
     baseline: Path,
     candidate: Path,
-    margin: float,
+    margin: float | None = None,
     primary: Sequence[str] = (),
     told: Told = lambda _: None,
 ) -> dict[str, Any]:
     """Derive the KPIs of two campaigns again, from their requests, and compare them.
 
     The objectives are those of the candidate, for both. Primary KPIs are those of `primary`, else
-    those that the candidate's configuration declares, else the baseline's, else the usual ones.
+    those that the candidate's configuration declares, else the baseline's, else the usual ones;
+    the margin likewise.
 
     Parameters
     ----------
     baseline, candidate
         Folders of two measured campaigns, or of stored baselines.
     margin
-        Changes up to that share of the baseline are none that count.
+        Changes up to that share of the baseline are none that count; None: as declared, else 5 %.
     primary
         Written as on the command line.
     told
@@ -59,7 +61,7 @@ def compare_campaigns(
 def compare_measured(
     before: MeasuredCampaign,
     after: MeasuredCampaign,
-    margin: float,
+    margin: float | None = None,
     primary: Sequence[str] = (),
     told: Told = lambda _: None,
 ) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def compare_measured(
     _check_measured_apart(before, after)
     family = _family(primary, before, after)
     sides = [_derived(side, after.slos, told) for side in (before, after)]
-    return compare(sides[0], sides[1], family, margin)
+    return compare(sides[0], sides[1], family, _margin(before, after) if margin is None else margin)
 
 
 def _check_apart(baseline: Path, candidate: Path) -> None:
@@ -115,6 +117,16 @@ def _family(
         except ValueError as error:
             raise InputError(f"--primary: {error}") from None
     for side in (candidate, baseline):
-        if side.configuration.comparison is not None:
-            return family_of(side.configuration.comparison.primary)
+        declared = side.configuration.comparison
+        if declared is not None and declared.primary:
+            return family_of(declared.primary)
     return usual_family(candidate.slos, candidate.cells)
+
+
+def _margin(baseline: MeasuredCampaign, candidate: MeasuredCampaign) -> float:
+    """Give the declared threshold, as a share."""
+    for side in (candidate, baseline):
+        declared = side.configuration.comparison
+        if declared is not None and declared.threshold_percent is not None:
+            return declared.threshold_percent / 100
+    return MARGIN

@@ -1,11 +1,17 @@
-"""What is declared about comparisons before anything is measured: the primary KPIs."""
+"""What is declared about comparisons before anything is measured: the primary KPIs and the threshold."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from escalade.analysis.compare.primary import CAPACITIES, MOST, family_of
 from escalade.services.validation import Section
@@ -17,10 +23,23 @@ if TYPE_CHECKING:
 class Comparison(Section):
     """How the campaign is compared with others."""
 
-    primary: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)]
+    primary: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)] = ()
     """KPIs that decide, at most three: METRIC:STATISTIC@LEVEL, as in latency_seconds:p90@4 (level: the rate,
     concurrency or number of samples of a step), or capacity_qps, slo_capacity_qps, ready_seconds. All others are
-    compared too, and called exploratory."""
+    compared too, and called exploratory. By default they are chosen from the objectives."""
+    threshold_percent: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
+    """Practical margin: smaller changes don't count. By default 5; --threshold wins."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_declared(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if value not in (None, (), [])}
+
+    @model_validator(mode="after")
+    def _declares_something(self) -> Comparison:
+        if not self.primary and self.threshold_percent is None:
+            raise ValueError("it declares nothing: give primary, threshold_percent, or both")
+        return self
 
     @field_validator("primary")
     @classmethod

@@ -63,6 +63,7 @@ def publish(
     output: Path | None,
     *,
     baseline: str | None = None,
+    margin: float | None = None,
     history: Sequence[Path] = (),
 ) -> Published:
     """Render the report of a campaign from its stored results.
@@ -77,6 +78,8 @@ def publish(
     baseline
         What it is compared with, as `escalade check-regressions --baseline` takes it; kept with the
         campaign where the page is.
+    margin
+        Threshold of that comparison, as a share; None: as the configurations declare it, else 5 %.
     history
         Campaigns over which the trend is shown. That page goes to the present folder where nothing
         else was said: other campaigns are no part of this one, and a replay knows nothing of them.
@@ -89,7 +92,7 @@ def publish(
     campaign = CampaignFolder(folder)
     data = stored_report(campaign)
     if baseline is not None:
-        told = held_against_given(baseline_of(baseline, folder), campaign)
+        told = held_against_given(baseline_of(baseline, folder), campaign, margin)
         data = replace(data, comparison=told)
     if history:
         data = replace(data, history=trend_beside(folder, history))
@@ -151,12 +154,15 @@ def publish_several(folders: Sequence[Path], form: Form, output: Path | None) ->
     if not members:
         why = " ".join(reason for _, reason in unread)
         raise InputError(f"None of the folders is a campaign that can be told. {why}")
-    if form == "html":
-        text = render_several(members, unread, trend_among([Path(each.folder) for each in members]))
-    elif form == "json":
-        text = written(several_twin(members, unread))
-    else:
+    if form == "markdown":
         text = several_markdown(members, unread)
+    else:
+        trend = trend_among([Path(each.folder) for each in members])
+        text = (
+            render_several(members, unread, trend)
+            if form == "html"
+            else written(several_twin(members, unread, trend))
+        )
     return _told(text, target, [f"left out: {reason}" for _, reason in unread])
 
 

@@ -67,6 +67,7 @@ def trend_among(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def _primary_of(campaign: MeasuredCampaign) -> tuple[str, ...]:
-    if campaign.configuration.comparison is not None:
-        return campaign.configuration.comparison.primary
+    declared = campaign.configuration.comparison
+    if declared is not None and declared.primary:
+        return declared.primary
     return tuple(each.words for each in usual_family(campaign.slos, campaign.cells))

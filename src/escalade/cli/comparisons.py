@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "json", "markdown"]
 Threshold = Annotated[
-    float,
-    typer.Option(min=0, max=1000, help="Practical margin: smaller changes don't count, in %."),
+    float | None,
+    typer.Option(
+        min=0,
+        max=1000,
+        help="Practical margin: smaller changes don't count, in %; by default as the configuration declares, else 5.",
+    ),
 ]
 PrimaryKpis = Annotated[
     list[str] | None,
@@ -47,7 +51,7 @@ def compare(
     baseline: Annotated[Path, typer.Argument(help="What was: a campaign's folder or a baseline.")],
     candidate: Annotated[Path, typer.Argument(help="What is to be judged: a campaign's folder.")],
     *,
-    threshold: Threshold = 5.0,
+    threshold: Threshold = None,
     primary: PrimaryKpis = None,
     as_: As = "table",
     every: Annotated[bool, typer.Option("--all", help="Show all KPIs in the table.")] = False,
@@ -66,7 +70,7 @@ def check_regressions(
         str | None,
         typer.Option(help="A folder, or a name in baselines/; by default the campaign's name."),
     ] = None,
-    threshold: Threshold = 5.0,
+    threshold: Threshold = None,
     primary: PrimaryKpis = None,
     as_: As = "table",
 ) -> None:
@@ -102,7 +106,7 @@ def _configured() -> Path:
 def _finish(
     baseline: Path,
     candidate: Path,
-    threshold: float,
+    threshold: float | None,
     primary: Sequence[str],
     as_: Format,
     *,
@@ -111,7 +115,8 @@ def _finish(
     from escalade.campaign.comparing import compare_campaigns  # noqa: PLC0415 - as in replay
 
     with _progress() as told:
-        found = compare_campaigns(baseline, candidate, threshold / 100, primary, told)
+        margin = None if threshold is None else threshold / 100
+        found = compare_campaigns(baseline, candidate, margin, primary, told)
     if as_ == "json":
         typer.echo(json.dumps(found, indent=1, sort_keys=True, allow_nan=False))
     elif as_ == "markdown":

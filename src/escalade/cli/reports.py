@@ -35,6 +35,14 @@ def report(
             help="Compare with it: a folder, or a name in baselines/; kept in comparison.json."
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="With --baseline: smaller changes don't count, in %; by default as declared, else 5.",
+        ),
+    ] = None,
     history: Annotated[
         list[Path] | None,
         typer.Option(
@@ -50,19 +58,22 @@ def report(
     """
     from escalade.campaign import publishing  # noqa: PLC0415 - as in replay
 
-    if partial and len(results) > 1:
-        raise InputError("--partial shows one campaign: give one folder.")
-    if (baseline is not None or history) and (partial or len(results) > 1):
-        raise InputError(
-            "--baseline and --history are about one campaign that is over: give one folder, without --partial."
-        )
+    _check_together(
+        alone=len(results) == 1,
+        partial=partial,
+        beside=baseline is not None or bool(history),
+        margin_of_nothing=threshold is not None and baseline is None,
+    )
     if partial:
         done = publishing.publish_partial(results[0], form, output)
     elif len(results) > 1:
         done = publishing.publish_several(results, form, output)
     else:
         others = _campaigns(history or [])
-        done = publishing.publish(results[0], form, output, baseline=baseline, history=others)
+        margin = None if threshold is None else threshold / 100
+        done = publishing.publish(
+            results[0], form, output, baseline=baseline, margin=margin, history=others
+        )
     errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if done.text:
         typer.echo(done.text, nl=False)
@@ -74,6 +85,20 @@ def report(
         errors.print(problem, style="yellow")
     if done.problems:
         raise typer.Exit(2)
+
+
+def _check_together(*, alone: bool, partial: bool, beside: bool, margin_of_nothing: bool) -> None:
+    """Refuse options that say nothing together."""
+    if partial and not alone:
+        raise InputError("--partial shows one campaign: give one folder.")
+    if beside and (partial or not alone):
+        raise InputError(
+            "--baseline and --history are about one campaign that is over: give one folder, without --partial."
+        )
+    if margin_of_nothing:
+        raise InputError(
+            "--threshold is about a comparison: give --baseline too, a folder or a name in baselines/."
+        )
 
 
 def _campaigns(given: list[Path]) -> list[Path]:

@@ -11,6 +11,7 @@ from campaigns import configuration, repeated, write_campaign
 from escalade.campaign.against import ITSELF, compare_with_stored, read_comparison
 from escalade.campaign.baselines import keep_baseline
 from escalade.campaign.layout import CampaignFolder
+from escalade.campaign.publishing import publish
 from escalade.campaign.results import cells_of, read_resolved
 from escalade.errors import InputError
 from escalade.files import read_json, sha256_of, write_json
@@ -28,7 +29,7 @@ def after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CampaignFolder:
     """Work beside a campaign, whose baseline is stored."""
     monkeypatch.chdir(tmp_path)
     keep_baseline(write_campaign(tmp_path / "before", repeated([10.0])))
-    declared = configuration(comparison={"primary": [PRIMARY]})
+    declared = configuration(comparison={"primary": [PRIMARY], "threshold_percent": 10})
     return CampaignFolder(write_campaign(tmp_path / "small", repeated([8.0], seed=2), declared))
 
 
@@ -104,3 +105,19 @@ def test_a_comparison_that_is_none_is_refused(after: CampaignFolder, content: An
 
     with pytest.raises(InputError, match=r"comparison\.json is not what this Escalade wrote"):
         read_comparison(after)
+
+
+def test_a_report_says_the_threshold_that_is_declared_or_asked_for(
+    after: CampaignFolder, tmp_path: Path
+) -> None:
+    rebuild(after)
+    write_manifest(after.path)
+    page, twin = tmp_path / "page.html", tmp_path / "twin.json"
+
+    for margin, percent in ((None, 10), (0.4, 40)):
+        publish(after.path, "html", page, baseline="baselines/small", margin=margin)
+        publish(after.path, "json", twin, baseline="baselines/small", margin=margin)
+        said = f"it is more than {percent} % of the baseline"
+        assert said in page.read_text(encoding="utf-8")
+        found = read_json(twin, "twin")["comparison"]["comparison"]
+        assert found["threshold"] == percent / 100

@@ -234,5 +234,7 @@ def test_what_is_declared_for_comparisons_is_written_down_and_nothing_by_default
     declared = {"primary": ["latency_seconds:p90@2", "slo_capacity_qps"]}
 
     assert "comparison" not in parse_campaign(content, "my.yaml").model_dump()
-    written = parse_campaign({**content, "comparison": declared}, "my.yaml").model_dump(mode="json")
-    assert written["comparison"] == declared
+    for given in (declared, {**declared, "threshold_percent": 10.0}, {"threshold_percent": 0.0}):
+        found = parse_campaign({**content, "comparison": given}, "my.yaml")
+        assert found.model_dump(mode="json")["comparison"] == given
+    assert "it declares nothing" in refusal({**content, "comparison": {}})

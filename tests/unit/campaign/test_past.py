@@ -90,7 +90,7 @@ def test_a_change_point_is_marked_and_told(found: dict[str, Any]) -> None:
 
     assert table.rows[1][4].endswith("▼ worse")
     assert table.sentences[0].replace("\N{NO-BREAK SPACE}", " ") == (
-        "Capacity became worse by -20.0 % (95 % from -22.0 % to -18.0 %) with r/a of "
+        "Capacity became worse by −20.0 % (95 % from −22.0 % to −18.0 %) with r/a of "
         "2023-11-15 22:13, p = 0.004; what else differs from the campaign before: source.commit."
     )
     (marked,) = [row for row in records({"histories": [told]}) if row["change"]]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from campaigns import configuration, repeated, write_campaign
@@ -26,6 +27,8 @@ from escalade.report.texts.comparison import markdown
 from escalade.report.texts.markdown import LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.testing import Result
 
     from escalade.analysis.measured.cell import Slo
@@ -73,6 +76,20 @@ def campaigns(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
+@pytest.fixture
+def declare(campaigns: Path) -> Callable[[str, float], None]:
+    """Give what writes a threshold into the stored configuration of a campaign."""
+
+    def write(name: str, percent: float) -> None:
+        resolved = campaigns / name / "campaign.resolved.yaml"
+        content = yaml.safe_load(resolved.read_text(encoding="utf-8"))
+        content["comparison"] = {**content.get("comparison", {}), "threshold_percent": percent}
+        resolved.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        write_manifest(campaigns / name)
+
+    return write
+
+
 def escalade(*arguments: object) -> Result:
     """Run the command line; errors are raised here."""
     return CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
@@ -110,12 +127,27 @@ def test_what_is_slower_is_quicker_the_other_way_round(campaigns: Path) -> None:
     result = escalade("compare", "slower", "before", "--primary", PRIMARY)
 
     assert result.exit_code == 0
-    assert "-20 %" in result.stdout
+    assert "−20 %" in result.stdout
     assert "better" in result.stdout
 
 
 def test_the_threshold_is_a_percentage(campaigns: Path) -> None:
     assert escalade("compare", "before", "slower", "--threshold", 40).exit_code == 0
+
+
+def test_the_threshold_that_is_declared_counts_unless_another_one_is_given(
+    campaigns: Path, declare: Callable[[str, float], None]
+) -> None:
+    declare("before", 30.0)  # the baseline's, where the candidate declares none
+    assert escalade("compare", "before", "slower").exit_code == 0
+    declare("slower", 10.0)
+    result = escalade("compare", "before", "slower")
+    assert (result.exit_code, "worse by more than 10 %" in result.stdout) == (1, True)
+    assert escalade("compare", "before", "slower", "--threshold", 40).exit_code == 0
+
+
+def test_the_threshold_of_a_report_is_that_of_its_comparison(campaigns: Path) -> None:
+    assert "give --baseline too" in refused("report", "slower", "--threshold", 40)
 
 
 def test_json_has_a_schema_and_the_same_bytes_every_time(campaigns: Path) -> None:

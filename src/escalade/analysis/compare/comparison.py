@@ -36,6 +36,7 @@ Word = Literal["better", "worse", "changed", "no change shown", "inconclusive", 
 Scale = Literal["ratio", "difference"]
 
 METHOD = "Hodges-Lehmann, rank-sum test"
+MINUS = "\N{MINUS SIGN}"
 MARGIN = 0.05
 """The practical margin: smaller changes are none that anybody has to act on."""
 
@@ -231,7 +232,7 @@ def _not_excluded(found: Change, margin: float) -> str:
 
 
 def said_of(found: Change) -> str:
-    """Put effect and interval into words, as in `+3.1 % [-2 %, +9.6 %]`."""
+    """Put effect and interval into words, as in `+3.1 % [−2 %, +9.6 %]`."""
     if found.scale == "ratio":
         low, high = (signed(found.relative_of(end)) for end in (found.shift.low, found.shift.high))
         point = signed(found.relative)
@@ -245,8 +246,8 @@ def said_of(found: Change) -> str:
 def signed(share: float) -> str:
     """Write a change as a percentage with its sign."""
     if math.isinf(share):
-        return "+∞ %" if share > 0 else "−∞ %"
-    return f"{100 * share:+.3g} %"
+        return "+∞ %" if share > 0 else f"{MINUS}∞ %"
+    return f"{100 * share:+.3g} %".replace("-", MINUS)
 
 
 def percent(share: float) -> str:

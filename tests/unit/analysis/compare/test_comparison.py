@@ -95,12 +95,12 @@ def test_what_is_not_excluded_is_said() -> None:
     wide = [0.8, 0.9, 1.0, 1.1, 1.2]
 
     assert one(change(wide, wide, "lower"))[1] == (
-        "+0 %, 95 % [-25 %, +33.3 %]; a worsening of 33.3 % is not excluded"
+        "+0 %, 95 % [−25 %, +33.3 %]; a worsening of 33.3 % is not excluded"
     )
     assert one(change(wide, wide, "higher"))[1].endswith("; a worsening of 25 % is not excluded")
     # Seven against seven: the ninth of 49 ratios. In order: one ratio six steps apart, two five, three four; then
     # 0.97/1.00, 0.98/1.01, [0.99/1.02 = 0.9706], and its inverse 1.0303.
-    assert one(change(SEVEN, SEVEN, "lower"))[1] == "+0 %, 95 % [-2.94 %, +3.03 %]"
+    assert one(change(SEVEN, SEVEN, "lower"))[1] == "+0 %, 95 % [−2.94 %, +3.03 %]"
 
 
 def test_too_few_repetitions_can_never_decide() -> None:
@@ -138,7 +138,7 @@ def test_failures_are_worse_than_any_value() -> None:
     died = change([1.0, 1.1, 1.2, 1.3], [-INFINITE] * 4, "higher")
 
     assert one(failed) == ("worse", "+∞ %, 95 % [+∞ %, +∞ %]")
-    assert one(died) == ("worse", "-100 %, 95 % [-100 %, -100 %]")
+    assert one(died) == ("worse", "−100 %, 95 % [−100 %, −100 %]")
 
 
 def test_one_failure_among_many_does_not_decide_but_counts() -> None:
