@@ -1,12 +1,15 @@
-"""Which numbers of the page a warning touches: they carry its number, and the warning links to them."""
+"""Which numbers of the page a warning or note touches: they carry its number, and it links to them."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
+
+from escalade.report.words import clean, known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 WHOLE_CELL = 0
 """As a step: every number of the cell."""
@@ -14,57 +17,111 @@ WHOLE_CELL = 0
 
 @dataclass(frozen=True)
 class Touched:
-    """What a warning is about: steps of a cell, and metrics in them; without metrics all numbers."""
+    """What a warning or note is about.
+
+    Attributes
+    ----------
+    cell
+        Name of the cell; of a bound over a whole deployment the deployment's.
+    steps
+        Their numbers.
+    metrics
+        Metrics in these steps; without any all numbers.
+    names
+        Of these metrics (metric, statistic, label) alone; without any all their rows.
+    of
+        Figures, else the verdicts on these steps or the upper bounds called as `metrics` say.
+    """
 
     cell: str
     steps: tuple[int, ...]
     metrics: tuple[str, ...] = ()
+    names: tuple[tuple[str, str, str], ...] = ()
+    of: Literal["figures", "verdicts", "bounds"] = "figures"
+
+    def has(self, metric: str, stat: str | None, label: str | None) -> bool:
+        """Say whether it is about a metric, or about one of its rows."""
+        if metric not in self.metrics:
+            return False
+        if not self.names or stat is None:
+            return True
+        return any((metric, stat) == name[:2] and label in (None, name[2]) for name in self.names)
 
 
 class Marks:
-    """Numbers of warnings by what they touch.
+    """Numbers of warnings and notes by what they touch.
 
     Parameters
     ----------
     numbered
-        Each warning's number with what it touches.
+        Each one's number with what it touches.
+    notes
+        Numbers of those that are notes: a headline does without them.
     """
 
-    def __init__(self, numbered: Iterable[tuple[int, Touched]] = ()) -> None:
-        self._by_cell: dict[str, list[tuple[int, Touched]]] = {}
+    def __init__(
+        self, numbered: Iterable[tuple[int, Touched]] = (), notes: Collection[int] = ()
+    ) -> None:
+        self._notes = frozenset(notes)
+        self._by_cell: dict[str, list[tuple[int, Touched]]] = defaultdict(list)
+        self._places: dict[tuple[str, int, str], list[tuple[int, Touched]]] = defaultdict(list)
         for number, it in numbered:
-            self._by_cell.setdefault(it.cell, []).append((number, it))
+            self._by_cell[it.cell].append((number, it))
+            for step in it.steps:
+                self._places[it.cell, step, it.of].append((number, it))
 
     def of_cell(self, cell: str) -> tuple[int, ...]:
-        """Give the warnings about a cell as a whole."""
-        return self._found(cell, WHOLE_CELL, None)
+        """Give those about a cell as a whole."""
+        return self.of_step(cell, WHOLE_CELL)
 
     def of_step(self, cell: str, step: int) -> tuple[int, ...]:
-        """Give the warnings about all numbers of a step."""
-        return self._found(cell, step, None)
+        """Give those about all numbers of a step."""
+        return _ordered(n for n, it in self._at(cell, step) if not it.metrics)
 
-    def of_metric(self, cell: str, step: int, metric: str) -> tuple[int, ...]:
-        """Give the warnings about one metric in a step, and no others."""
-        return self._found(cell, step, metric)
+    def of_metric(
+        self, cell: str, step: int, metric: str, stat: str | None = None, label: str | None = None
+    ) -> tuple[int, ...]:
+        """Give those about one metric in a step, or about one row of it, and no others."""
+        return _ordered(n for n, it in self._at(cell, step) if it.has(metric, stat, label))
 
-    def of_result(self, cell: str, step: int, metric: str) -> tuple[int, ...]:
-        """Give every warning that a number rests on: of its cell, its step, and its metric."""
-        found = {
-            *self.of_cell(cell),
-            *self.of_step(cell, step),
-            *self.of_metric(cell, step, metric),
-        }
-        return tuple(sorted(found))
+    def of_result(
+        self, cell: str, step: int, metric: str, stat: str | None = None
+    ) -> tuple[int, ...]:
+        """Give all that a verdict rests on: of its cell, its step, its metric, and of verdicts."""
+        return _ordered(
+            [
+                *self.of_cell(cell),
+                *self.of_step(cell, step),
+                *self.of_metric(cell, step, metric, stat),
+                *(n for n, _ in self._at(cell, step, "verdicts")),
+            ]
+        )
+
+    def of_verdict(self, row: Mapping[str, Any], cells: Iterable[str]) -> tuple[int, ...]:
+        """Give all that a row of the verdicts rests on; `cells` of one over all repetitions are theirs."""
+        step = known(row.get("step"))
+        place = int(step) if step == step else WHOLE_CELL  # noqa: PLR0124 - NaN
+        of = cells if row.get("cell") is None else (clean(row["cell"]),)
+        metric, stat = str(row.get("metric")), str(row.get("stat"))
+        return _ordered(n for cell in of for n in self.of_result(cell, place, metric, stat))
+
+    def of_bound(self, of: str, step: int, name: str) -> tuple[int, ...]:
+        """Give those about an upper bound of a cell or a deployment."""
+        return _ordered(n for n, it in self._at(of, step, "bounds") if name in it.metrics)
 
     def of_steps(self, cells: Iterable[str]) -> tuple[int, ...]:
         """Give the warnings about whole steps, or the whole, of some cells."""
         numbered = (each for cell in set(cells) for each in self._by_cell.get(cell, ()))
-        found = {number for number, it in numbered if not it.metrics}
-        return tuple(sorted(found))
-
-    def _found(self, cell: str, step: int, metric: str | None) -> tuple[int, ...]:
-        return tuple(
+        found = (
             number
-            for number, it in self._by_cell.get(cell, ())
-            if step in it.steps and (metric in it.metrics if metric is not None else not it.metrics)
+            for number, it in numbered
+            if not it.metrics and it.of == "figures" and number not in self._notes
         )
+        return _ordered(found)
+
+    def _at(self, cell: str, step: int, of: str = "figures") -> Sequence[tuple[int, Touched]]:
+        return self._places.get((cell, step, of), ())
+
+
+def _ordered(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(numbers)))

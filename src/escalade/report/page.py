@@ -27,7 +27,7 @@ from escalade.report.sections.bottleneck import bottleneck_groups
 from escalade.report.sections.bounds import bounds_shown
 from escalade.report.sections.comparison import comparison_section, since_baseline
 from escalade.report.sections.components import parts
-from escalade.report.sections.concerns import NOTE, concerns, marks_of
+from escalade.report.sections.concerns import NOTE, concerns, marks_of, notes_of
 from escalade.report.sections.contention import contention_table
 from escalade.report.sections.cost import FORMULA, HOURS, cost_view
 from escalade.report.sections.cuts import cuts, is_drawn
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from escalade.report.charts.drawing import Chart
     from escalade.report.data import ReportData
     from escalade.report.facts import CellFacts
-    from escalade.report.marks import Marks
+    from escalade.report.marks import Marks, Touched
     from escalade.report.sections.concerns import Concern
 
 SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT_RUN": "–"}
@@ -72,7 +72,7 @@ SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", 
 
 _FIRST = {"FAIL": -2, "PASS": -1}
 """What a reader sees first: red, then green, then the rest in its own order."""
-_SHOWN_CONCERNS = 8
+_SHOWN_CONCERNS, _SHOWN_LINKS = 8, 12
 _OPEN_CELLS = 2
 
 _METHODS = (
@@ -193,7 +193,9 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "concerns": [c for c in found if c.severity != NOTE or not c.anchor],
         "links": {c.number: _links(c, kpis, data) for c in found if c.number},
         "remarks": [c for c in found if c.severity == NOTE and c.anchor],
+        "noted": notes_of(found),
         "shown_concerns": _SHOWN_CONCERNS,
+        "shown_links": _SHOWN_LINKS,
         "statements": [*summary(data, marks), *since_baseline(data)],
         "margins": margins(data, marks),
         "slos": _slos(data, marks),
@@ -212,11 +214,11 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "interactivity": interactivity_charts(data),
         "findings": findings_on_page(data),
         "bottlenecks": bottleneck_groups(data),
-        "bounds": bounds_shown(data),
+        "bounds": bounds_shown(data, marks),
         "spreads": _by_cell(data, [*distribution_charts(data), *heat_charts(data)]),
         "timelines": _by_cell(data, timeline_charts(data)),
         "kpis": kpis,
-        "capacity": capacity_table(data),
+        "capacity": capacity_table(data, marks),
         "gates": gate_table(data),
         "parts": parts(data.components),
         "gate_counts": _gate_counts(data),
@@ -291,8 +293,8 @@ def _kpis(cell: CellFacts, data: ReportData, marks: Marks) -> dict[str, Any]:
         "results": results,
         "instrument": instrument if is_drawn(cell) else replace(instrument, rows=()),
         "cut": not is_drawn(cell) and bool(instrument.rows),
-        "absent": absent_figures(cell, data),
-        "whole": whole_cell_table(cell, data),
+        "absent": absent_figures(cell, data, marks),
+        "whole": whole_cell_table(cell, data, marks),
         "trials": trials_table(cell),
         "heads": [
             Head(
@@ -312,22 +314,31 @@ def _kpis(cell: CellFacts, data: ReportData, marks: Marks) -> dict[str, Any]:
 def _links(
     concern: Concern, kpis: Sequence[Mapping[str, Any]], data: ReportData
 ) -> list[tuple[str, str]]:
-    """Give the places of the page where the figures stand that a warning touches: anchor and name."""
-    cell = next((c for c in data.facts if concern.touched and c.name == concern.touched.cell), None)
-    if cell is None or concern.touched is None:
-        return []
-    shown = next(each for each in kpis if each["anchor"] == cell.anchor)
+    """Give the places of the page where the figures stand that a warning or note touches: anchor and name."""
+    found: dict[str, str] = {}
+    several = len({touched.cell for touched in concern.touched}) > 1
+    for touched in concern.touched:
+        if touched.of == "bounds":
+            found["bounds"] = "upper bounds"
+        elif touched.of == "verdicts":
+            found["verdicts"] = "verdicts"
+        elif cell := next((each for each in data.facts if each.name == touched.cell), None):
+            shown = next(each for each in kpis if each["anchor"] == cell.anchor)
+            places = _places(touched, cell, shown)
+            found |= {a: f"{name}, {cell.name}" if several else name for a, name in places}
+    return list(found.items())
+
+
+def _places(touched: Touched, cell: CellFacts, shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = {row.anchor for table in ("results", "instrument") for row in shown[table].rows}
     found = [
         (anchor, words.title(metric))
-        for metric in concern.touched.metrics
+        for metric in touched.metrics
         if (anchor := f"{cell.anchor}-{metric}") in rows
     ]
-    if not concern.touched.metrics and shown["results"].rows:
+    if not touched.metrics and shown["results"].rows:
         found = [
-            (f"{cell.anchor}-step-{number}", f"step {number}")
-            for number in concern.touched.steps
-            if number
+            (f"{cell.anchor}-step-{number}", f"step {number}") for number in touched.steps if number
         ]
     return found or [(cell.anchor, f"figures of {cell.name}")]
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.kpis.catalogue import BY_NAME
 from escalade.report import words
 from escalade.report.axis import short
 from escalade.report.facts import FAILED, NOT_RUN, SATURATED
+from escalade.report.marks import Marks
 from escalade.report.sections.cuts import shown_gates
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from escalade.report.data import ReportData
     from escalade.report.estimates import Estimate, Name
     from escalade.report.facts import CellFacts, StepFacts
-    from escalade.report.marks import Marks
 
 _RESULTS = (
     *("Throughput", "Latency", "Tokens", "Answers", "Concurrency"),
@@ -35,6 +35,8 @@ class Table:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    warnings: tuple[tuple[int, ...], ...] = ()
+    """Of each row the numbers of the warnings and notes that touch it; none where the table has no marks."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to show."""
@@ -121,9 +123,11 @@ def _marked(
 ) -> Iterable[Row]:
     """Give the rows with an anchor per metric, and with the warnings about single figures."""
     numbers = [step.number for step in cell.steps]
+    marks = marks or Marks()
     for metric, rows in _kpi_rows(cell, names, numbers, data, notes):
-        for row in rows:
-            touched = [marks.of_metric(cell.name, n, metric) if marks else () for n in numbers]
+        for name, row in rows:
+            of = (metric, *name[1:]) if name else (metric,)
+            touched = [marks.of_metric(cell.name, number, *of) for number in numbers]
             entries = tuple(
                 replace(entry, warnings=found) if entry.value else entry
                 for entry, found in zip(row.entries, touched, strict=True)
@@ -132,17 +136,20 @@ def _marked(
             yield replace(row, entries=entries, anchor=anchor)
 
 
-def whole_cell_table(cell: CellFacts, data: ReportData) -> Table:
+def whole_cell_table(cell: CellFacts, data: ReportData, marks: Marks | None = None) -> Table:
     """List the figures that belong to the cell as a whole: start-up and models."""
+    found = data.estimates.get((cell.name, 0), {})
+    marks = marks or Marks()
     rows = [
         (
             words.title(metric) + (f" ({label})" if label else ""),
             words.single(estimate.value, estimate.unit),
             estimate.reason,
         )
-        for (metric, _, label), estimate in data.estimates.get((cell.name, 0), {}).items()
+        for (metric, _, label), estimate in found.items()
     ]
-    return Table(("Whole cell", "Value", "Remark"), tuple(rows))
+    touched = tuple(marks.of_metric(cell.name, 0, *name) for name in found)
+    return Table(("Whole cell", "Value", "Remark"), tuple(rows), touched)
 
 
 def _section(metric: str) -> str:
@@ -176,8 +183,8 @@ def _kpi_rows(
     numbers: Sequence[int],
     data: ReportData,
     notes: Notes,
-) -> Iterable[tuple[str, list[Row]]]:
-    """Give the lines of each metric."""
+) -> Iterable[tuple[str, list[tuple[Name | None, Row]]]]:
+    """Give the lines of each metric, each with what it is a line of; the first may be a heading."""
     kept = [name for name in names if not _is_absent(cell, name, numbers, data)]
     for metric, group in itertools.groupby(kept, key=lambda name: name[0]):
         lines = list(group)
@@ -189,10 +196,10 @@ def _kpi_rows(
         scale = words.scale_for(unit, [e.value for e in every if e.printable])
         title = words.title(metric)
         single = len(lines) == 1 and lines[0][1:] in (("value", ""), ("mean", ""), ("max", ""))
-        rows = []
+        rows: list[tuple[Name | None, Row]] = []
         if not single:
             sizes = tuple(Entry(n=counted(estimate)) for estimate in found[lines[0]])
-            rows.append(Row(label="", entries=sizes, group=title, detail=scale.label))
+            rows.append((None, Row(label="", entries=sizes, group=title, detail=scale.label)))
         for name in lines:
             entries = tuple(
                 _kpi_entry(estimate, scale, notes, _unmeasured(cell, number, data), with_n=single)
@@ -200,11 +207,9 @@ def _kpi_rows(
             )
             stat = "" if name[1] == "value" else name[1]
             label = ", ".join(part for part in (stat, name[2]) if part)
-            rows.append(
-                Row("", entries, title, ", ".join(part for part in (stat, scale.label) if part))
-                if single
-                else Row(label or "value", entries)
-            )
+            detail = ", ".join(part for part in (stat, scale.label) if part)
+            told = Row("", entries, title, detail) if single else Row(label or "value", entries)
+            rows.append((name, told))
         yield metric, rows
 
 
@@ -219,10 +224,14 @@ def _same_reason(cell: CellFacts, found: Sequence[Estimate]) -> bool:
     return len(ran) == 1 and not next(iter(ran)).startswith("not estimable")
 
 
-def absent_figures(cell: CellFacts, data: ReportData) -> list[str]:
-    """Say which metrics no step has, by reason: "GPU utilisation: no GPU."."""
+def absent_figures(
+    cell: CellFacts, data: ReportData, marks: Marks | None = None
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Say which metrics no step has, by reason, with the notes about that: "GPU utilisation: no GPU."."""
     numbers = [step.number for step in cell.steps]
+    marks = marks or Marks()
     reasons: dict[str, dict[str, None]] = {}
+    touched: dict[str, set[int]] = {}
     for name in _names(cell, numbers, data):
         if _is_absent(cell, name, numbers, data):
             found = [data.estimate(cell.name, number, *name) for number in numbers]
@@ -230,7 +239,12 @@ def absent_figures(cell: CellFacts, data: ReportData) -> list[str]:
                 e.reason for e, step in zip(found, cell.steps, strict=True) if step.measured
             )
             reasons.setdefault(reason, {})[words.title(name[0])] = None
-    return [f"{words.listed(list(titles))}: {reason}." for reason, titles in reasons.items()]
+            for number in numbers:
+                touched.setdefault(reason, set()).update(marks.of_metric(cell.name, number, *name))
+    return [
+        (f"{words.listed(list(titles))}: {reason}.", tuple(sorted(touched[reason])))
+        for reason, titles in reasons.items()
+    ]
 
 
 def _kpi_entry(
@@ -300,14 +314,25 @@ def gate_table(data: ReportData) -> Table:
     return Table(("Cell", "Step", "Gate", "Value", "Limit", "Outcome", "Detail"), tuple(rows))
 
 
-def capacity_table(data: ReportData) -> Table:
+def capacity_table(data: ReportData, marks: Marks | None = None) -> Table:
     """List what each cell holds, how that was found, and what it rests on."""
     columns = (
-        *("Deployment", "Cell", "Capacity", "Within objectives", "Method"),
+        *(
+            "Deployment",
+            "Cell",
+            "Capacity",
+            "Within objectives",
+            "Highest step that passes",
+            "Method",
+        ),
         *("Saturated", "Collapses", "Steps used", "Remarks"),
     )
-    rows = []
+    rows, warnings = [], []
+    marks = marks or Marks()
     for row in data.capacity:
+        cells = data.deployments.get(words.clean(row.get("deployment") or ""), ())
+        names = [cell.name for cell in cells] if row.get("cell") is None else [row["cell"]]
+        warnings.append(marks.of_steps(map(words.clean, names)))
         low, high = known(row.get("ci_low")), known(row.get("ci_high"))
         held = words.amount(known(row.get("capacity_qps")), low, high, "requests/s")
         if held == NOTHING and math.isfinite(low):
@@ -327,6 +352,7 @@ def capacity_table(data: ReportData) -> Table:
                     *words.bounds(row.get("slo_ci_low"), row.get("slo_ci_high")),
                     "requests/s",
                 ),
+                _passed(row),
                 words.clean(row.get("method") or NOTHING),
                 "yes" if row.get("saturated") else "no",
                 "yes" if row.get("collapse") else "no",
@@ -334,7 +360,13 @@ def capacity_table(data: ReportData) -> Table:
                 " ".join(remarks),
             )
         )
-    return Table(columns, tuple(rows))
+    return Table(columns, tuple(rows), tuple(warnings))
+
+
+def _passed(row: Mapping[str, Any]) -> str:
+    """Write the highest step that passes all objectives: what of the rate within them a step confirms."""
+    rate = words.rate(known(row.get("slo_passed_qps")))
+    return rate if rate == NOTHING else f"{rate}{words.NO_BREAK}requests/s"
 
 
 def step_label(step: StepFacts) -> str:

@@ -18,7 +18,9 @@ DASH = "–"
 NOTHING = "—"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 _THOUSANDS = "\N{NARROW NO-BREAK SPACE}"
-_MINUS = "\N{MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
+_TINY, _TOO_MANY = 1e-6, 6
+"""A number below this that would need more decimals than that is written with its power of ten."""
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+"
 )
@@ -186,17 +188,33 @@ def bounds(low: object, high: object) -> tuple[float, float]:
 
 
 def plain(value: float, decimals: int | None = None) -> str:
-    """Write a number with three significant digits, or with the given decimals."""
+    """Write a number with three significant digits, or with the given decimals: "2.78e−16" where all would be zeros."""
     if not math.isfinite(value):
         return NOTHING
     if value == 0:
         return "0"
-    text = f"{value:,.{max(0, _decimals(value, 3) if decimals is None else decimals)}f}"
+    used = max(0, _decimals(value, 3) if decimals is None else decimals)
+    if abs(value) < _TINY and used > _TOO_MANY:
+        return _with_power(value)
+    text = f"{value:,.{used}f}"
     if decimals is None and "." in text:
         text = text.rstrip("0").rstrip(".")
     if not text.strip("-0."):
         text = text.lstrip("-")
-    return text.replace(",", _THOUSANDS).replace("-", _MINUS)
+    return text.replace(",", _THOUSANDS).replace("-", MINUS)
+
+
+def _with_power(value: float) -> str:
+    digits, power = f"{value:.2e}".split("e")
+    text = f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+    return text.replace("-", MINUS)
+
+
+def change(share: float) -> str:
+    """Write a relative change in per cent, with its sign: "+3.1 %", "−25.0 %"."""
+    if not math.isfinite(share):
+        return NOTHING
+    return f"{100 * share:+.1f}{NO_BREAK}%".replace("-", MINUS)
 
 
 def rate(value: float) -> str:

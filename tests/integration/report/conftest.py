@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from escalade.analysis.findings import findings
 from escalade.report.page import render
+from escalade.report.several.page import render_several
+from escalade.report.several.told import Member
 from integration.report.browser import browser, installed
 from support import require_or_skip
 from unit.report import campaign
@@ -58,6 +61,18 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportData, Path
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a report of many steps."""
     return written(campaign.report_data(rates=MANY), tmp_path_factory)
+
+
+@pytest.fixture(scope="package")
+def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Member], Path]:
+    """Write the page of two campaigns, one with two deployments."""
+    first = campaign.report_data(rates=(1.0, 2.0))
+    second = campaign.report_data(("smollm2", "wide"), rates=(1.0, 2.0))
+    second = replace(second, campaign={**second.campaign, "campaign": "later"})
+    members = [Member(first, "results/demo", ""), Member(second, "results/later", "")]
+    path = tmp_path_factory.mktemp("several") / "campaigns.html"
+    path.write_text(render_several(members), encoding="utf-8")
+    return members, path
 
 
 def written(data: ReportData, factory: pytest.TempPathFactory) -> Path:

@@ -92,6 +92,19 @@ def test_prices_of_serving_come_with_interval_and_inputs(one: ReportData) -> Non
     assert spoken(view.serving.rows[0][4]).startswith("2 nodes")
 
 
+def test_a_price_at_a_rate_that_no_step_confirms_says_so(one: ReportData) -> None:
+    held = {**one.verdicts["capacity"][0], "slo_capacity_qps": 3.7, "slo_passed_qps": 2.0}
+    data = with_cost(
+        one, hours("gpu", 4.0), serving=[priced(0.72, deployment="smollm2", cell=held["cell"])]
+    )
+
+    for passed, said in ((2.0, True), (None, True), (3.6, False)):
+        rows = [{**held, "slo_passed_qps": passed}]
+        view = cost_view(replace(data, verdicts={**data.verdicts, "capacity": rows}))
+        assert view is not None
+        assert ("objectives, an estimate that no step confirms, costs" in view.sentences[1]) is said
+
+
 def test_results_of_earlier_releases_have_no_section_on_cost(one: ReportData) -> None:
     assert cost_view(one) is None
     assert hours_sentence(one) == ""

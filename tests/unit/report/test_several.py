@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from escalade.report.embedded import script
 from escalade.report.several.page import render_several
 from escalade.report.several.told import Member, labels, overview, remarks
 from escalade.report.several.twin import several_twin
@@ -84,6 +89,7 @@ def test_the_page_has_overview_figures_and_each_campaign(page: str) -> None:
     assert reader.unbalanced == []
     assert len(reader.identifiers) == len(set(reader.identifiers))
     inside = {a[1:] for a in reader.addresses if a.startswith("#")}
+    assert "what-if" in reader.identifiers
     assert inside <= set(reader.identifiers)
     assert {a for a in reader.addresses if not a.startswith("#")} == {
         "data:,",
@@ -105,6 +111,40 @@ def test_the_twin_of_several_is_valid(members: list[Member]) -> None:
     assert [e.message for e in Draft202012Validator(schema_of_reports()).iter_errors(found)] == []
     assert list(found["reports"]) == ["results/demo", "results/later"]
     assert found["unread"] == [{"folder": "results/broken", "why": "no campaign"}]
+    latency = next(each for each in found["figures"] if each["key"] == "several-latency")
+    assert [row[0] for row in latency["table"]["rows"]] == [
+        *(["demo"] * 2),
+        *(["later: smollm2"] * 2),
+        *(["later: wide"] * 2),
+    ]
+
+
+def test_the_page_carries_its_script_with_what_it_tells_and_the_policy_that_allows_it(
+    members: list[Member], page: str
+) -> None:
+    source = page.split("<script>")[1].split("</script>", maxsplit=1)[0]
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    told = json.loads(page.split('id="report-data">')[1].split("</script>", maxsplit=1)[0])
+
+    assert f"script-src 'sha256-{digest}'" in html.unescape(page)
+    assert source == script()
+    assert {"several-latency", "several-ttft", "several-throughput"} <= set(told["figures"])
+    points = dict(told["figures"]["several-latency"]["points"])
+    assert set(points) == {"demo", "later: smollm2", "later: wide"}
+    assert [len(places) for places in points.values()] == [2, 2, 2]
+    assert [objective["title"] for objective in told["limits"]] == [
+        "demo: p90 of end-to-end latency ≤ 1.5\N{NO-BREAK SPACE}s",
+        "later: p90 of end-to-end latency ≤ 1.5\N{NO-BREAK SPACE}s",
+    ]
+    assert len(told["limits"][1]["steps"]) == 4  # two deployments with two steps
+
+
+def test_without_the_script_every_figure_of_the_page_is_shown(page: str) -> None:
+    shown = page.split('<script type="application/json"', maxsplit=1)[0]
+    assert re.findall(r"<(\w+) id=\"([^\"]+)\"[^>]* hidden>", shown) == [("section", "what-if")]
+    assert page.count('data-views="') == 2
+    for view in ("End-to-end latency", "Time to first token", "Inter-token latency", "Throughput"):
+        assert f'data-view="{view}"' in page
 
 
 def test_a_load_without_a_rate_is_in_the_table_but_in_no_figure(

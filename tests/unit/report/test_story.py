@@ -260,6 +260,7 @@ def test_a_rate_that_no_interval_confirms_is_called_an_estimate() -> None:
 
 def test_the_headline_is_the_rate_within_the_objectives_where_it_is_known() -> None:
     row = held(4.6, ci_low=4.4, ci_high=4.8, slo_capacity_qps=4.1, slo_ci_low=3.9, slo_ci_high=4.3)
+    row |= {"slo_passed_qps": 4.0, "slo_failed_qps": 5.0}  # 4 is within 5 % of 4.1
     found = data(verdicts={"slos": [verdict("PASS")], "capacity": [row], "gates": []})
 
     assert spoken(story.headline(found, "small")) == (
@@ -270,7 +271,8 @@ def test_the_headline_is_the_rate_within_the_objectives_where_it_is_known() -> N
 
 
 def told_of(*rows: dict[str, Any], slos: list[dict[str, Any]] | None = None) -> str:
-    return spoken(holds("It", rows, slos or [verdict("PASS")], "over 5 repetitions"))
+    given = slos or [verdict("PASS", target_qps=4.0)]
+    return spoken(holds("It", rows, given, "over 5 repetitions"))
 
 
 def test_a_rate_at_the_capacity_is_told_once() -> None:
@@ -285,9 +287,60 @@ def test_a_rate_at_the_capacity_is_told_once() -> None:
 def test_what_no_interval_confirms_is_not_held() -> None:
     row = held(4.4, slo_capacity_qps=4.4, slo_ci_high=6.2)
 
-    assert told_of(row).startswith(
+    assert told_of(row, slos=[verdict("INCONCLUSIVE")]).startswith(
         "It may hold 4.4 requests/s [0, 6.2] at p90 under 1.5 s, over 5 repetitions: point "
         "estimates say so, no interval confirms it; "
+    )
+
+
+INTERPOLATED = {"slo_capacity_qps": 3.7, "slo_ci_low": 1.5, "slo_ci_high": 5.8}
+
+
+def test_a_rate_between_a_step_that_passes_and_one_that_fails_is_told_as_interpolated() -> None:
+    row = held(3.6, **INTERPOLATED, slo_passed_qps=2.0, slo_failed_qps=6.0)
+
+    assert told_of(row).startswith(
+        "It holds at least 2 requests/s at p90 under 1.5 s and fails at 6 requests/s, over 5 "
+        "repetitions; by interpolation 3.7 requests/s [1.5, 5.8], which no step confirms; beyond "
+    )
+    undecided = {**row, "slo_failed_qps": None}
+    assert told_of(undecided).startswith(
+        "It holds at least 2 requests/s at p90 under 1.5 s, over 5 repetitions; by interpolation "
+    )
+    nowhere = {**row, "slo_passed_qps": None}
+    assert told_of(nowhere).startswith(
+        "It may hold 3.7 requests/s [1.5, 5.8] at p90 under 1.5 s and fails at 6 requests/s, over 5 "
+        "repetitions: point estimates say so, no step confirms it; "
+    )
+
+
+def test_what_every_run_holds_is_what_the_runs_together_hold() -> None:
+    rows = [
+        held(3.6, **INTERPOLATED, slo_passed_qps=2.0, slo_failed_qps=4.0),
+        held(3.6, **INTERPOLATED, slo_passed_qps=1.0, slo_failed_qps=6.0),
+    ]
+
+    assert told_of(*rows).startswith(
+        "It holds at least 1 requests/s at p90 under 1.5 s and fails at 6 requests/s, "
+    )
+    assert told_of(rows[0], {**rows[1], "slo_passed_qps": None}).startswith("It may hold ")
+
+
+def test_earlier_results_name_the_steps_by_their_verdicts() -> None:
+    row = held(3.6, **INTERPOLATED)
+
+    assert told_of(row, slos=ALONG).startswith(  # PASS at 2, INCONCLUSIVE at 3, FAIL at 4
+        "It holds at least 2 requests/s at p90 under 1.5 s and fails at 4 requests/s, "
+    )
+
+
+def test_a_top_step_that_only_its_point_estimate_keeps_is_not_held() -> None:
+    row = held(None, saturated=False, ci_low=4.0, slo_capacity_qps=4.0, slo_ci_low=2.0)
+    row |= {"slo_at_least": True, "slo_passed_qps": 2.0, "slo_failed_qps": None}
+
+    assert told_of(row).startswith(
+        "It holds at least 2 requests/s at p90 under 1.5 s, over 5 repetitions; by point estimates at "
+        "least 4 requests/s, which no step confirms; "
     )
 
 

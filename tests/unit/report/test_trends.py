@@ -96,7 +96,7 @@ def test_a_change_point_stands_in_words_picture_and_table() -> None:
     page = render(replace(data, history=found)).replace(NO_BREAK, " ")
 
     assert 'href="#trends"' in page
-    assert "Capacity became worse by -25.0 % (95 % from -30.0 % to -20.0 %) with results/4" in page
+    assert "Capacity became worse by −25.0 % (95 % from −30.0 % to −20.0 %) with results/4" in page
     section = page[page.index('<section id="trends"') :]
     assert section.count("▼ worse") == 2  # in the picture and in the table
     assert "2026-09-21 to 2026-09-28" in section

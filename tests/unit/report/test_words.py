@@ -53,6 +53,28 @@ def test_a_written_number_reads_back_within_half_a_percent(value: float) -> None
     assert float(text) == pytest.approx(value, rel=5.1e-3)
 
 
+def test_a_number_that_rounding_left_is_written_with_its_power_of_ten() -> None:
+    assert words.single(2.78e-18, "ratio") == "2.78e−16\N{NO-BREAK SPACE}%"
+    assert words.plain(-5e-9) == "−5e−9"
+    assert words.plain(1e-6) == "0.000001"
+    assert words.plain(1e-9, 3) == "0.000"  # beside an interval that supports no more
+    assert words.amount(3e-9, 1e-9, 6e-9, "") == "3e−9 [1e−9,\N{NO-BREAK SPACE}6e−9]"
+
+
+@given(st.floats(1e-300, 1e-6, exclude_max=True), st.sampled_from([1, -1]))
+def test_a_tiny_number_reads_back_too(size: float, sign: int) -> None:
+    text = words.plain(sign * size)
+
+    assert len(text) < 12
+    assert float(text.replace("−", "-")) == pytest.approx(sign * size, rel=5.1e-3)
+
+
+def test_a_change_has_its_sign() -> None:
+    assert spoken(words.change(-0.25)) == "−25.0 %"
+    assert spoken(words.change(0.031)) == "+3.1 %"
+    assert words.change(math.inf) == "—"
+
+
 def test_steps_are_named_in_runs() -> None:
     assert words.steps([3]) == "step 3"
     assert words.steps([2, 1]) == "steps 1 and 2"

@@ -118,7 +118,7 @@ def bounded(found: SloCapacity, capacity_qps: float, highest: float = math.nan) 
 
 
 def _ladder(kpis: pd.DataFrame, slo: Slo, invalid: set[int]) -> list[Rung]:
-    going_on = _rates_of_conversations(kpis)
+    going_on = rates_of_conversations(kpis)
     kpis = rows_of(kpis, slo.workload)
     rows = kpis[(kpis["metric"] == slo.metric) & (kpis["stat"] == slo.stat) & (kpis["step"] > 0)]
     valid = rows[~rows["step"].isin(invalid)]
@@ -142,7 +142,7 @@ def _reciprocal(value: float) -> float:
     return 1 / value if value > 0 else math.inf if value == 0 else math.nan
 
 
-def _rates_of_conversations(kpis: pd.DataFrame) -> dict[int, float]:
+def rates_of_conversations(kpis: pd.DataFrame) -> dict[int, float]:
     """Give what steps of conversations were offered, later turns included: more than they ask for."""
     whole = rows_of(kpis)
     talks = set(whole.loc[whole["metric"] == "turns_not_due", "step"])

@@ -19,6 +19,7 @@ from escalade.analysis.kpis.steps import GIVEN_UP
 from escalade.analysis.measured.cell import Slo
 from escalade.analysis.measured.windows import window_of
 from escalade.analysis.stats.intervals import MIN_REPETITIONS
+from escalade.analysis.verdicts.confirmed import steps_behind
 from escalade.analysis.verdicts.decisions import cell_verdicts
 from escalade.analysis.verdicts.repetitions import deployment_verdicts
 
@@ -72,7 +73,9 @@ def judge(kpis: pd.DataFrame, cells: Sequence[CellData], slos: Sequence[Slo]) ->
         searched = any(cell.search for cell in group)  # the repetitions' rates differ
         joined = deployment_verdicts(rows, slos) if repeated and not searched else []
         verdicts += [judged.row for each in rows for judged in each] + joined
-        capacity += [*fits, *([deployment_capacity(fits, slos)] if repeated else [])]
+        fits += [deployment_capacity(fits, slos)] if repeated else []
+        behind = steps_behind(group, kpis, gates, [sought(cell, slos) for cell in group])
+        capacity += [{**fit, **of.columns} for fit, of in zip(fits, behind, strict=True)]
     return {
         "schema": 1,
         "note": "this run only" if _once(cells) else None,

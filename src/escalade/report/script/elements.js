@@ -15,10 +15,13 @@ function draw(name, attributes = {}) {
   return made;
 }
 
-/** Write a number with three significant digits: "0.0123", "12.3", "12 345", "−3". */
+/** Write a number with three significant digits: "0.0123", "12.3", "12 345", "−3", "2.78e−16". */
 function plain(value) {
   if (!Number.isFinite(value)) return "—";
   const size = Math.abs(value);
+  if (size > 0 && size < 1e-6) {
+    return (value < 0 ? "−" : "") + String(Number(size.toPrecision(3)).toExponential()).replace("-", "−");
+  }
   const rounded = size >= 1000 ? Math.round(size) : Number(size.toPrecision(3));
   const [whole, rest] = rounded.toLocaleString("en", { maximumFractionDigits: 12 }).split(".");
   const text = whole.replaceAll(",", "\u202f") + (rest ? `.${rest}` : "");

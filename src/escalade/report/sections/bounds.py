@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.bounds.bound import said
 from escalade.report import words
 from escalade.report.charts.bound_lines import TOKENS
+from escalade.report.marks import Marks
 from escalade.report.tables import Table
 from escalade.report.words import NOTHING, known
 
@@ -31,21 +32,27 @@ class Shown:
         return bool(self.sentences)
 
 
-def bounds_shown(data: ReportData) -> Shown:
+def bounds_shown(data: ReportData, marks: Marks | None = None) -> Shown:
     """Give the sentences on what came closest to each bound, and the tables behind them."""
-    rows = data.bounds
+    rows, marks = data.bounds, marks or Marks()
+    warned = tuple(_marked(row, marks) for row in rows)
     return Shown(
-        tuple(_sentence(row, data) for row in _closest(rows)), _table(rows), _inputs_table(rows)
+        tuple(_sentence(row, data) for row in _closest(rows)),
+        replace(_table(rows), warnings=warned),
+        _inputs_table(rows),
     )
 
 
-def exceeded(data: ReportData) -> list[tuple[str, str]]:
-    """Give cell and sentence of every bound of which more was attained than there is."""
-    return [
-        (words.clean(row.get("cell") or row.get("deployment")), _sentence(row, data))
-        for row in data.bounds
-        if row.get("exceeded")
-    ]
+def exceeded(data: ReportData) -> list[tuple[dict[str, Any], str]]:
+    """Give row and sentence of every bound of which more was attained than there is."""
+    return [(row, _sentence(row, data)) for row in data.bounds if row.get("exceeded")]
+
+
+def _marked(row: dict[str, Any], marks: Marks) -> tuple[int, ...]:
+    where = words.clean(row.get("cell") or row.get("deployment"))
+    step = known(row.get("step"))
+    name = words.clean(row.get("name"))
+    return marks.of_bound(where, int(step) if math.isfinite(step) else 0, name)
 
 
 def _closest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

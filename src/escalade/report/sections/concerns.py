@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gates.gate import ADVICE, CLIENT
+from escalade.analysis.kpis.catalogue import WAITING
 from escalade.analysis.kpis.loop_kpis import AT_ONCE
 from escalade.analysis.kpis.series_kpis import UNMONITORED
 from escalade.report import words
@@ -23,9 +24,10 @@ from escalade.report.sections.bounds import exceeded
 from escalade.report.words import known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from escalade.report.data import ReportData
+    from escalade.report.estimates import Name
     from escalade.report.facts import CellFacts, StepFacts
 
 FAILURE = "failure"
@@ -49,9 +51,9 @@ class Concern:
     text: str
     anchor: str = ""
     log_tail: tuple[str, ...] = ()
-    touched: Touched | None = None
+    touched: tuple[Touched, ...] = ()
     number: int = 0
-    """Of a failure or warning about numbers of a cell: these carry it as a mark."""
+    """Of one that touches numbers of the page: these carry it as a mark."""
 
 
 def concerns(data: ReportData) -> list[Concern]:
@@ -67,17 +69,23 @@ def concerns(data: ReportData) -> list[Concern]:
 
 
 def marks_of(found: Sequence[Concern]) -> Marks:
-    """Give the numbers of warnings by the figures that they touch."""
-    return Marks((each.number, each.touched) for each in found if each.number and each.touched)
+    """Give the numbers of warnings and notes by the figures that they touch."""
+    return Marks(
+        ((each.number, touched) for each in found for touched in each.touched), notes_of(found)
+    )
+
+
+def notes_of(found: Iterable[Concern]) -> frozenset[int]:
+    """Give the numbers of notes, which are marked otherwise than warnings."""
+    return frozenset(each.number for each in found if each.number and each.severity == NOTE)
 
 
 def _numbered(found: Sequence[Concern]) -> Iterator[Concern]:
-    """Give a number to each failure and warning that touches figures, in the order of the list."""
+    """Give a number to each that touches figures, in the order of the list."""
     number = 0
     for each in found:
-        counts = each.touched is not None and each.severity != NOTE
-        number += counts
-        yield replace(each, number=number) if counts else each
+        number += bool(each.touched)
+        yield replace(each, number=number) if each.touched else each
 
 
 def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
@@ -92,11 +100,19 @@ def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
             "The KPI table is empty: every number below is missing for that reason.",
         )
     if not data.axis.open:
-        yield Concern(WARNING, "campaign", data.axis.method)
+        waits = tuple(_of_all(cell, WAITING) for cell in data.facts if cell.steps)
+        yield Concern(WARNING, "campaign", data.axis.method, touched=waits)
     if data.exploratory:
-        yield Concern(NOTE, "campaign", _exploratory(data))
-    for where, sentence in exceeded(data):
-        yield Concern(WARNING, where, sentence, "bounds")
+        judged = tuple(
+            Touched(cell.name, tuple(step.number for step in cell.steps), of="verdicts")
+            for cell in data.facts
+            if cell.steps
+        )
+        yield Concern(NOTE, "campaign", _exploratory(data), touched=judged if data.slos else ())
+    for row, sentence in exceeded(data):
+        where = words.clean(row.get("cell") or row.get("deployment"))
+        bound = Touched(where, (_number(row),), (words.clean(row.get("name")),), of="bounds")
+        yield Concern(WARNING, where, sentence, "bounds", touched=(bound,))
     for name in data.stale:
         yield Concern(
             NOTE,
@@ -104,6 +120,16 @@ def _campaign_concerns(data: ReportData) -> Iterable[Concern]:
             "Stale: this cell in the results folder was measured with another definition; "
             "it is left out here.",
         )
+
+
+def _of_all(cell: CellFacts, metrics: tuple[str, ...]) -> Touched:
+    return Touched(cell.name, tuple(step.number for step in cell.steps), metrics)
+
+
+def _number(row: Mapping[str, Any]) -> int:
+    """Give the step of a row; 0 for the whole cell."""
+    step = known(row.get("step"))
+    return int(step) if math.isfinite(step) else WHOLE_CELL
 
 
 def _exploratory(data: ReportData) -> str:
@@ -129,7 +155,7 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
             words.sentence(f"the cell failed: {cell.cause or 'no cause was recorded'}"),
             cell.anchor,
             cell.log_tail,
-            Touched(cell.name, (WHOLE_CELL,)),
+            (Touched(cell.name, (WHOLE_CELL,)),),
         )
     if not cell.steps:
         yield Concern(WARNING, cell.name, "No step was recorded for this cell.", cell.anchor)
@@ -141,7 +167,7 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
                 words.sentence(f"{_step(step)}: {_ending(step)}"),
                 cell.anchor,
                 step.log_tail if step.log_tail != cell.log_tail else (),
-                Touched(cell.name, (step.number,)),
+                (Touched(cell.name, (step.number,)),),
             )
     missed = [step for step in cell.steps if step.state == NOT_RUN]
     if missed:
@@ -153,7 +179,7 @@ def _cell_concerns(cell: CellFacts) -> Iterable[Concern]:
             cell.name,
             words.sentence(f"{numbers} ({loads} {unit}) did not run: no numbers"),
             cell.anchor,
-            touched=Touched(cell.name, tuple(step.number for step in missed)),
+            touched=(Touched(cell.name, tuple(step.number for step in missed)),),
         )
 
 
@@ -191,7 +217,7 @@ def _gate_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
             cell.name,
             words.sentence(text),
             cell.anchor,
-            touched=Touched(cell.name, tuple(dict.fromkeys(steps)) or (WHOLE_CELL,)),
+            touched=(Touched(cell.name, tuple(dict.fromkeys(steps)) or (WHOLE_CELL,)),),
         )
 
 
@@ -218,7 +244,7 @@ def _gate_value(row: dict[str, Any]) -> str:
 
 def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
     """Collect missing and flagged numbers: one concern per reason, one note for the floors."""
-    floors = 0
+    floors = _Numbers()
     grouped: dict[tuple[str, str], _Numbers] = {}
     for step in (None, *cell.steps):
         if step is not None and not step.measured:
@@ -227,7 +253,7 @@ def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
         for (metric, stat, label), estimate in data.estimates.get((cell.name, number), {}).items():
             kind, _, reason = estimate.quality.partition(": ")
             if kind == "not estimable" and reason.startswith("needs"):
-                floors += 1
+                floors.add(metric, stat, label, number)
             elif kind != "ok":
                 for key in _reasons(kind, reason):
                     grouped.setdefault(key, _Numbers()).add(metric, stat, label, number)
@@ -237,14 +263,15 @@ def _value_concerns(cell: CellFacts, data: ReportData) -> Iterable[Concern]:
         text = f"{numbers.named()} in {_named(numbers.steps)} {_VERBS.get(kind, kind)}: {reason}"
         core = _is_core(numbers, kind) and reason not in (AT_ONCE, UNMONITORED)
         severity = WARNING if partly or core else NOTE
-        touched = Touched(cell.name, tuple(dict.fromkeys(numbers.steps)), tuple(numbers.stats))
+        touched = numbers.touched(cell)
         yield Concern(severity, cell.name, words.sentence(text), cell.anchor, touched=touched)
-    if floors:
+    if floors.steps:
         text = (
-            f"{words.counted(floors, 'percentile')} in the table would need more requests "
+            f"{words.counted(len(floors.steps), 'percentile')} in the table would need more requests "
             "than the windows have; the table says how many"
         )
-        yield Concern(NOTE, cell.name, words.sentence(text), cell.anchor)
+        touched = floors.touched(cell)
+        yield Concern(NOTE, cell.name, words.sentence(text), cell.anchor, touched=touched)
 
 
 @dataclass
@@ -253,12 +280,24 @@ class _Numbers:
 
     stats: dict[str, dict[str, None]] = field(default_factory=dict)
     steps: list[int] = field(default_factory=list)
+    names: dict[int, dict[Name, None]] = field(default_factory=dict)
 
     def add(self, metric: str, stat: str, label: str, step: int) -> None:
         """Remember one number."""
         name = " ".join(part for part in (stat if stat != "value" else "", label) if part)
         self.stats.setdefault(metric, {})[name] = None
         self.steps.append(step)
+        self.names.setdefault(step, {})[metric, stat, label] = None
+
+    def touched(self, cell: CellFacts) -> tuple[Touched, ...]:
+        """Give what they are, steps with the same numbers together."""
+        alike: dict[tuple[Name, ...], list[int]] = {}
+        for step, names in self.names.items():
+            alike.setdefault(tuple(names), []).append(step)
+        return tuple(
+            Touched(cell.name, tuple(steps), tuple(dict.fromkeys(n[0] for n in names)), names)
+            for names, steps in alike.items()
+        )
 
     def named(self) -> str:
         """Name them: "End-to-end latency (p50, p90) and Errors"."""

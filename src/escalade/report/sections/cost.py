@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
+from escalade.report.sections.held import only_estimated
 from escalade.report.tables import Table
 from escalade.report.words import NOTHING, known
 
@@ -47,7 +48,7 @@ def cost_view(data: ReportData) -> CostView | None:
     serving = [row for row in found.get("serving") or [] if isinstance(row, dict)]
     priced = [row for row in serving if row.get("value") is not None]
     return CostView(
-        sentences=(hours_sentence(data), *_serving_sentences(serving)),
+        sentences=(hours_sentence(data), *_serving_sentences(serving, data)),
         hours=_hours(found),
         serving=_serving(priced),
         priced=bool(priced),
@@ -88,7 +89,7 @@ def _rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for row in found.get("partitions") or [] if isinstance(row, dict)]
 
 
-def _serving_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _serving_sentences(rows: Sequence[Mapping[str, Any]], data: ReportData) -> list[str]:
     """Say each price, or once per deployment why there is none."""
     told: dict[str, None] = {}
     for row in rows:
@@ -98,11 +99,19 @@ def _serving_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             told[f"{where}: no price of serving, since {why}."] = None
         else:
             run = "" if row.get("cell") is None else " (this run only)"
+            sure = ", an estimate that no step confirms," * _is_estimated(row, data)
             told[
-                f"Serving {where} at the rate that keeps the objectives costs {_amount(row)} per "
+                f"Serving {where} at the rate that keeps the objectives{sure} costs {_amount(row)} per "
                 f"{_PER[str(row['per'])]}, {_BASIS[str(row['basis'])]}{run}."
             ] = None
     return list(told)
+
+
+def _is_estimated(row: Mapping[str, Any], data: ReportData) -> bool:
+    """Tell whether the rate of a price is one that no step confirms."""
+    places = ("deployment", "cell")
+    mine = [each for each in data.capacity if all(each.get(p) == row.get(p) for p in places)]
+    return any(only_estimated(each) for each in mine)
 
 
 def _amount(row: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.kpis.catalogue import RATES
+from escalade.analysis.verdicts.confirmed import Confirmed
+from escalade.analysis.verdicts.confirmed import confirmed as steps_confirming
 from escalade.report import words
 from escalade.report.axis import level
 from escalade.report.words import known
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 _UNIT = "requests/s"
 _OPEN = (math.nan, math.nan)
+_NEAR = 0.95
+"""A step that passes at this share of an estimated rate, or more, confirms it: what is left is within
+the margin of 5 % that a comparison calls no change."""
 _SHORT = {
     "latency_seconds": "",
     "ttft_seconds": " time to first token",
@@ -27,6 +32,8 @@ def holds(
     name: str, rows: Sequence[Mapping[str, Any]], slos: Sequence[Mapping[str, Any]], runs: str
 ) -> str:
     """Say which rate is held within the objectives, and what comes beyond it; empty when not known.
+
+    A rate that was estimated beyond the last step that passes is told as that, behind the step.
 
     Parameters
     ----------
@@ -49,15 +56,54 @@ def holds(
     if len(found) > 1:
         low, high = (words.plain(value) for value in (min(found), max(found)))
         rate += f" (median; {low} to {high})" if low != high else " (in each run)"
-    sure = all(math.isfinite(known(row.get("slo_ci_low"))) for row in rows)
-    least = "at least " if any(row.get("slo_at_least") for row in rows) else ""
-    held = f"{name} holds {least}{rate} at {told}, {runs}"
-    if not sure:
+    at_least = any(row.get("slo_at_least") for row in rows)
+    least = "at least " if at_least else ""
+    behind = _steps_behind(rows, slos)
+    fails = f" and fails at {_rate(behind.failed)}" if math.isfinite(behind.failed) else ""
+    if behind.passed >= _NEAR * statistics.median(found):
+        held = f"{name} holds {least}{rate} at {told}, {runs}"
+    elif math.isfinite(behind.passed):
+        how = "point estimates" if at_least else "interpolation"
         held = (
-            f"{name} may hold {least}{rate} at {told}, {runs}: point estimates say so, "
-            "no interval confirms it"
+            f"{name} holds at least {_rate(behind.passed)} at {told}{fails}, {runs}; "
+            f"by {how} {least}{rate}, which no step confirms"
+        )
+    else:
+        sure = all(math.isfinite(known(row.get("slo_ci_low"))) for row in rows)
+        held = (
+            f"{name} may hold {least}{rate} at {told}{fails}, {runs}: point estimates say so, "
+            f"no {'step' if sure else 'interval'} confirms it"
         )
     return f"{held}; {_beyond(rows, found)}"
+
+
+def _steps_behind(
+    rows: Sequence[Mapping[str, Any]], slos: Sequence[Mapping[str, Any]]
+) -> Confirmed:
+    """Give the highest step that passes, and the lowest that fails, in every run.
+
+    Results of earlier releases don't name them: there the verdicts of the steps do.
+    """
+    if not all("slo_passed_qps" in row for row in rows):
+        return steps_confirming(slos)
+    passed, failed = (
+        [known(row[name]) for row in rows] for name in ("slo_passed_qps", "slo_failed_qps")
+    )
+    return Confirmed(
+        math.nan if any(map(math.isnan, passed)) else min(passed),
+        math.nan if any(map(math.isnan, failed)) else max(failed),
+    )
+
+
+def only_estimated(row: Mapping[str, Any]) -> bool:
+    """Tell whether the rate of a capacity lies beyond the last step that passes; not known of earlier results."""
+    if "slo_passed_qps" not in row:
+        return False
+    return not known(row["slo_passed_qps"]) >= _NEAR * known(row.get("slo_capacity_qps"))
+
+
+def _rate(value: float) -> str:
+    return f"{words.rate(value)}{words.NO_BREAK}{_UNIT}"
 
 
 def rate_bounds(row: Mapping[str, Any], low: str, high: str) -> tuple[float, float]:

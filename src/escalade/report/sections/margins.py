@@ -87,10 +87,9 @@ def _line(row: Mapping[str, Any], data: ReportData, marks: Marks) -> Margin:
         n=words.plain(n, 0) if n > 0 else "",
         margin=_away(row, "margin", unit),
         worse=_away(row, "margin_worse", unit),
-        warnings=marks.of_result(
-            words.clean(row.get("cell") or ""),
-            int(_or(known(row.get("step")))),
-            str(row.get("metric")),
+        warnings=marks.of_verdict(
+            row,
+            (cell.name for cell in data.deployments.get(words.clean(row.get("deployment")), ())),
         ),
     )
 

@@ -59,7 +59,7 @@ def slo_table(data: ReportData, marks: Marks | None = None) -> EstimateTable:
         for where, by_rate in lines.items():
             first = next(iter(by_rate.values()))
             entries = tuple(
-                _warned(_judged(by_rate[rate], data, notes), by_rate[rate], marks)
+                _warned(_judged(by_rate[rate], data, notes), by_rate[rate], data, marks)
                 if rate in by_rate
                 else _unjudged(first, rate, data)
                 for rate in rates
@@ -69,13 +69,12 @@ def slo_table(data: ReportData, marks: Marks | None = None) -> EstimateTable:
     return EstimateTable(tuple(words.rate(rate) for rate in rates), tuple(rows), notes)
 
 
-def _warned(entry: Entry, row: Mapping[str, Any], marks: Marks | None) -> Entry:
-    """Give an entry with the numbers of the warnings that it rests on."""
-    step = known(row.get("step"))
-    if marks is None or not math.isfinite(step):
+def _warned(entry: Entry, row: Mapping[str, Any], data: ReportData, marks: Marks | None) -> Entry:
+    """Give an entry with the numbers of the warnings and notes that it rests on."""
+    if marks is None:
         return entry
-    found = marks.of_result(words.clean(row.get("cell") or ""), int(step), str(row.get("metric")))
-    return replace(entry, warnings=found)
+    cells = data.deployments.get(words.clean(row.get("deployment")), ())
+    return replace(entry, warnings=marks.of_verdict(row, (cell.name for cell in cells)))
 
 
 def _rates(data: ReportData) -> list[float]:

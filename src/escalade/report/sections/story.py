@@ -68,7 +68,7 @@ def summary(data: ReportData, marks: Marks | None = None) -> list[Statement]:
             Statement(
                 judgement(row, run_of(row, cells)),
                 str(row.get("verdict")),
-                warnings=_warnings(row, marks),
+                warnings=marks.of_verdict(row, (cell.name for cell in cells)),
             )
             for row in data.slos
             if row.get("counts") and words.clean(row.get("deployment")) == deployment
@@ -335,12 +335,6 @@ def verdicts_of(data: ReportData, deployment: str) -> list[dict[str, Any]]:
     """Give the verdicts on a deployment: over its repetitions where there are such, else of each run."""
     mine = [row for row in data.slos if words.clean(row.get("deployment")) == deployment]
     return [row for row in mine if row.get("cell") is None] or mine
-
-
-def _warnings(row: Mapping[str, Any], marks: Marks) -> tuple[int, ...]:
-    step = known(row.get("step"))
-    place = int(step) if math.isfinite(step) else 0
-    return marks.of_result(words.clean(row.get("cell") or ""), place, str(row.get("metric")))
 
 
 def _spoken_objective(data: ReportData, deployment: str) -> dict[str, Any]:

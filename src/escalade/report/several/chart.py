@@ -6,10 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from escalade.analysis.kpis.catalogue import WAITING
+from escalade.analysis.measured.levels import RATE
 from escalade.report import words
-from escalade.report.charts import drawing
+from escalade.report.axis import AXES
+from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS, Chart
-from escalade.report.charts.lines import judged_stat, line_of
+from escalade.report.charts.latency import METRICS
+from escalade.report.charts.lines import judged_stat, line_of, told
 from escalade.report.several.told import labels
 from escalade.report.tables import Table
 from escalade.report.words import NOTHING
@@ -30,22 +34,46 @@ _MOST_LINES = 24
 _LINEAR_SPAN = 12.0
 
 
-def charts(members: Sequence[Member]) -> list[Chart]:
-    """Draw latency and throughput of all campaigns whose load has a rate."""
-    stat = _stat(members)
-    drawn = [
-        _chart(
-            _Wanted("latency", "latency_seconds", stat, f"End-to-end latency, {stat}", "s"), members
+@dataclass(frozen=True)
+class Views:
+    """Charts of which a reader looks at one at a time."""
+
+    title: str
+    charts: tuple[Chart, ...]
+
+
+def views(members: Sequence[Member]) -> list[Views]:
+    """Draw times, and rates, of all campaigns whose load has a rate; what none has is left out."""
+    times = [_time(metric, members) for metric in METRICS]
+    rates = [
+        _Wanted("throughput", "throughput_qps", None, "Throughput", "requests/s", "Throughput"),
+        _Wanted("goodput", "goodput_qps", None, "Goodput", "requests/s", "Goodput"),
+        _Wanted(
+            *("tokens", "output_tokens_per_second", None),
+            *("Output tokens per second", "tokens/s", "Output tokens"),
         ),
-        _chart(_Wanted("throughput", "throughput_qps", None, "Throughput", "requests/s"), members),
     ]
-    return [chart for chart in drawn if chart is not None]
+    found = [
+        Views(title, tuple(chart for each in wanted if (chart := _chart(each, members))))
+        for title, wanted in (("Latency", times), ("Throughput", rates))
+    ]
+    return [each for each in found if each.charts]
 
 
-def _stat(members: Sequence[Member]) -> str:
+def _time(metric: str, members: Sequence[Member]) -> _Wanted:
+    title, stat = words.title(metric), _stat(members, metric)
+    key = metric.removesuffix("_seconds")
+    return _Wanted(key, metric, stat, f"{title}, {stat}", "s", title)
+
+
+def _stat(members: Sequence[Member], metric: str) -> str:
     """Give the statistic that objectives judge, of the first campaign that has one."""
-    judged = [member.data for member in members if member.data.slos]
-    return judged_stat(judged[0], "latency_seconds") if judged else "p90"
+    judged = [
+        member.data
+        for member in members
+        if any(row.get("metric") == metric for row in member.data.slos)
+    ]
+    return judged_stat(judged[0], metric) if judged else "p90"
 
 
 def _lines(members: Sequence[Member], metric: str, stat: str | None) -> list[Line]:
@@ -79,6 +107,7 @@ class _Wanted:
     stat: str | None
     heading: str
     unit: str
+    view: str
 
 
 def _chart(wanted: _Wanted, members: Sequence[Member]) -> Chart | None:
@@ -100,12 +129,18 @@ def _chart(wanted: _Wanted, members: Sequence[Member]) -> Chart | None:
         lambda figure: _draw(figure, shown, unit),
     )
     caption = "One line per campaign and deployment, the median over its repetitions; points are repetitions."
-    if wanted.metric == "latency_seconds":
+    if wanted.metric in WAITING:
         caption += " Over-saturated steps have no steady latency and are left out."
     if len(lines) > len(shown):
         caption += f" {len(lines) - len(shown)} more lines are in the table alone."
     return Chart(
-        f"several-{wanted.key}", wanted.heading, svg, caption, _table(lines, unit), wide=True
+        f"several-{wanted.key}",
+        wanted.heading,
+        svg,
+        caption,
+        _table(lines, unit),
+        wide=True,
+        view=wanted.view,
     )
 
 
@@ -148,10 +183,13 @@ def _draw_line(axes: Axes, line: Line, scale: words.Scale) -> None:
         markersize=7,
         label=line.label,
     )
-    points = [(p.rate, scale.apply(p.estimate.value)) for p in line.steady if math.isfinite(p.rate)]
+    shown = [point for point in line.steady if math.isfinite(point.rate)]
+    points = [(point.rate, scale.apply(point.estimate.value)) for point in shown]
     if len(points) > len(rates):
         x, y = zip(*points, strict=True)
         axes.plot(x, y, linestyle="", marker=line.marker, markersize=4, color=COLOURS[line.colour])
+    for point, place in zip(shown, points, strict=True):
+        hover.point(axes, line.label, *place, told(point, AXES[RATE]))
 
 
 def _cut(line: Line) -> str:

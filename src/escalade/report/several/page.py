@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
+from escalade.report.embedded import embed
 from escalade.report.page import SYMBOLS, environment, style, verdict_strip
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade
+from escalade.report.sections.limits import limits
 from escalade.report.sections.origin import identity, moment
 from escalade.report.sections.story import summary
 from escalade.report.sections.trends import trends_of
-from escalade.report.several.chart import charts
+from escalade.report.several.chart import views
 from escalade.report.several.told import labels, overview, remarks
 from escalade.report.words import NOTHING, known
 
@@ -59,13 +61,19 @@ def render_several(
     Returns
     -------
     str
-        One HTML document without external references but the links to the campaigns' own reports.
+        One HTML document without external references but the links to the campaigns' own reports. It
+        shows everything without its script, and answers with it, as a campaign's own page does.
     """
     page = environment().get_template("several/page.html.j2")
     named = labels(members)
     anchors = {
         words.clean(member.folder): f"campaign-{place}"
         for place, member in enumerate(members, start=1)
+    }
+    drawn = {
+        "views": views(members),
+        "trends": trends_of(history or {}),
+        "limits": explored(members),
     }
     return page.render(
         style=style(),
@@ -75,13 +83,22 @@ def render_several(
         rows=[_line(row, anchors) for row in overview(members)],
         remarks=remarks(members),
         unread=[(words.clean(folder), words.clean(why)) for folder, why in unread],
-        charts=charts(members),
-        trends=trends_of(history or {}),
         campaigns=[
             _campaign(member, label, anchors[words.clean(member.folder)])
             for member, label in zip(members, named, strict=True)
         ],
+        embedded=embed(drawn),
+        **drawn,
     )
+
+
+def explored(members: Sequence[Member]) -> list[dict[str, Any]]:
+    """Give the objectives of all campaigns whose limits a reader may move, each with its campaign's name."""
+    return [
+        {**objective, "title": f"{label}: {objective['title']}"}
+        for member, label in zip(members, labels(members), strict=True)
+        for objective in limits(member.data)
+    ]
 
 
 def _line(row: Overview, anchors: dict[str, str]) -> Line:

@@ -9,7 +9,7 @@ from escalade.analysis.measured.levels import level_of
 from escalade.report.texts.markdown import LIMIT
 from escalade.report.texts.markdown import escaped as _text
 from escalade.report.texts.markdown import folded as _folded
-from escalade.report.words import DASH
+from escalade.report.words import DASH, MINUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +85,7 @@ def change_of(row: Mapping[str, Any]) -> str:
         )
     else:
         point, low, high = (
-            "beyond measure" if end is None else f"{end:+.3g}"
+            "beyond measure" if end is None else f"{end:+.3g}".replace("-", MINUS)
             for end in (row["effect"], row["ci_low"], row["ci_high"])
         )
     if row["ci_low"] is None and row["ci_high"] is None:

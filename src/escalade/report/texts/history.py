@@ -132,11 +132,13 @@ def _told(head: str, split: Mapping[str, Any], campaigns: Sequence[Mapping[str, 
     place = split["index"]
     ratio = split["scale"] == "ratio"
     effect = (
-        f"by {_share(split['relative'])}" if ratio else f"by {words.plain(known(split['effect']))}"
+        f"by {words.change(known(split['relative']))}"
+        if ratio
+        else f"by {words.plain(known(split['effect']))}"
     )
     low, high = known(split["ci_low"]), known(split["ci_high"])
     if ratio and low == low and high == high:  # noqa: PLR0124 - not NaN
-        effect += f" (95 % from {_share(low - 1)} to {_share(high - 1)})"
+        effect += f" (95 % from {words.change(low - 1)} to {words.change(high - 1)})"
     causes = [words.clean(change["what"]) for change in split["changes"]]
     more = f" and {len(causes) - _CAUSES} more" if len(causes) > _CAUSES else ""
     also = (
@@ -151,11 +153,6 @@ def _told(head: str, split: Mapping[str, Any], campaigns: Sequence[Mapping[str, 
         f"{head} {word} {effect} with {words.clean(split['path'])} of "
         f"{date(campaigns[place]['measured_at'])}, p = {split['p']:.2g}{also}"
     )
-
-
-def _share(relative: Any) -> str:
-    value = known(relative)
-    return NOTHING if value != value else f"{100 * value:+.1f}{words.NO_BREAK}%"  # noqa: PLR0124
 
 
 def date(seconds: float) -> str:

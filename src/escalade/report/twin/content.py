@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -12,25 +13,26 @@ from markupsafe import Markup
 from escalade.report.charts.drawing import Chart
 from escalade.report.contents import sections_of
 from escalade.report.sections.findings import Findings
+from escalade.report.tables import Table as Printed
 from escalade.report.twin.models import (
     SCHEMA,
-    Capacity,
     Concern,
+    Explored,
     Figure,
-    Finding,
-    Gate,
     Grade,
     Head,
     Kpi,
     Partial,
     Report,
     Section,
-    Slo,
     Strip,
-    Verdicts,
+    Table,
+    Touch,
+    WhatIf,
 )
 from escalade.report.twin.plain import number, plain, text, unbounded, whole
 from escalade.report.twin.series import series_of
+from escalade.report.twin.stored import verdicts_of
 from escalade.report.words import known
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from escalade.report.data import ReportData
+    from escalade.report.marks import Touched
 
 _SENTENCES = {
     "summary": ("statements",),
@@ -51,7 +54,6 @@ _SENTENCES = {
 """Where a section's sentences are in the page's content, if not in what the section needs."""
 _DRAWN_IN = {"spreads": "distribution", "energy_charts": "energy"}
 """Section that shows the charts of a name in the page's content, where it is called otherwise."""
-_NUMBERS = ("value", "limit", "ci_low", "ci_high", "n")
 
 
 def twin(data: ReportData, content: Mapping[str, Any]) -> Report:
@@ -82,13 +84,21 @@ def twin(data: ReportData, content: Mapping[str, Any]) -> Report:
             for section in sections_of(content)
         ],
         concerns=[
-            Concern(severity=each.severity, where=text(each.where), text=text(each.text))
+            Concern(
+                severity=each.severity,
+                where=text(each.where),
+                text=text(each.text),
+                number=each.number or None,
+                touches=[_touch(touched) for touched in each.touched],
+            )
             for each in (*content["concerns"], *content["remarks"])
         ],
         verdicts=verdicts_of(data.verdicts),
         kpis=[_kpi(row) for row in data.kpis.to_dict("records")],
-        figures=list(_figures(content)),
+        figures=list(figures_of(content)),
+        tables={name: _table(table) for name, table in _tables(content)},
         series=series_of(data),
+        what_if=[_what_if(objective) for objective in content["limits"]],
         components=plain(data.components),
         comparison=plain(data.comparison),
         history=plain(data.history),
@@ -104,21 +114,6 @@ def written(report: BaseModel) -> str:
         content, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":")
     )
     return told + "\n"
-
-
-def verdicts_of(stored: Mapping[str, Any]) -> Verdicts:
-    """Give verdicts.json with the keys that every row has to have, and all that it has besides."""
-    known_sections = {"slos", "gates", "capacity", "findings", "bounds"}
-    others = {key: plain(value) for key, value in stored.items() if key not in known_sections}
-    findings, bounds = stored.get("findings"), stored.get("bounds")
-    return Verdicts(
-        slos=[_slo(row) for row in _rows(stored.get("slos"))],
-        gates=[_gate(row) for row in _rows(stored.get("gates"))],
-        capacity=[_capacity(row) for row in _rows(stored.get("capacity"))],
-        findings=None if findings is None else [_finding(row) for row in _rows(findings)],
-        bounds=None if bounds is None else [plain(row) for row in _rows(bounds)],
-        **others,
-    )
 
 
 def _head(data: ReportData, head: Mapping[str, Any]) -> Head:
@@ -147,6 +142,15 @@ def _grade(content: Mapping[str, Any]) -> Grade | None:
     )
 
 
+def _touch(touched: Touched) -> Touch:
+    return Touch(
+        cell=touched.cell,
+        steps=list(touched.steps),
+        metrics=list(touched.metrics),
+        of=touched.of,
+    )
+
+
 def _sentences(section: Any, content: Mapping[str, Any]) -> list[str]:
     names = _SENTENCES.get(section.anchor, section.needs)
     return [sentence for name in names for sentence in _said(content[name]) if sentence]
@@ -170,7 +174,8 @@ def _said(value: Any) -> Iterator[str]:
             yield from _said(getattr(value, name, ()))
 
 
-def _figures(content: Mapping[str, Any]) -> Iterator[Figure]:
+def figures_of(content: Mapping[str, Any]) -> Iterator[Figure]:
+    """Give the charts of a page by the sections that show them, with the tables behind them."""
     for name, value in content.items():
         for chart in _charts(value):
             yield Figure(
@@ -178,6 +183,7 @@ def _figures(content: Mapping[str, Any]) -> Iterator[Figure]:
                 section=_DRAWN_IN.get(name, name),
                 title=text(chart.title),
                 caption=text(Markup(chart.caption).striptags()),  # noqa: S704 - taken apart here
+                table=_table(chart.table),
             )
 
 
@@ -189,6 +195,44 @@ def _charts(value: Any) -> Iterator[Chart]:
             yield from _charts(each)
     else:
         yield from _charts(getattr(value, "charts", ()))
+
+
+def _table(table: Printed) -> Table:
+    return Table(
+        columns=[text(name) for name in table.columns],
+        rows=[[text(cell) for cell in row] for row in table.rows],
+    )
+
+
+def _tables(content: Any, place: str = "") -> Iterator[tuple[str, Printed]]:
+    """Find all tables but those behind charts, each by its place in the content."""
+    if isinstance(content, Printed):
+        if content:
+            yield place, content
+    elif isinstance(content, Chart):
+        return
+    elif isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _tables(value, f"{place}/{name}" if place else str(name))
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content, start=1):
+            yield from _tables(value, f"{place}/{number}")
+    elif is_dataclass(content):
+        for each in fields(content):
+            yield from _tables(getattr(content, each.name), f"{place}/{each.name}")
+
+
+def _what_if(objective: Mapping[str, Any]) -> WhatIf:
+    names = ("title", "limit", "unit", "factor", "at_least", "rate")
+    return WhatIf(
+        **{name: objective[name] for name in names},
+        steps=[_explored(step) for step in objective["steps"]],
+    )
+
+
+def _explored(step: Mapping[str, Any]) -> Explored:
+    named = {name: step.get(name) for name in Explored.model_fields}
+    return Explored(**{**named, "members": step.get("members") or []})
 
 
 def _kpi(row: Mapping[Any, Any]) -> Kpi:
@@ -218,60 +262,3 @@ def _kpi(row: Mapping[Any, Any]) -> Kpi:
 
 def _why(quality: str) -> str:
     return "no reason was stored" if quality == "ok" else quality.removeprefix("missing: ")
-
-
-def _slo(row: Mapping[str, Any]) -> Slo:
-    texts = {key: text(row.get(key)) for key in ("slo", "deployment", "metric", "stat", "unit")}
-    return Slo(
-        **{
-            **_rest(row),
-            **texts,
-            "cell": _named(row.get("cell")),
-            "verdict": text(row.get("verdict")) or "NOT_RUN",
-            "counts": row.get("counts") is True,
-            "reason": text(row.get("reason")),
-        }
-    )
-
-
-def _gate(row: Mapping[str, Any]) -> Gate:
-    texts = {key: text(row.get(key)) for key in ("cell", "gate", "unit", "outcome", "detail")}
-    return Gate(
-        **{
-            **_rest(row),
-            **texts,
-            "step": whole(row.get("step")),
-            "invalidates": row.get("invalidates") is not False,
-        }
-    )
-
-
-def _capacity(row: Mapping[str, Any]) -> Capacity:
-    numbers = {
-        key: number(row.get(key))
-        for key in ("capacity_qps", "slo_capacity_qps", "ci_low", "ci_high")
-    }
-    texts = {key: text(row.get(key)) for key in ("deployment", "reason")}
-    return Capacity(**{**plain(row), **numbers, **texts, "cell": _named(row.get("cell"))})
-
-
-def _finding(row: Mapping[str, Any]) -> Finding:
-    names = ("rule", "kind", "title", "measured", "means", "why")
-    options = row.get("next")
-    following = [text(each) for each in options] if isinstance(options, list) else []
-    return Finding(
-        **{**plain(row), **{key: text(row.get(key)) for key in names}, "next": following}
-    )
-
-
-def _rest(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a row with numbers where numbers belong."""
-    return {**plain(dict(row)), **{key: number(row.get(key)) for key in _NUMBERS}}
-
-
-def _named(value: Any) -> str | None:
-    return None if value is None else text(value)
-
-
-def _rows(value: Any) -> list[dict[str, Any]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from escalade.report.twin.verdicts import Verdicts
+
 SCHEMA = 1
 """Raised when a key changes its meaning or goes; new keys leave it as it is."""
 
@@ -20,12 +22,6 @@ class Part(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
     )
-
-
-class Row(BaseModel):
-    """A row of verdicts.json: the keys that every such row has, and others that it may have."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
 
 class Kpi(Part):
@@ -56,85 +52,6 @@ class Kpi(Part):
     """Why a bound is null; null where both are numbers."""
 
 
-class Slo(Row):
-    """The verdict on one objective, at one step of one cell or of all repetitions."""
-
-    slo: str
-    deployment: str
-    cell: str | None
-    """Null: all repetitions together."""
-    metric: str
-    stat: str
-    limit: float | None
-    value: float | None
-    ci_low: float | None
-    """Null beside a ci_high: not bounded below."""
-    ci_high: float | None
-    """Null beside a ci_low: not bounded above."""
-    unit: str
-    n: float | None
-    verdict: str
-    """PASS, FAIL, INCONCLUSIVE, INVALID or NOT_RUN."""
-    counts: bool
-    """Whether it counts for the outcome of the campaign."""
-    reason: str
-
-
-class Gate(Row):
-    """The outcome of one check of the measurement."""
-
-    cell: str
-    step: int | None
-    gate: str
-    value: float | None
-    limit: float | None
-    unit: str
-    outcome: str
-    """pass, fail or unknown."""
-    invalidates: bool
-    detail: str
-
-
-class Capacity(Row):
-    """What a cell, or a deployment over its repetitions, holds."""
-
-    deployment: str
-    cell: str | None
-    """Null: all repetitions together."""
-    capacity_qps: float | None
-    ci_low: float | None
-    ci_high: float | None
-    slo_capacity_qps: float | None
-    reason: str
-    """How the capacity was found, or why there is none."""
-
-
-class Finding(Row):
-    """A finding: what was measured, what it means, why, and what to try next."""
-
-    rule: str
-    kind: str
-    title: str
-    measured: str
-    means: str
-    why: str
-    next: list[str]
-
-
-class Verdicts(BaseModel):
-    """verdicts.json; sections that a campaign does not have are absent."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
-
-    slos: list[Slo]
-    gates: list[Gate]
-    capacity: list[Capacity]
-    findings: list[Finding] | None
-    """Null: results of an earlier release, in which none were looked for."""
-    bounds: list[dict[str, Any]] | None
-    """Upper bounds; null: none were computed."""
-
-
 class Strip(Part):
     """One field of the strip under the title of the page."""
 
@@ -152,12 +69,27 @@ class Grade(Part):
     """Of each cell: its grade, and what kept it from an A."""
 
 
+class Touch(Part):
+    """Figures that a concern is about."""
+
+    cell: str
+    """Of an upper bound over a whole deployment the deployment."""
+    steps: list[int]
+    """0 stands for the whole cell."""
+    metrics: list[str]
+    """Empty: all of these steps. Of upper bounds their names."""
+    of: Literal["figures", "verdicts", "bounds"]
+
+
 class Concern(Part):
     """What limits the use of some figures."""
 
     severity: Literal["failure", "warning", "note"]
     where: str
     text: str
+    number: int | None
+    """The mark that the figures carry on the page; null: it touches none that is shown."""
+    touches: list[Touch]
 
 
 class Section(Part):
@@ -208,14 +140,33 @@ class Point(Part):
     """Why there is no value, or what is wrong with it."""
 
 
+class Middle(Part):
+    """A place of the line through the points: medians over the repetitions of a step."""
+
+    rate_qps: float | None
+    value: float | None
+
+
+class Band(Part):
+    """A place of the band around a line: over repetitions, of an only run that of its own requests."""
+
+    rate_qps: float | None
+    ci_low: float | None
+    """Null: not bounded below."""
+    ci_high: float | None
+    """Null: not bounded above."""
+
+
 class Curve(Part):
-    """A statistic of a deployment against the load."""
+    """A statistic of a deployment against the load: a point per repetition, their line and its band."""
 
     deployment: str
     metric: str
     stat: str
     unit: str
     points: list[Point]
+    middle: list[Middle]
+    band: list[Band]
 
 
 class Distribution(Part):
@@ -247,13 +198,68 @@ class Timeline(Part):
     """Why there is no line."""
 
 
+class Table(Part):
+    """A table as the page prints it; the numbers behind it are in `kpis`, `verdicts` and `series`."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
 class Figure(Part):
-    """A chart of the page: what it is called and says; its points are in `series`."""
+    """A chart of the page: what it is called and says, and the table behind it; its points are in `series`."""
 
     key: str
     section: str
     title: str
     caption: str
+    table: Table
+
+
+class Explored(Part):
+    """What decides on an objective at a step under any limit."""
+
+    where: str
+    """Deployment, and its repetition where there are several."""
+    load: str
+    qps: float | None
+    """Rate asked for, in 1/s; null for a load without a rate."""
+    told: str
+    """Value, interval and n in words."""
+    value: float | None
+    low: float | None
+    """Null beside a `high`: not bounded below."""
+    high: float | None
+    """Null beside a `low`: not bounded above."""
+    given: str | None
+    """Verdict at the objective's own limit; null where it is not judged."""
+    fixed: str | None
+    """Verdict under any limit; null: the interval decides."""
+    reason: str | None
+    no_pass: str | None
+    """Why it can't be PASS."""
+    no_fail: str | None
+    """Why it can't be FAIL."""
+    least_limit: float | None
+    """Smallest limit that can be passed, in the metric's unit."""
+    members: list[int]
+    """Of all repetitions together: places of theirs in the list."""
+
+
+class WhatIf(Part):
+    """An objective whose limit a reader may move: no verdict, since a limit chosen afterwards proves nothing."""
+
+    title: str
+    limit: float
+    """In the metric's unit, as `value`, `low` and `high` are."""
+    unit: str
+    """In which the page shows it."""
+    factor: float
+    """From the metric's unit to that one."""
+    at_least: bool
+    """Whether the limit is a lower one."""
+    rate: bool
+    """Whether steps that were sent less are not asked."""
+    steps: list[Explored]
 
 
 class AllSeries(Part):
@@ -284,7 +290,10 @@ class Report(Part):
     verdicts: Verdicts
     kpis: list[Kpi]
     figures: list[Figure]
+    tables: dict[str, Table]
+    """The other tables of the page, by their place in it."""
     series: AllSeries
+    what_if: list[WhatIf]
     components: dict[str, Any]
     """Component benchmarks, as components.json has them; empty without any."""
     comparison: dict[str, Any]
@@ -338,6 +347,10 @@ class Several(Part):
     remarks: list[str]
     """What keeps the campaigns from being compared at sight: other hardware, other workload."""
     rows: list[Overview]
+    figures: list[Figure]
+    """Charts of all campaigns together, with the tables behind them."""
+    history: dict[str, Any]
+    """What of them is one history, as `escalade history --format json` prints it; empty without one."""
     unread: list[Unread]
     reports: dict[str, Report]
     """The report of each campaign, by its folder."""

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from escalade.report.charts.distribution import spread
 from escalade.report.charts.lines import judged_stat, line_of
 from escalade.report.charts.panels import panels
-from escalade.report.twin.models import AllSeries, Curve, Distribution, Point, Timeline
+from escalade.report.twin.models import (
+    AllSeries,
+    Band,
+    Curve,
+    Distribution,
+    Middle,
+    Point,
+    Timeline,
+)
 from escalade.report.twin.plain import digits, number
 
 if TYPE_CHECKING:
@@ -41,17 +49,25 @@ def _curves(data: ReportData) -> Iterator[Curve]:
         wanted += [(metric, stat) for stat in dict.fromkeys(("p50", judged_stat(data, metric)))]
     for deployment, cells in data.deployments.items():
         for metric, stat in wanted:
-            drawn = line_of(data, cells, metric, stat, colour="").points
-            units = [point.estimate.unit for point in drawn if point.estimate.known]
+            drawn = line_of(data, cells, metric, stat, colour="")
+            units = [point.estimate.unit for point in drawn.drawn]
             if units:
                 names = {cell.repetition: cell.name for cell in cells}
-                points = [_point(point, names, opened=data.axis.open) for point in drawn]
+                points = [_point(point, names, opened=data.axis.open) for point in drawn.points]
                 yield Curve(
                     deployment=deployment,
                     metric=metric,
                     stat=stat or "value",
                     unit=units[0],
                     points=points,
+                    middle=[
+                        Middle(rate_qps=number(rate), value=number(value))
+                        for rate, value in drawn.middle()
+                    ],
+                    band=[
+                        Band(rate_qps=number(rate), ci_low=number(low), ci_high=number(high))
+                        for rate, low, high in drawn.band()
+                    ],
                 )
 
 
