@@ -23,6 +23,7 @@ def page_of(place: Workplace) -> str:
     return text.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
 
 
+@pytest.mark.slow
 def test_a_service_that_never_becomes_ready_fails_its_cell_and_no_other(
     workplace: Workplace,
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_failing_cell_has_its_attempts_and_keeps_their_evidence(workplace: Wor
     assert (evidence / "logs" / "service.log").exists()
 
 
+@pytest.mark.slow
 def test_a_prometheus_that_dies_is_told_and_leaves_nothing(workplace: Workplace) -> None:
     workplace.write(load=ladder((10, 6)))
     child = workplace.drive()

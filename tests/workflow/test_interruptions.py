@@ -16,6 +16,7 @@ pytestmark = pytest.mark.timeout(600)
 LEASE_SECONDS = 15.0
 
 
+@pytest.mark.slow
 def test_after_a_kill_nothing_runs_and_finished_cells_are_kept(workplace: Workplace) -> None:
     workplace.write(
         deployments=[deployment("first"), deployment("second")], load=ladder((10, 1), (20, 3))
