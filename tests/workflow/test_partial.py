@@ -14,7 +14,7 @@ from workplace import Workplace, deployment, ladder, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def words_of(place: Workplace) -> str:
@@ -29,13 +29,13 @@ def words_of(place: Workplace) -> str:
 
 def test_it_tells_what_is_measured_and_harms_no_run(workplace: Workplace) -> None:
     workplace.write(
-        deployments=[deployment("first"), deployment("second")], load=ladder((10, 2), (20, 20))
+        deployments=[deployment("first"), deployment("second")], load=ladder((10, 1), (20, 8))
     )
     child = workplace.drive()
     code, output = workplace.here("report", str(workplace.results), "--partial")
     assert code == 2, output  # nothing is measured yet
-    until(lambda: len(workplace.cells()) == 1, 200)
-    until(lambda: sum(e.stage == "run_load_1" for e in workplace.events()) >= 3, 200)
+    until(lambda: len(workplace.cells()) == 1, 400)
+    until(lambda: sum(e.stage == "run_load_1" for e in workplace.events()) >= 3, 400)
     (first,) = workplace.cells()
     cell = workplace.results / "cells" / first
     kept = {path: path.stat().st_mtime_ns for path in cell.rglob("*") if path.is_file()}

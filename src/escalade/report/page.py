@@ -210,7 +210,8 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "marks": {step.state for cell in data.facts for step in cell.steps}
         | ({"capacity"} if data.axis.open else set()),
         "latency": _by_view(latency_charts(data)),
-        "throughput": [*front_charts(data), *throughput_charts(data)],
+        "front": front_charts(data),
+        "throughput": throughput_charts(data),
         "interactivity": interactivity_charts(data),
         "findings": findings_on_page(data),
         "bottlenecks": bottleneck_groups(data),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,12 +19,19 @@ _AXE = Wheel(
     ("fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8",),
     "axe_playwright_python",
 )
-RUN = """
-axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+_RUN = """
+axe.run(document, {runOnly: %s})
   .then(found => found.violations.map(each =>
     [each.impact, each.id, each.nodes.slice(0, 3).map(node => node.html.slice(0, 160))]))
 """
-"""Checks a page into which `script` was put; gives impact, rule and places of each violation."""
+ALL = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+"""What alone can differ between light and dark."""
+
+
+def checked(rules: object) -> str:
+    """Give what checks a page into which `script` was put: impact, rule and places of each violation."""
+    return _RUN % json.dumps(rules)
 
 
 def script() -> str:

@@ -69,6 +69,6 @@ def _chart(scene: Scene, scope: str, thing: str, key: str) -> Chart:
     svg = drawing.picture(key, heading, description(scene.lines, "J", scene.data.axis), SIZE, draw)
     caption = (
         "Gross: all energy of the window by what was answered in it. Net: without what the same "
-        f"scope draws while the service waits. {told_band(scene.lines)}"
+        f"scope draws while the service waits. {told_band(scene.lines, brief=True)}"
     )
     return drawing.Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))

@@ -174,8 +174,8 @@ def highest_of(lines: Sequence[Line]) -> float:
     return max(values, default=math.nan)
 
 
-def told_band(lines: Sequence[Line]) -> str:
-    """Say what points, bars and bands are; nothing of bars where no value has an interval."""
+def told_band(lines: Sequence[Line], *, brief: bool = False) -> str:
+    """Say what points, bars and bands are, `brief` without what they don't tell; no bars without an interval."""
     most = max(line.repetitions for line in lines)
     if any(line.over_runs for line in lines):
         return (
@@ -183,16 +183,16 @@ def told_band(lines: Sequence[Line]) -> str:
             "over repetitions."
         )
     barred = any(point.estimate.has_interval for line in lines for point in line.steady)
+    if most == 1 and brief:
+        return "Bars and band: 95 % interval of this run's own requests." * barred
     if most == 1:
         own = "Bars and band: 95 % interval of this run's own requests; "
         return f"{own if barred else 'One run: '}nothing is known between runs."
     points = f"A point per repetition ({most}), the line their median"
     if not barred:
         return f"{points}."
-    return (
-        f"{points}; bars are 95 % intervals of one run's own requests, since so few repetitions "
-        "give none between runs."
-    )
+    bars = f"{points}; bars are 95 % intervals of one run's own requests"
+    return f"{bars}." if brief else f"{bars}, since so few repetitions give none between runs."
 
 
 def description(lines: Sequence[Line], unit: str, axis: Axis) -> str:

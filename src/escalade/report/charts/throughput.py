@@ -73,7 +73,7 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
     caption = (
         "Throughput counts completions inside the window, goodput those within the objective"
         + ("; on the dashed line everything sent would be answered at once. " if opened else ". ")
-        + told_band(scene.lines)
+        + told_band(scene.lines, brief=True)
     )
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
@@ -95,5 +95,5 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
     svg = drawing.picture(
         key, heading, description(scene.lines, "tokens/s", scene.data.axis), SIZE, draw
     )
-    caption = f"Tokens of all answers, counted when they came. {told_band(scene.lines)}"
+    caption = f"Tokens of all answers, counted when they came. {told_band(scene.lines, brief=True)}"
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))

@@ -52,7 +52,7 @@ _SENTENCES = {
     "methods": ("methods",),
 }
 """Where a section's sentences are in the page's content, if not in what the section needs."""
-_DRAWN_IN = {"spreads": "distribution", "energy_charts": "energy"}
+_DRAWN_IN = {"front": "throughput", "spreads": "distribution", "energy_charts": "energy"}
 """Section that shows the charts of a name in the page's content, where it is called otherwise."""
 
 
