@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+import requests
 
 from escalade.errors import InputError
 from escalade.monitoring import known
@@ -184,24 +187,32 @@ class PrometheusClient(PrometheusServer):
         -----
         Range selectors are asked for at the end of each piece, not `query_range`:
         that one looks back from a grid and repeats or skips samples. The first
-        piece is short; the next ones are as long as its density allows.
+        piece is short; the next ones are as long as its density allows. While a piece is
+        used, a thread fetches the next one.
         """
         if not (math.isfinite(start) and math.isfinite(end) and start < end):
             raise InputError(f"The window [{start}, {end}) is empty: expected start < end.")
-        reached, length = start, _FIRST_PIECE_SECONDS
-        while reached < end:
-            until = min(reached + length, end)
-            piece = Samples()
-            try:
-                found = self._add_selected(piece, selector, reached, until)
-            except TooLargeError:
-                if until - reached < 1.0:
-                    raise
-                length = (until - reached) / 2
-                continue
-            yield piece
-            length *= min(8.0, max(0.5, _SAMPLES_PER_ANSWER / max(found, 1)))
-            reached = until
+        begin, until = start, min(start + _FIRST_PIECE_SECONDS, end)
+        with ThreadPoolExecutor(1, "raw-samples") as ahead:
+            pending = ahead.submit(self._select, selector, begin, until)
+            while begin < end:
+                piece, here, there = Samples(), begin, until
+                try:
+                    answer = pending.result()
+                    if answer[0] == requests.codes.ok:  # the next one comes while this is read
+                        grown = _SAMPLES_PER_ANSWER / max(_samples_in(answer[1]), 1)
+                        length = (there - here) * min(8.0, max(0.5, grown))
+                        begin, until = there, min(there + length, end)
+                        if begin < end:
+                            pending = ahead.submit(self._select, selector, begin, until)
+                    piece.add_answer(*answer, here, there)
+                except TooLargeError:
+                    if there - here < 1.0:
+                        raise
+                    until = here + (there - here) / 2
+                    pending = ahead.submit(self._select, selector, here, until)
+                    continue
+                yield piece
 
     def now(self) -> float:
         """Give the time by Prometheus' own clock, in Unix seconds."""
@@ -275,16 +286,15 @@ class PrometheusClient(PrometheusServer):
         data = self._data("POST", "/api/v1/series", f"series of {selector!r}", form)
         return known.read_series(data, self.url)
 
-    def _add_selected(self, piece: Samples, selector: str, start: float, end: float) -> int:
-        """Ask for all samples of [start, end), and give how many there are.
+    def _select(self, selector: str, start: float, end: float) -> tuple[int, bytes, str]:
+        """Ask for all samples of [start, end]; one millisecond more on either side.
 
-        One millisecond more on either side is asked for: Prometheus 3 leaves out the left end of
-        a range, Prometheus 2 includes it.
+        Prometheus 3 leaves out the left end of a range, Prometheus 2 includes it.
         """
         until = math.ceil(end * 1000)
         length = until - math.floor(start * 1000) + 1
         form = {"query": f"{selector}[{length}ms]", "time": _seconds(until)}
-        return piece.add_answer(*self._answer("query", form), start, end)
+        return self._answer("query", form)
 
     def _query(self, endpoint: str, form: dict[str, str]) -> Any:
         return decode(*self._answer(endpoint, form))
@@ -295,6 +305,11 @@ class PrometheusClient(PrometheusServer):
         path = f"/api/v1/{endpoint}"
         status, body = self._transport.request("POST", path, form, self.timeout)
         return status, body, f"{self.url}: query {form['query']!r}"
+
+
+def _samples_in(body: bytes) -> int:
+    """Count, about, the samples of an answer without reading it."""
+    return body.count(b"],") + body.count(b'"values"')
 
 
 def _milliseconds(seconds: float) -> int:

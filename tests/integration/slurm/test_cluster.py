@@ -308,6 +308,25 @@ def test_a_node_that_goes_down_takes_its_job_along(idle: Cluster) -> None:
     idle.resume_node("node3")
 
 
+def test_a_job_tells_when_it_ran_while_it_runs_and_after_it(idle: Cluster) -> None:
+    """What a window of time is made of: by the clock of the machine that asks."""
+    ask = "import sys; from escalade.runtime.slurm.commands import Slurm as S\n"
+    ask += "t = S().times(sys.argv[1]); print(t.began, t.ended)"
+    command = [sys.executable, "-c", ask]
+    before = time.time()
+    job = submit(idle, "--partition=cpu")
+    until(lambda: shown(idle, job, "%T") == "RUNNING")
+    began, ended = idle.run(LOGIN, [*command, job]).stdout.split()
+
+    assert before - 2 < float(began) <= time.time()
+    assert ended == "None"
+    idle.run(LOGIN, ["scancel", job])
+    until(lambda: shown(idle, job, "%T") == "CANCELLED")
+    again, ended = idle.run(LOGIN, [*command, job]).stdout.split()
+    assert again == began
+    assert float(began) <= float(ended) <= time.time()
+
+
 @pytest.mark.slow
 def test_jobs_outlive_the_controller(idle: Cluster) -> None:
     job = submit(idle)

@@ -86,11 +86,15 @@ def _show(collected: Collected, out: Path) -> None:
     say = Console(highlight=False, soft_wrap=True, markup=False).print
     content = collected.content
     window = content["window"]
-    say(f"{window['given']}: {window['start_iso']} to {window['end_iso']}")
+    given = "" if window["given"].startswith("from ") else f"{window['given']}: "
+    say(f"{given}{window['start_iso']} to {window['end_iso']}")
     if window["note"]:
         say(window["note"])
-    columns = ("metric", "", "value", "unit", "from", "to", "n", "coverage", "")
-    print_rows(columns, [_cells(row) for row in collected.rows if row.slice is None])
+    rows = [row for row in collected.rows if row.slice is None]
+    columns = ("metric", "", "value", "unit", "from", "to", "n", "coverage")
+    print_rows(columns, [_cells(row) for row in rows])
+    for remark, statistics in _remarks(rows).items():  # a terminal is narrow
+        say(f"{', '.join(statistics)}: {remark}")
     targets = content["targets"]
     worst = min((target["coverage"] for target in targets), default=None)
     least = "" if worst is None else f", of one only {worst:.1%} of its scrapes" * (worst < 1)
@@ -101,13 +105,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.4g}"
 
-    name = row.metric if row.labels == "{}" else f"{row.metric} {row.labels}"
-    quality = "" if row.quality == "ok" else row.quality
-    remark = "; ".join(
-        part for part in (row.method if row.low is not None else "", quality) if part
-    )
     return (
-        name,
+        row.metric if row.labels == "{}" else f"{row.metric} {row.labels}",
         row.statistic,
         number(row.value),
         row.unit if row.value is not None else "",
@@ -115,5 +114,17 @@ def _cells(row: Row) -> tuple[str, ...]:
         number(row.high),
         f"{row.n:,}" if row.n else "",
         "" if row.coverage is None else f"{row.coverage:.1%}",
-        remark,
     )
+
+
+def _remarks(rows: list[Row]) -> dict[str, list[str]]:
+    """Say what `from` and `to` are, and what is wrong; once for all that it is true of."""
+    from escalade.monitoring.windows.rows import BUCKETS  # noqa: PLC0415
+
+    remarks: dict[str, list[str]] = {}
+    for row in rows:
+        bracket = "from and to are the bounds of the bucket that holds it, no interval"
+        for remark in (bracket * (row.method == BUCKETS), row.quality * (row.quality != "ok")):
+            if remark:
+                remarks.setdefault(remark, []).append(f"{row.metric} {row.statistic}")
+    return remarks

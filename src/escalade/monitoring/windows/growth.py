@@ -44,7 +44,8 @@ class Counter:
     resets
         How often it restarted.
     late
-        Whether its first sample lies inside the window: what it had counted by then is not known.
+        Whether its first sample lies more than a scrape interval inside the window: what it had
+        counted by then is not known.
     """
 
     metric: str
@@ -120,6 +121,7 @@ class Growth:
         self._window, self._interval, self._slice_by = window, interval, slice_by
         self._paced = paced
         self._bins = max(1, int(window.seconds / interval + 1e-3))
+        self._edges = window.start + interval * np.arange(self._bins + 1)
         self._counters: dict[tuple[str, str], Counter] = {}
         self._grown: dict[str, NDArray[np.float64]] = defaultdict(
             lambda: np.zeros(self._bins + 1)  # the last one takes what lies behind the last edge
@@ -151,22 +153,22 @@ class Growth:
                 first,
                 first,
                 float(values[at]),
-                late=first > start,
+                late=first > start + self._interval,
             )
             self._counters[key] = counter
             times, values = times[at + 1 :], values[at + 1 :]
         if not len(times):
             return
-        xs = np.concatenate([[counter.end], times])
         levels = np.concatenate([[counter.value], values])
-        steps = np.diff(levels)
-        growth = np.where(steps >= 0, steps, levels[1:])
-        counter.grown += float(growth.sum())
-        counter.resets += int((steps < 0).sum())
-        counter.end, counter.value = float(xs[-1]), float(levels[-1])
+        growth = levels[1:] - levels[:-1]
+        restarts = int(np.count_nonzero(growth < 0))
+        if restarts:
+            growth = np.where(growth >= 0, growth, values)
+            counter.resets += restarts
         if self._paced:
-            total = np.concatenate([[0.0], np.cumsum(growth)])
-            self._spread(self._slice(counter.labels), xs, total)
+            self._spread(self._slice(counter.labels), counter.end, times, growth)
+        counter.grown += float(growth.sum())
+        counter.end, counter.value = float(times[-1]), float(values[-1])
 
     def slices(self) -> list[str]:
         """Name the values of the label that slices, "" where a series has none."""
@@ -186,13 +188,19 @@ class Growth:
         paces[covered] = bins[covered] / self._interval
         return Tally(counters, paces)
 
-    def _spread(self, name: str, xs: NDArray[np.float64], total: NDArray[np.float64]) -> None:
+    def _spread(
+        self, name: str, begin: float, times: NDArray[np.float64], growth: NDArray[np.float64]
+    ) -> None:
         """Put growth into the scrape intervals in which it happened; between samples it is even."""
-        first = self._bin_of(xs[0])
-        last = self._bin_of(xs[-1])
-        edges = self._window.start + self._interval * np.arange(first, last + 1)
+        xs = np.concatenate([[begin], times])
+        total = np.zeros(len(xs))
+        np.cumsum(growth, out=total[1:])
+        first, last = self._bin_of(begin), self._bin_of(times[-1])
+        edges = self._edges[first : last + 1]
         reached = np.interp(edges, xs, total)  # before the window there is no interval
-        self._grown[name][first : last + 1] += np.diff(reached, append=total[-1])
+        bins = self._grown[name]
+        bins[first:last] += reached[1:] - reached[:-1]
+        bins[last] += total[-1] - reached[-1]
 
     def _bin_of(self, time: float) -> int:
         place = int((time - self._window.start) // self._interval)

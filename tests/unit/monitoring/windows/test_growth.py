@@ -80,6 +80,10 @@ def test_a_series_that_begins_inside_is_told() -> None:
     assert (tally.grown, tally.late) == (3.0, 1)
 
 
+def test_a_first_sample_within_a_scrape_of_the_start_is_not_late() -> None:
+    assert tally_of(piece(({}, {10.9: 1.0, 12: 2.0}))).late == 0
+
+
 def test_growth_before_the_window_is_no_pace_of_it() -> None:
     # read at 9.5: what grew until the window's start belongs to no second of it
     tally = tally_of(piece(({}, {9.5: 0.0, 10.5: 10.0, 11.5: 20.0})))
