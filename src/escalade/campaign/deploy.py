@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,11 @@ from escalade.gpu.nvml import gpus
 from escalade.load.prompts import read_prompts
 from escalade.load.schedule import draw_schedule
 from escalade.monitoring import manager
+from escalade.monitoring.exporters import (
+    listen_options,
+    node_exporter_command,
+    own_exporter_command,
+)
 from escalade.monitoring.registry import Registry, Target
 from escalade.runtime import tools
 from escalade.runtime.driver import RunFolder
@@ -137,15 +141,15 @@ def deploy_exporters(here: CellRun) -> None:
     targets = []
     for place, labels in _nodes(allocation):
         commands = {
-            "node": _node_exporter(node_exporter.path),
+            "node": node_exporter_command(node_exporter.path),
             "process": (
-                *_own_exporter("monitoring.process_exporter"),
+                *own_exporter_command("monitoring.process_exporter"),
                 "--steps",
                 str(launcher.notes(allocation, place)),
             ),
         }
         if found and place in allocation.services:
-            commands["gpu"] = _own_exporter("gpu.exporter")
+            commands["gpu"] = own_exporter_command("gpu.exporter")
         targets += [_start_exporter(here, place, name, commands[name], labels) for name in commands]
     live, target = _live_metrics(here)
     content = {
@@ -319,11 +323,9 @@ def _start_exporter(
     launcher = launcher_for(allocation)
     port = launcher.call(allocation, place, free_port, place.address)
     at = f"{place.address}:{port}"
-    own = ("--address", place.address, "--port", str(port))
-    listen = (f"--web.listen-address={at}",) if name == "node" else own
     spec = StepSpec(
         name=f"{name}-exporter.{labels['node']}" if labels else f"{name}-exporter",
-        argv=(*command, *listen),
+        argv=(*command, *listen_options(name, place.address, port)),
         role="exporter",
         log=here.folder.logs / f"{name}-exporter.log",
         cpus=next((own.cpus for own in allocation.clients if own.node == place.node), None),
@@ -358,18 +360,9 @@ def _live_metrics(here: CellRun) -> tuple[str | None, list[dict[str, Any]]]:
             alone = len(allocation.nodes) == 1
             labels = {} if alone else {"node": place.node, "place": "client"}
             folder = launcher.call(allocation, place, make_scratch, *arguments)
-            command = (*_own_exporter("load.exporter"), "--folder", folder)
+            command = (*own_exporter_command("load.exporter"), "--folder", folder)
             targets.append(_start_exporter(here, place, "load", command, labels, scratch=folder))
     except InfrastructureError as error:
         logger.warning("there are no live metrics of the load generator: %s", error)
         return None, targets
     return folder, targets
-
-
-def _node_exporter(path: Path) -> tuple[str, ...]:
-    """Without the collectors that log an error at every scrape where there is no D-Bus."""
-    return (str(path), "--no-collector.systemd", "--no-collector.textfile")
-
-
-def _own_exporter(module: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"escalade.{module}")

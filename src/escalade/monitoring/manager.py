@@ -1,8 +1,10 @@
-"""The life of a cell's own Prometheus: start, targets, archive, end."""
+"""The life of a Prometheus of one's own, a cell's or a session's: start, targets, archive, end."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from escalade.runtime.scratch import make_scratch
 from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from escalade.monitoring.client import TargetHealth
     from escalade.monitoring.registry import Registry, Target
@@ -103,8 +105,10 @@ def start(
     local: str | None = None,
     scrape_interval_seconds: float = 1.0,
     ready_timeout_seconds: float = 60.0,
+    port: int = 0,
+    rule_files: Sequence[Path] = (),
 ) -> PrometheusState:
-    """Start a Prometheus on a free port and wait until it is ready.
+    """Start a Prometheus and wait until it is ready.
 
     Parameters
     ----------
@@ -124,6 +128,10 @@ def start(
         Between two samples of a series.
     ready_timeout_seconds
         How long it may take to load what it has.
+    port
+        On the place's address; a free one when 0.
+    rule_files
+        Rules that it evaluates.
 
     Returns
     -------
@@ -133,7 +141,7 @@ def start(
     Raises
     ------
     InfrastructureError
-        When it ends, is not ready in time, or finds every port taken; the message
+        When it ends, is not ready in time, or finds its port taken; the message
         has the last lines of its log. Nothing of it is left running.
     ToolMissingError
         When there is no Prometheus on this machine.
@@ -145,14 +153,15 @@ def start(
     if local is not None:
         scratch = launcher.call(allocation, place, make_scratch, local, allocation.id)
     config, data = folder / CONFIGURATION, Path(scratch or folder) / DATA
-    write_text(config, render(registry, scrape_interval_seconds))
+    write_text(config, render(registry, scrape_interval_seconds, rule_files))
     binary = str(tools.find("prometheus").path)
-    for _ in range(_PORT_TRIES):
-        port = launcher.call(allocation, place, free_port, place.address)
-        address = f"{place.address}:{port}"
+    lookback = _lookback(scrape_interval_seconds)
+    for _ in range(1 if port else _PORT_TRIES):
+        own = port or launcher.call(allocation, place, free_port, place.address)
+        address = f"{place.address}:{own}"
         spec = StepSpec(
             STEP_NAME,
-            (binary, *_arguments(config, data, address)),
+            (binary, *_arguments(config, data, address, lookback)),
             role="prometheus",
             log=log,
             cpus=place.cpus or None,
@@ -173,6 +182,11 @@ def start(
                 version = client.build_info()["version"]
                 files = str(config), str(data), str(log)
                 return PrometheusState(client.url, pid, version, *files, scrape_interval_seconds)
+    if port:
+        raise InfrastructureError(
+            f"Port {port} of {place.address} is taken by another program (`ss -ltnp` names it). "
+            "Ask for another port, or for 0: then a free one is taken."
+        )
     raise InfrastructureError(
         f"Prometheus found {_PORT_TRIES} ports on {place.address} taken, one after the other, that were "
         f"free a moment before: something opens ports very fast there.{_end_of(log)}"
@@ -218,7 +232,12 @@ def await_up(state: PrometheusState, registry: Registry, timeout: float) -> floa
             time.sleep(_LOOK_SECONDS)
 
 
-def reload(state: PrometheusState, registry: Registry) -> None:
+def reload(
+    state: PrometheusState,
+    registry: Registry,
+    rule_files: Sequence[Path] = (),
+    check: Callable[[Path], None] = lambda _: None,
+) -> None:
     """Give Prometheus other targets, and make sure that it took them.
 
     Parameters
@@ -227,6 +246,10 @@ def reload(state: PrometheusState, registry: Registry) -> None:
         The Prometheus.
     registry
         All its targets from now on.
+    rule_files
+        All its rules.
+    check
+        Looks at the new file before it takes the place of the old one.
 
     Raises
     ------
@@ -236,7 +259,14 @@ def reload(state: PrometheusState, registry: Registry) -> None:
     """
     config = Path(state.config)
     before = config.read_text(encoding="utf-8")
-    write_text(config, render(registry, state.scrape_interval_seconds))
+    text = render(registry, state.scrape_interval_seconds, rule_files)
+    new = config.with_name(f".{config.name}.{secrets.token_hex(4)}.new")
+    try:
+        write_text(new, text)
+        check(new)
+    finally:
+        new.unlink(missing_ok=True)
+    write_text(config, text)
     try:
         _take(state, config)
     except (BadQueryError, PrometheusError) as error:
@@ -286,7 +316,12 @@ def stop(launcher: Launcher, allocation: AllocationState) -> StepState:
     return launcher.stop(allocation, STEP_NAME)
 
 
-def _arguments(config: Path, data: Path, address: str) -> tuple[str, ...]:
+def _lookback(scrape_interval_seconds: float) -> int:
+    """Give how far a query looks back, in s: beyond a scrape that failed, and not much further."""
+    return max(5, math.ceil(2.5 * scrape_interval_seconds))
+
+
+def _arguments(config: Path, data: Path, address: str, lookback: int) -> tuple[str, ...]:
     return (
         f"--config.file={config}",
         f"--storage.tsdb.path={data}",
@@ -295,7 +330,7 @@ def _arguments(config: Path, data: Path, address: str) -> tuple[str, ...]:
         "--web.enable-lifecycle",
         "--web.enable-admin-api",
         # A target that died while nobody scraped would else show its last value for 5 minutes.
-        "--query.lookback-delta=5s",
+        f"--query.lookback-delta={lookback}s",
     )
 
 
