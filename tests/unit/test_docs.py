@@ -73,7 +73,7 @@ def test_links_inside_the_docs_lead_somewhere(page: Path) -> None:
 
 def test_every_fault_in_the_reliability_page_has_its_test() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests" / "workflow").glob("test_*.py"))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
 
     named = re.findall(r"`(test_[a-z_]+?)_?…?`", page)
     assert len(named) > 8
