@@ -136,7 +136,8 @@ def test_the_page_carries_its_script_with_what_it_tells_and_the_policy_that_allo
         "demo: p90 of end-to-end latency ≤ 1.5\N{NO-BREAK SPACE}s",
         "later: p90 of end-to-end latency ≤ 1.5\N{NO-BREAK SPACE}s",
     ]
-    assert len(told["limits"][1]["steps"]) == 4  # two deployments with two steps
+    steps = told["limits"][1]["steps"]  # two deployments with two steps
+    assert [step["where"] for step in steps] == [*(["later: smollm2"] * 2), *(["later: wide"] * 2)]
 
 
 def test_without_the_script_every_figure_of_the_page_is_shown(page: str) -> None:

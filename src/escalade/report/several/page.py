@@ -95,7 +95,13 @@ def render_several(
 def explored(members: Sequence[Member]) -> list[dict[str, Any]]:
     """Give the objectives of all campaigns whose limits a reader may move, each with its campaign's name."""
     return [
-        {**objective, "title": f"{label}: {objective['title']}"}
+        {
+            **objective,
+            "title": f"{label}: {objective['title']}",
+            "steps": [
+                {**step, "where": f"{label}: {step['where']}"} for step in objective["steps"]
+            ],
+        }
         for member, label in zip(members, labels(members), strict=True)
         for objective in limits(member.data)
     ]
