@@ -56,4 +56,4 @@ def test_it_tells_what_is_measured_and_harms_no_run(workplace: Workplace) -> Non
     code, output = workplace.run()
     assert code == 0, output
     assert len(workplace.cells()) == 2
-    assert "nothing is left to measure" in words_of(workplace)
+    assert "Nothing is left to measure" in words_of(workplace)
