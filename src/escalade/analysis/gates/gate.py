@@ -151,3 +151,8 @@ def why_invalid(gate: Mapping[str, Any]) -> str:
         return f"gate {name}: {detail}"
     advice = "" if ADVICE.split(",", maxsplit=1)[0] in detail else f"; {ADVICE}"
     return f"client_limited, gate {name}: {detail}{advice}"
+
+
+def two_digits(number: float) -> str:
+    """Write a number with two digits and without an exponent: 5.5, 47, 100."""
+    return f"{float(f'{number:.2g}'):g}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from escalade.analysis.gates.gate import Gate, at_most, not_applicable, passed
+from escalade.analysis.gates.gate import Gate, at_most, not_applicable, passed, two_digits
 from escalade.analysis.gates.live_metrics import OF_JOB
 from escalade.analysis.kpis.agreement import TOLERANCE, agreement_of
 from escalade.analysis.kpis.clocks import clock_error, farthest_gap_cv
@@ -256,9 +256,7 @@ def neighbours(found: Found) -> Gate:
     if value is None:
         detail = found.quality("neighbour_cpu_ratio").removeprefix("missing: ")
     else:
-        detail = (
-            f"other programs used {100 * value:.2g} % of the service's CPUs; at most 10 % may be"
-        )
+        detail = f"other programs used {two_digits(100 * value)} % of the service's CPUs; at most 10 % may be"
     outcome = at_most(value, MAX_NEIGHBOURS)
     return Gate(
         "neighbours", outcome, detail, value, MAX_NEIGHBOURS, "ratio", invalidates=value is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from escalade.analysis.gates.gate import Gate, at_most, not_applicable, passed
+from escalade.analysis.gates.gate import Gate, at_most, not_applicable, passed, two_digits
 from escalade.analysis.kpis.catalogue import SHARES
 from escalade.analysis.measured.levels import RATE
 from escalade.analysis.stats.intervals import sample_floor
@@ -52,7 +52,7 @@ def steal(found: Found) -> Gate:
     value = found.value("steal_ratio")
     detail = "CPU steal is not known"
     if value is not None:
-        detail = f"the hypervisor took {100 * value:.2g} % of the CPU time; 5 % are allowed"
+        detail = f"the hypervisor took {two_digits(100 * value)} % of the CPU time; 5 % are allowed"
     return Gate("steal", at_most(value, MAX_STEAL), detail, value, MAX_STEAL, "ratio")
 
 

@@ -13,6 +13,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.gates.gate import two_digits
 from escalade.analysis.measured.levels import CONCURRENCY, SAMPLES
 from escalade.analysis.stats.intervals import MIN_REPETITIONS
 from escalade.report import words
@@ -309,7 +310,7 @@ def neighbours(data: ReportData, cells: Sequence[CellFacts]) -> str:
     if not robbed:
         return ""
     of = words.counted(sum(step.measured for cell in cells for step in cell.steps), "measured step")
-    most = f"{100 * max(robbed):.2g}{NO_BREAK}%"
+    most = f"{two_digits(100 * max(robbed))}{NO_BREAK}%"
     return (
         f"In {len(robbed)} of {of} other programs used the service's CPUs, up to {most} of them: "
         "such a step is INVALID, says nothing about the service, and is left out."

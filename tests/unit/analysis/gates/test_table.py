@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from escalade.analysis.gates.gate import two_digits
 from escalade.analysis.gates.table import cell_gates
 from escalade.analysis.kpis.table import cell_kpis
 from unit.analysis.builders import AGREEMENT, GOOD_CLIENT, NODE_TARGET, Request, cell, scraped, up
@@ -300,3 +301,7 @@ def test_an_empty_cohort_knows_nothing() -> None:
         "warm_up",
         "littles_law",
     } <= unknown
+
+
+def test_two_digits_are_written_without_an_exponent() -> None:
+    assert [two_digits(x) for x in (99.96, 46.8, 5.52, 0.0)] == ["100", "47", "5.5", "0"]
