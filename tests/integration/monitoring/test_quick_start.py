@@ -12,10 +12,12 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from escalade import manifest
 from escalade.cli.monitor import app
 from escalade.errors import EscaladeError, InputError
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.sessions.service import MonitoringService
+from escalade.monitoring.windows.window import iso
 from escalade.runtime import tools
 from escalade.runtime.endpoints import free_port
 
@@ -86,6 +88,14 @@ def test_the_quick_start_runs_as_it_is_written(root: Path) -> None:
     with PrometheusClient(found["url"]) as client:
         assert client.value('up{job="triton",client_id="c1",service="triton"}') == 1
 
+    out = root.parent / "metrics"
+    window = ("--from-iso", iso(time.time() - 2), "--to-iso", iso(time.time()))
+    run(root, "collect", *own, *window, "--out", str(out), "--run-id", "run01")
+    assert manifest.verify(out) == []
+    assert (out / "metrics_summary.csv").read_text().startswith("run_id,metric,statistic")
+    assert (out / "slices" / "node.csv").exists()  # of cpu_utilization
+    assert "Neither is given" in run(root, "collect", "--out", str(out), code=2)
+
     assert "runs at" in run(root, "start", *own)  # again: harmless
     assert "already" in run(root, *register, "--endpoint", page)
     assert "is running" in run(root, "delete", *own, code=2)
@@ -93,6 +103,8 @@ def test_the_quick_start_runs_as_it_is_written(root: Path) -> None:
     stopped = told(root)
     assert (stopped["state"], stopped["url"], stopped["ready"]) == ("stopped", None, False)
     assert left(root) == []
+    refused = run(root, "collect", *own, "--last", "1m", "--out", str(out / "again"), code=2)
+    assert "Session bench01 is stopped" in refused
     run(root, "delete", *own)
     assert list(root.iterdir()) == []
 

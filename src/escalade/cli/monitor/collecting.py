@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from escalade.cli.monitor.options import STATE, Json, State, service_in
 from escalade.cli.tables import print_rows
 from escalade.errors import InputError
 
@@ -23,7 +24,10 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def collect(
     *,
-    prometheus: Annotated[str, typer.Option(help="URL, as in http://node:9090.")],
+    session: Annotated[str | None, typer.Option(help="Id of a session that runs.")] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(help="In place of a session: URL, as in http://node:9090.")
+    ] = None,
     from_iso: Annotated[
         str | None, typer.Option(help="Begin with its zone: 2025-10-01T10:00:00Z.")
     ] = None,
@@ -40,7 +44,8 @@ def collect(
     run_id: Annotated[
         str | None, typer.Option(help="Stands in the tables; the folder's name by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state: State = STATE,
+    as_json: Json = False,
 ) -> None:
     """Write figures, raw samples and coverage of a window of time into a folder.
 
@@ -61,7 +66,7 @@ def collect(
             f"--run-id: {name!r} is no name of a run; expected letters, digits, ., _ and -, as in run01."
         )
     asked = Questions() if queries is None else read_questions(queries)
-    with PrometheusClient(prometheus) as client:
+    with PrometheusClient(url_of(session, prometheus, state)) as client:
         wanted = Wanted(from_iso, to_iso, last, job, label)
         chosen = choose(client, wanted, lambda number: Slurm().times(number))
         collected = gather.collect(client, chosen, asked, out, name)
@@ -70,6 +75,29 @@ def collect(
         typer.echo(json.dumps({**collected.content, "out": str(out), "rows": rows}, indent=1))
     else:
         _show(collected, out)
+
+
+def url_of(session: str | None, prometheus: str | None, state: Path) -> str:
+    """Give the URL of the Prometheus that is meant.
+
+    Raises
+    ------
+    InputError
+        When not one of the two is given, or the session's Prometheus does not run.
+    """
+    if (session is None) == (prometheus is None):
+        given = "Both are given" if session is not None else "Neither is given"
+        raise InputError(f"Which Prometheus? {given}; expected one of --session and --prometheus.")
+    if prometheus is not None:
+        return prometheus
+    found = service_in(state).status(str(session))
+    if found.url is None or not found.ready:
+        problems = " ".join(found.problems)
+        raise InputError(
+            f"Session {session} is {found.state}: its Prometheus can't be asked. "
+            + (problems or f"`escalade monitor start --session {session}` starts it on its data.")
+        )
+    return found.url
 
 
 def _as_json(row: Row) -> dict[str, Any]:
