@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.kpis.catalogue import SCOPED
+from escalade.analysis.stats.intervals import NOT_ESTIMABLE
 from escalade.report.facts import SATURATED
 from escalade.report.words import bound, clean, known
 
@@ -32,6 +33,7 @@ class Estimate:
     unit: str = ""
     n: float = math.nan
     quality: str = "missing: not in the KPI table"
+    method: str = ""
 
     @property
     def known(self) -> bool:
@@ -47,6 +49,13 @@ class Estimate:
     def has_interval(self) -> bool:
         """Whether there is an interval; a bound may be infinite."""
         return not (math.isnan(self.low) or math.isnan(self.high))
+
+    @property
+    def no_interval(self) -> str:
+        """Why a number has no interval; empty where it has one, or where the table does not say."""
+        if not self.known or self.has_interval or not self.method.startswith(NOT_ESTIMABLE):
+            return ""
+        return f"no interval: {self.method.removeprefix(NOT_ESTIMABLE).lstrip(': ')}"
 
     @property
     def reason(self) -> str:
@@ -124,6 +133,7 @@ def _by_step(kpis: pd.DataFrame) -> dict[tuple[str, int], dict[Name, Estimate]]:
             unit=clean(row.get("unit") or ""),
             n=known(row.get("n")),
             quality=clean(row.get("quality") or "ok"),
+            method=clean(row.get("ci_method") or ""),
         )
     return dict(table)
 

@@ -258,8 +258,9 @@ def _kpi_entry(
     if estimate.quality.startswith("not estimable: needs"):
         return Entry(value=NOTHING, instead=shortened(estimate), n=n)
     value, interval = printed(estimate, scale)
-    note = notes.mark(words.sentence(estimate.reason.removeprefix("flagged: ")))
-    return Entry(value=value, interval=interval, n=n, note=note)
+    told = (estimate.reason.removeprefix("flagged: "), estimate.no_interval)
+    note = notes.mark(" ".join(words.sentence(each) for each in told if each))
+    return Entry(value, interval or ("no interval" if told[1] else ""), n, note=note)
 
 
 def counted(estimate: Estimate) -> str:

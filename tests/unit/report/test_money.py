@@ -15,6 +15,7 @@ from escalade.report.page import content_of
 from escalade.report.sections.cost import cost_view, hours_sentence
 from escalade.report.sections.energy import energy_sentence, energy_view
 from escalade.report.sections.headroom import headroom_groups
+from escalade.report.tables import kpi_tables
 from escalade.report.twin.content import twin
 from unit.report import campaign
 
@@ -184,3 +185,34 @@ def test_headroom_stands_beside_use_and_limit_and_what_is_missing_is_a_dash(
         "—",
         "not scraped",
     )
+
+
+def test_a_figure_without_an_interval_says_why_on_the_page_and_in_its_twin(
+    metered: ReportData,
+) -> None:
+    # the counter grows by the same 30 J in each second, however many answers that was
+    why = "no interval: all "
+    power = metered.scoped(metered.facts[0].name, 2, "power_watts", "mean", "package")
+    table, _ = kpi_tables(metered.facts[0], metered)
+
+    assert power.no_interval.startswith(why)
+    place = [row.group for row in table.rows].index("Power")
+    row = table.rows[place + 1]
+    assert {entry.interval for entry in row.entries} == {"no interval"}
+    assert all(
+        table.notes.reasons[entry.note - 1].startswith(f"N{why[1:]}") for entry in row.entries
+    )
+    told = [
+        each for each in twin(metered, content_of(metered)).kpis if each.metric == "power_watts"
+    ]
+    assert all((each.no_interval or "").startswith("not estimable: all ") for each in told)
+
+
+def test_energy_per_request_has_its_interval_in_the_table(metered: ReportData) -> None:
+    found = metered.scoped(
+        metered.facts[0].name, 2, "energy_joules_per_request", "gross", "package"
+    )
+    row = energy_view(metered).table.rows[1]
+
+    assert found.low < found.value < found.high
+    assert "[" in row[6]

@@ -28,7 +28,9 @@ SAMPLED = "t on n_eff samples"
 SAMPLED_MAX = f"mean: {SAMPLED}; max: largest sample"
 BLOCKS_MAX = "mean: t over ten blocks; max: exact"
 WITH_MAX = f"{ORDER}; max: exact, the largest of all"
-UNPAIRED = "not estimable: power and rate are of different samples"
+PAIRED = (
+    "t on n_eff samples, joules and answers of the same scrape intervals; net: idle power as read"
+)
 ONE_READING = "not estimable: one reading"
 WILSON = "Wilson, on n_eff when requests depend on each other"
 
@@ -171,8 +173,8 @@ GPU = (
 )
 ENERGY = (
     Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules / time between the samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", SAMPLED, where_used=True),
-    Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", UNPAIRED, where_used=True),
-    Metric("energy_joules_per_token", ("gross", "net"), "J", "lower", "power_watts / output_tokens_per_second; net: (power_watts − idle_power_watts) / output_tokens_per_second; one row per scope", f"{SERIES}, {LOG}", "Energy", UNPAIRED, where_used=True),
+    Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", PAIRED, where_used=True),
+    Metric("energy_joules_per_token", ("gross", "net"), "J", "lower", "power_watts / output_tokens_per_second; net: (power_watts − idle_power_watts) / output_tokens_per_second; one row per scope", f"{SERIES}, {LOG}", "Energy", PAIRED, where_used=True),
     Metric("idle_power_watts", VALUE, "W", "lower", "power in the pause of the cell (before, between or after its steps) in which it was least, from two samples or more; one row per scope", SERIES, "Energy", per_cell=True, where_used=True),
 )
 START = (

@@ -18,15 +18,16 @@ import numpy as np
 from escalade.analysis.kpis.neighbours import of_service
 from escalade.analysis.kpis.readings import Reading, label_of
 from escalade.analysis.measured.series import Samples, Track
-from escalade.analysis.stats.intervals import Estimate
-from escalade.analysis.stats.sampled import over_samples
+from escalade.analysis.measured.windows import Window, tokens_per_block
+from escalade.analysis.stats.intervals import NOT_ESTIMABLE, Estimate
+from escalade.analysis.stats.sampled import over_samples, ratio_over_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.analysis.kpis.steps import MeasuredStep
     from escalade.analysis.measured.cell import CellData
-    from escalade.analysis.measured.windows import FloatArray, Window
+    from escalade.analysis.measured.windows import FloatArray
 
 PACKAGE, DRAM, GPU, NODE = "package", "dram", "gpu", "node"
 COUNTERS = {
@@ -36,6 +37,8 @@ COUNTERS = {
 }
 """Counter of joules by scope."""
 GPU_POWER = "escalade_gpu_power_watts"
+THROUGHPUT = "throughput_qps"
+NOTHING_ABOVE_IDLE = f"{NOT_ESTIMABLE}: no more than what it draws when idle"
 METRICS = (*COUNTERS.values(), GPU_POWER)
 RAPL, NVML, INTEGRAL = "RAPL counter", "NVML counter", "NVML power, integrated over time"
 AGREE = 0.05
@@ -73,6 +76,10 @@ class Meter:
             return samples.levels(self.tracks, window)
         return samples.paces([self.tracks], window)[0]
 
+    def joules(self) -> list[Track]:
+        """Give its counters of joules; of power, what it comes to from sample to sample."""
+        return [_integrated(t) if self.method == INTEGRAL else t for t in self.tracks]
+
     def gap(self, window: Window) -> float:
         """Give the longest time of the window without a sample of one of its series, in seconds."""
         longest = 0.0
@@ -86,6 +93,11 @@ class Meter:
     def label(self) -> str:
         """What tells its rows apart in the table of KPIs."""
         return label_of({"scope": self.scope, "method": self.method})
+
+
+def _integrated(power: Track) -> Track:
+    held = power.levels[:-1] * np.diff(power.times)
+    return replace(power, levels=np.concatenate([[0.0], np.cumsum(held)]))
 
 
 def meters(samples: Samples) -> list[Meter]:
@@ -222,32 +234,60 @@ def energy_readings(
     readings = []
     for meter in meters(step.samples.only(METRICS)):
         power = _power(meter, step)
-        gross = replace(power, low=math.nan, high=math.nan, method="", n_eff=math.nan)
         at_rest = idle.get(meter.scope, Idle(math.nan, 0.0, "what it draws when idle is not known"))
-        net = (
-            Estimate.missing(at_rest.words)
-            if math.isnan(at_rest.watts)
-            else replace(gross, value=gross.value - at_rest.watts)
-        )
+        unknown = Estimate.missing(at_rest.words) if math.isnan(at_rest.watts) else power
         readings.append(Reading("power_watts", "mean", power, meter.label))
         for metric, per, things in (
-            ("energy_joules_per_request", "throughput_qps", "requests were answered"),
+            ("energy_joules_per_request", THROUGHPUT, "requests were answered"),
             ("energy_joules_per_token", "output_tokens_per_second", "tokens were counted"),
         ):
             rate = rates.get(per, math.nan)
-            if per != "throughput_qps" and math.isnan(rate):
+            if per != THROUGHPUT and math.isnan(rate):
                 continue
-            for stat, power in (("gross", gross), ("net", net)):
-                readings.append(Reading(metric, stat, _per(power, rate, things), meter.label))
+            for stat, whole, idle_watts in (
+                ("gross", power, 0.0),
+                ("net", unknown, at_rest.watts),
+            ):
+                found = _per(whole, idle_watts, rate, things)
+                if not math.isnan(found.value):
+                    found = _bounded(found, meter, step, per, idle_watts)
+                readings.append(Reading(metric, stat, found, meter.label))
     return readings
 
 
-def _per(power: Estimate, rate: float, things: str) -> Estimate:
+def _per(power: Estimate, idle_watts: float, rate: float, things: str) -> Estimate:
     if math.isnan(power.value):
         return power
     if not rate > 0:
         return Estimate.missing(f"no {things} in the window")
-    return replace(power, value=power.value / rate)
+    return Estimate((power.value - idle_watts) / rate, n=power.n, quality=power.quality)
+
+
+def _bounded(
+    found: Estimate, meter: Meter, step: MeasuredStep, per: str, idle_watts: float
+) -> Estimate:
+    """Put an interval around energy per thing: joules and things of the same scrape intervals."""
+    if found.value <= 0:
+        return replace(found, method=NOTHING_ABOVE_IDLE)
+    groups, samples = [meter.joules()], step.samples
+    (watts,) = samples.paces(groups, step.window)
+    paces = _things(per, step, samples.edges(groups, step.window)) / samples.interval
+    bounded = ratio_over_samples(found.value, watts - idle_watts, paces, samples.interval)
+    if idle_watts and not math.isnan(bounded.low):
+        bounded = replace(bounded, method=f"{bounded.method}, idle power as read")
+    return replace(bounded, quality=found.quality)
+
+
+def _things(per: str, step: MeasuredStep, edges: FloatArray) -> FloatArray:
+    """Count the answers, or their output tokens, of each scrape interval."""
+    if len(edges) < 2:
+        return np.empty(0)
+    if per == THROUGHPUT:
+        ended = step.log.ended[step.log.success]
+        return np.histogram(ended, edges)[0].astype(np.float64)
+    whole = Window(float(edges[0]), float(edges[-1]))
+    arrived = tokens_per_block(step.log, step.chunks, whole, len(edges) - 1)
+    return np.zeros(len(edges) - 1) if arrived is None else arrived
 
 
 def _power(meter: Meter, step: MeasuredStep) -> Estimate:
@@ -263,7 +303,8 @@ def _power(meter: Meter, step: MeasuredStep) -> Estimate:
         reasons.append(f"power invalid: counter and integral of power differ by {100 * off:.2g} %")
     if meter.scope in (PACKAGE, DRAM) and _shared(step.data):
         reasons.append("the load generator and the monitoring are on the same node and in it")
-    return over_samples(watts, meter.samples(step.samples, step.window)).flagged(*reasons)
+    paces = meter.samples(step.samples, step.window)
+    return over_samples(watts, paces, step.samples.interval).flagged(*reasons)
 
 
 def _disagreement(watts: float, step: MeasuredStep) -> float:

@@ -51,7 +51,8 @@ def neighbour_share(step: MeasuredStep) -> Estimate:
         working += tracks
     own = [*step.samples.tracks(CPU_SECONDS, role="service"), *asked]
     of_all, of_own = step.samples.paces([working, own], step.window)
-    return over_samples(max(0.0, busy - used) / len(service), (of_all - of_own) / len(service), 1.0)
+    shares = (of_all - of_own) / len(service)
+    return over_samples(max(0.0, busy - used) / len(service), shares, step.samples.interval, 1.0)
 
 
 def of_service(tracks: Sequence[Track]) -> list[Track]:

@@ -121,7 +121,7 @@ def _pace(tracks: Sequence[Track], step: MeasuredStep, why: str) -> Estimate:
     if growth is None:
         return Estimate.missing(why)
     (paces,) = step.samples.paces([tracks], step.window)
-    return over_samples(growth.rate, paces)
+    return over_samples(growth.rate, paces, step.samples.interval)
 
 
 def _memory(step: MeasuredStep) -> list[Reading]:
@@ -135,22 +135,25 @@ def _gauge(
     metric: str, tracks: Sequence[Track], step: MeasuredStep, label: str = "", what: str = ""
 ) -> list[Reading]:
     samples = step.samples.levels(tracks, step.window)
-    return _levels(metric, step.samples.gauge(tracks, step.window), samples, label, what)
+    found = step.samples.gauge(tracks, step.window)
+    return _levels(metric, found, samples, step.samples.interval, label=label, what=what)
 
 
 def _levels(
     metric: str,
     found: tuple[float, float, int] | None,
     samples: FloatArray,
-    label: str,
-    what: str,
+    interval: float,
+    *,
+    label: str = "",
+    what: str = "",
 ) -> list[Reading]:
     if found is None:
         absent = Estimate.missing(f"no sample of {what or metric} in the window")
         return [Reading(metric, stat, absent, label) for stat in ("mean", "max")]
     average, most, n = found
     highest = 1.0 if BY_NAME[metric].unit == "ratio" else math.inf
-    bounded = over_samples(average, samples, highest)
+    bounded = over_samples(average, samples, interval, highest)
     return [
         Reading(metric, "mean", bounded, label),
         Reading(metric, "max", largest(most, n), label),
@@ -184,7 +187,7 @@ def _service_gauges(step: MeasuredStep) -> list[Reading]:
             samples = step.samples.levels(tracks, step.window)
             samples = samples / step.data.replicas if ratio else samples
             what = raw if step.data.replicas == 1 else f"{raw} of each replica"
-            readings += _levels(metric, found, samples, "", what)
+            readings += _levels(metric, found, samples, step.samples.interval, what=what)
     return readings
 
 
@@ -222,7 +225,8 @@ def _node_shares(step: MeasuredStep, modes: Sequence[str]) -> tuple[Estimate, Es
         shares = of_some / np.where(rates > 0, rates, np.inf)
         most = largest(float(shares.max()), len(rates))
     of_part, of_all = step.samples.paces([some, tracks], step.window)
-    return ratio_over_samples(part.amount / total.amount, of_part, of_all), most
+    share = part.amount / total.amount
+    return ratio_over_samples(share, of_part, of_all, step.samples.interval, 1.0), most
 
 
 def _node(step: MeasuredStep) -> list[Reading]:

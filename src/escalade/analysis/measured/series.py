@@ -193,25 +193,27 @@ class Samples:
         one ends; between two samples a counter grows evenly. Counters without two samples in the
         window are left out, as in `growth`; empty where there is no whole interval.
         """
-        kept = [
-            [track for track in tracks if self._growth_of(track, window) is not None]
-            for tracks in groups
-        ]
-        tracks = [track for each in kept for track in each]
+        edges = self.edges(groups, window)
+        found = []
+        for tracks in groups:
+            grown = np.zeros(len(edges))
+            for track in self._growing(tracks, window):
+                grown += np.interp(edges, track.times, track.cumulative().levels)
+            found.append(np.diff(grown) / self.interval)
+        return found
+
+    def edges(self, groups: Sequence[Sequence[Track]], window: Window) -> FloatArray:
+        """Give begin and end of the scrape intervals of `paces`; empty without a whole one."""
+        tracks = [track for each in groups for track in self._growing(each, window)]
         begins = [track.times[track.times >= window.start - self.max_age][0] for track in tracks]
         ends = [track.times[track.times < window.end][-1] for track in tracks]
         begin = max([*begins, window.start], default=window.start)
         number = int((min(ends, default=begin) - begin) / self.interval + CLOCK_SHARE)
-        if number < 1:
-            return [np.empty(0) for _ in groups]
-        edges = begin + self.interval * np.arange(number + 1)
-        found = []
-        for each in kept:
-            grown = np.zeros(number + 1)
-            for track in each:
-                grown += np.interp(edges, track.times, track.cumulative().levels)
-            found.append(np.diff(grown) / self.interval)
-        return found
+        edges: FloatArray = begin + self.interval * np.arange(number + 1)
+        return edges if number > 0 else np.empty(0)
+
+    def _growing(self, tracks: Sequence[Track], window: Window) -> list[Track]:
+        return [track for track in tracks if self._growth_of(track, window) is not None]
 
     def levels(self, tracks: Sequence[Track], window: Window) -> FloatArray:
         """Give the samples of a summed gauge in the window, in time order."""

@@ -36,13 +36,17 @@ def ranked(values: FloatArray | BoolArray) -> FloatArray:
 
 def autocorrelation(values: FloatArray | BoolArray) -> float:
     """Give the lag-1 autocorrelation of the ranks; ranks bear infinite and extreme values."""
+    is_binary = values.dtype == np.bool_  # ranks of two values are as good as the values
+    return neighbours_correlation(values.astype(np.float64) if is_binary else ranked(values))
+
+
+def neighbours_correlation(values: FloatArray) -> float:
+    """Give the lag-1 autocorrelation of finite values; 0 for fewer than three."""
     if len(values) < 3:
         return 0.0
-    is_binary = values.dtype == np.bool_  # ranks of two values are as good as the values
-    ranks = values.astype(np.float64) if is_binary else ranked(values)
-    ranks -= ranks.mean()
-    spread = float((ranks**2).sum())
-    return float((ranks[1:] * ranks[:-1]).sum()) / spread if spread > 0 else 0.0
+    deviations = values - values.mean()
+    spread = float((deviations**2).sum())
+    return float((deviations[1:] * deviations[:-1]).sum()) / spread if spread > 0 else 0.0
 
 
 def are_dependent(values: FloatArray | BoolArray) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.report import words
 from escalade.report.axis import at
 from escalade.report.facts import VALID
-from escalade.report.tables import Table
+from escalade.report.tables import Table, printed
 from escalade.report.words import NOTHING, known
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SCOPES = {
 }
 PER_REQUEST, PER_TOKEN = "energy_joules_per_request", "energy_joules_per_token"
 WATTS = "power_watts"
+_PLAIN = words.Scale(1.0, "")
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,10 @@ def _notes(data: ReportData) -> list[str]:
     for cell in data.facts:
         for scope in scopes_of(data, [cell]):
             for step in cell.steps:
-                why = data.scoped(cell.name, step.number, WATTS, "mean", scope).reason
-                if why:
+                power = data.scoped(cell.name, step.number, WATTS, "mean", scope)
+                per = data.scoped(cell.name, step.number, PER_REQUEST, "gross", scope)
+                per_request = per.no_interval and f"energy per request has {per.no_interval}"
+                for why in filter(None, (power.reason, per_request)):
                     key = cell.name, scope, why.removeprefix("flagged: ")
                     found.setdefault(key, []).append(step.number)
     return [
@@ -176,7 +179,7 @@ def _lines(cell: CellFacts, told: Mapping[str, Any], data: ReportData) -> list[t
                 f"{words.single(idle, 'W')}, {words.clean(told.get('words') or '')}"
                 if math.isfinite(idle)
                 else f"{NOTHING} ({words.clean(told.get('words') or '')})",
-                *(words.plain(estimate.value) for estimate in figures),
+                *(" ".join(filter(None, printed(estimate, _PLAIN))) for estimate in figures),
             )
         )
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from escalade.analysis.stats.intervals import NOT_ESTIMABLE
 from escalade.report.words import known, without_control
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def unbounded(row: Mapping[Any, Any]) -> str | None:
         return None
     if _infinite(high):
         return NOT_ABOVE
-    return NOT_BELOW if _infinite(low) else NEITHER
+    if _infinite(low):
+        return NOT_BELOW
+    method = text(row.get("ci_method"))
+    return method if method.startswith(NOT_ESTIMABLE) else NEITHER
 
 
 def _infinite(value: Any) -> bool:

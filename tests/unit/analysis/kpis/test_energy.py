@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from escalade.analysis.kpis.energy import GPU_POWER, RAPL, energy_rows, idle_of
 from escalade.analysis.kpis.table import cell_kpis
+from escalade.analysis.stats.sampled import METHOD
 from unit.analysis.builders import Request, Step, cell, scraped, value_of
 
 PACKAGE = "node_rapl_package_joules_total"
@@ -160,3 +163,59 @@ def test_net_is_gross_without_idle_and_both_follow_the_power(busy: float, share:
 
     assert gross == pytest.approx(busy, rel=1e-6)
     assert net == pytest.approx(busy * (1 - share), rel=1e-6, abs=1e-6)
+
+
+LONG = 42
+"""Scrapes of the long step below: a window of 40 s."""
+
+
+def swinging(answers: int, **more: Any) -> Any:
+    """Give a cell whose package draws 40 and 60 W by turns, with `answers` good answers a second."""
+    watts = [40.0, 60.0] * LONG
+    joules = {float(at): sum(watts[: at + 10]) for at in range(-10, LONG)}
+    requests = tuple(
+        Request(second + (place + 0.5) / answers, 0.0, chunks=(0.0,))
+        for second in range(40)
+        for place in range(answers)
+    )
+    samples = scraped(PACKAGE, {}, joules)
+    return cell(Step(requests, seconds=40.0, samples=samples, drain=0.0), **more)
+
+
+def test_energy_per_request_has_the_interval_of_joules_and_answers_of_the_same_scrapes() -> None:
+    # 39 intervals end before 40 s; 40, 60, 40 … W and two answers in each: 20, 30, 20 … J apiece
+    found = figure(swinging(2), "energy_joules_per_request", "gross")
+
+    apiece = np.array([20.0, 30.0] * 20)[:39]
+    low, high = stats.t.interval(0.95, 38, found.value, stats.sem(apiece))
+    assert (found.n, found.n_eff, found.ci_method) == (39, 39.0, METHOD)
+    assert found.ci_low == pytest.approx(low)
+    assert found.ci_high == pytest.approx(
+        found.value * math.exp((high - found.value) / found.value)
+    )
+
+
+def test_answers_that_cost_alike_have_no_spread_and_no_interval() -> None:
+    # as many joules per answer in each scrape interval: nothing tells how far it varies
+    found = figure(measured(joules(PACKAGE, 20.0, 50.0)), "energy_joules_per_request", "gross")
+
+    assert math.isnan(found.ci_low)
+    assert found.ci_method.startswith("not estimable: ")
+
+
+def test_net_energy_names_the_idle_power_that_it_takes_as_read() -> None:
+    # idle 0 W after the drain, so that net has the same value and interval as gross
+    data = swinging(2)
+    gross = figure(data, "energy_joules_per_request", "gross")
+    net = figure(data, "energy_joules_per_request", "net")
+
+    assert not math.isnan(gross.ci_low)
+    assert net.ci_method.endswith(", idle power as read")
+    assert net.ci_high - net.ci_low == pytest.approx(gross.ci_high - gross.ci_low, rel=0.5)
+
+
+def test_net_energy_that_is_not_above_idle_has_no_interval() -> None:
+    net = figure(measured(joules(PACKAGE, 60.0, 50.0)), "energy_joules_per_request", "net")
+
+    assert net.value == pytest.approx(-10.0)
+    assert net.ci_method == "not estimable: no more than what it draws when idle"

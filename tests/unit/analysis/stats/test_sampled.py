@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,31 +16,132 @@ from escalade.analysis.kpis.readings import with_method
 from escalade.analysis.measured.series import Samples, Track
 from escalade.analysis.measured.windows import Window
 from escalade.analysis.stats.intervals import Estimate
-from escalade.analysis.stats.sampled import METHOD, largest, over_samples, ratio_over_samples
+from escalade.analysis.stats.sampled import (
+    METHOD,
+    NOT_ABOVE,
+    NOT_BELOW,
+    highest_correlation,
+    largest,
+    over_samples,
+    ratio_over_samples,
+)
 from unit.analysis.builders import series_frame
 
 SAMPLES = st.lists(st.floats(0.0, 1e6), min_size=1, max_size=60).map(np.array)
 FEW = settings(max_examples=30, deadline=None)
-ALTERNATING = np.array([1.0, 3.0] * 10)
+ALTERNATING = np.array([1.0, 3.0] * 20)
 
 
 def test_samples_that_alternate_are_worth_all_of_them_and_have_students_interval() -> None:
     # no pair of autocorrelations is positive, ranks alike; batches of two all have the mean 2
-    found = over_samples(2.0, ALTERNATING)
+    found = over_samples(2.0, ALTERNATING, 1.0)
 
-    low, high = stats.t.interval(0.95, 19, 2.0, stats.sem(ALTERNATING))
-    assert (found.method, found.n, found.n_eff) == (METHOD, 20, 20.0)
-    assert found.low == pytest.approx(low)  # 2 − 2.093 · 1.0260 / √20
-    assert found.low == pytest.approx(1.5198, abs=1e-4)
+    # their correlation is −0.975, so that even its upper end is below 0
+    low, high = stats.t.interval(0.95, 39, 2.0, stats.sem(ALTERNATING))
+    assert (found.method, found.n, found.n_eff) == (METHOD, 40, 40.0)
+    assert found.low == pytest.approx(low)  # 2 − 2.0227 · 1.01274 / √40
+    assert found.low == pytest.approx(1.6761, abs=1e-4)
     assert found.high == pytest.approx(2 * math.exp((high - 2) / 2))
 
 
+def test_few_independent_samples_leave_the_side_of_the_tail_open() -> None:
+    # 20 samples under 30 independent ones; their tail lies above, and of the mirrored ones below
+    crowd = np.array([1.0, 1.0, 1.0, 4.0] * 5)
+    above, below = over_samples(1.75, crowd, 1.0), over_samples(3.25, 5.0 - crowd, 1.0)
+
+    half = stats.t.ppf(0.975, above.n_eff - 1) * math.sqrt(crowd.var() / (above.n_eff - 1))
+    assert (above.method, above.high) == (NOT_ABOVE, math.inf)
+    assert above.low == pytest.approx(1.75 - half)
+    assert (below.method, below.low) == (NOT_BELOW, -math.inf)
+    assert below.high == pytest.approx(3.25 * math.exp(half / 3.25))
+    assert above.n_eff == below.n_eff
+
+
+def test_samples_that_lean_have_a_99_percent_end_on_the_side_of_their_tail() -> None:
+    # worth more than 60 independent ones, and correlated from neighbour to neighbour
+    rng = np.random.default_rng(5)
+    noise = rng.exponential(1.0, 2000)
+    leaning = noise[1:] + 0.7 * noise[:-1] + 1.0
+    found = over_samples(float(leaning.mean()), leaning, 1.0)
+
+    size = found.n_eff
+    half = stats.t.ppf(0.995, size - 1) * math.sqrt(leaning.var() / (size - 1))
+    assert found.method == METHOD
+    assert 60 < size < 1000
+    assert found.high == pytest.approx(found.value * math.exp(half / found.value))
+    lower = stats.t.ppf(0.975, size - 1) * math.sqrt(leaning.var() / (size - 1))
+    assert found.low == pytest.approx(found.value - lower)
+
+
+def test_a_share_with_its_tail_below_has_that_end_on_the_distance_to_the_whole() -> None:
+    shares = 1 - np.array([0.1, 0.1, 0.1, 0.4] * 20)
+    found = over_samples(0.825, shares, 1.0, 1.0)
+
+    half = stats.t.ppf(0.975, found.n_eff - 1) * math.sqrt(shares.var() / (found.n_eff - 1))
+    assert found.method == METHOD
+    assert found.low == pytest.approx(1 - 0.175 * math.exp(half / 0.175))
+    assert found.high == pytest.approx(0.825 * math.exp(half / 0.825))
+
+
+@pytest.mark.parametrize(
+    ("found", "n", "highest"),
+    [
+        # 0 + 1/100 is the middle; (0.01 + √(0.9999/100 + 0.0001)) / 1.01 = (0.01 + 0.100494) / 1.01
+        (0.0, 100, 0.109400),
+        # 0.5 + 2.5/100; (0.525 + √(0.724375/100 + 0.0001)) / 1.01 = (0.525 + 0.085696) / 1.01
+        (0.5, 100, 0.604649),
+        (-0.9, 100, 0.0),
+    ],
+)
+def test_the_correlation_of_neighbours_is_taken_a_standard_error_higher(
+    found: float, n: int, highest: float
+) -> None:
+    assert highest_correlation(found, n) == pytest.approx(highest, abs=1e-6)
+
+
+@FEW
+@given(st.floats(-1.0, 1.0), st.integers(20, 5000))
+def test_that_correlation_solves_its_equation_and_is_none_below_nought(
+    found: float, n: int
+) -> None:
+    highest = highest_correlation(found, n)
+
+    assert 0.0 <= highest <= 0.9999
+    middle = found + (1 + 3 * found) / n
+    if highest > 0.0 and middle < 0.99:
+        assert (middle - highest) ** 2 == pytest.approx((1 - highest**2) / n, abs=1e-9)
+
+
+def test_a_queue_in_a_short_window_has_no_interval_and_is_told_how_long_one_might_do() -> None:
+    # a random walk: 60 samples of which each is where the one before was
+    walk = 20.0 + np.cumsum(np.random.default_rng(3).choice([-1.0, 1.0], 60))
+    found = over_samples(float(walk.mean()), walk, 2.0)
+
+    assert math.isnan(found.low)
+    assert found.n_eff < 10
+    wanted = 120.0 * 10 / found.n_eff
+    said = re.search(r"a window of (\d+) s or more might do", found.method)
+    assert said is not None
+    assert wanted <= float(said[1]) < 2 * wanted
+    assert said[1].strip("0") in "123456789"
+
+
+def test_a_whole_that_hardly_came_is_nothing_to_divide_by() -> None:
+    # one answer in 40 intervals: its mean 1/40 has a standard error of as much
+    wholes = np.zeros(40)
+    wholes[3] = 1.0
+    found = ratio_over_samples(40.0, np.ones(40), wholes, 1.0)
+
+    assert found.method == "not estimable: too little in the window to divide by"
+    assert math.isnan(found.high)
+
+
 def test_a_rise_that_lasts_the_whole_window_has_no_interval() -> None:
-    found = over_samples(49.5, np.arange(100.0))
+    found = over_samples(49.5, np.arange(100.0), 1.0)
 
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert found.method.startswith("not estimable: 100 samples are worth ")
+    assert found.method.startswith("not estimable: samples that lean on each other, worth ")
     assert found.n_eff < 10
 
 
@@ -52,7 +154,7 @@ def test_a_rise_that_lasts_the_whole_window_has_no_interval() -> None:
     ],
 )
 def test_too_little_is_not_estimable_and_says_why(samples: np.ndarray, why: str) -> None:
-    found = over_samples(0.0, samples)
+    found = over_samples(0.0, samples, 1.0)
 
     assert found.method == f"not estimable: {why}"
     assert found.value == 0.0
@@ -67,13 +169,18 @@ def test_an_interval_holds_its_mean_and_keeps_its_bounds(
     samples = samples / max(1.0, samples.max()) if highest == 1.0 else samples
     point = float(samples.mean())
 
-    found = over_samples(point, samples, highest)
+    found = over_samples(point, samples, 1.0, highest)
 
     assert found.value == point
     assert found.n_eff <= found.n == len(samples)
     if found.method == METHOD:
         assert 0.0 <= found.low <= point <= found.high
         assert found.high <= max(point, highest)
+    elif found.method in (NOT_ABOVE, NOT_BELOW):
+        assert found.low <= point <= found.high
+        assert (found.high == math.inf) == (found.method == NOT_ABOVE)
+        assert (found.low == -math.inf) == (found.method == NOT_BELOW)
+        assert found.n_eff < 60
     else:
         assert found.method.startswith("not estimable: ")
         assert math.isnan(found.low)
@@ -81,13 +188,15 @@ def test_an_interval_holds_its_mean_and_keeps_its_bounds(
 
 def test_the_share_of_two_counters_is_bounded_by_the_delta_method() -> None:
     # wholes all 2: the share is a mean of parts / 2, so the interval is that of this mean
-    parts, wholes = ALTERNATING / 4, np.full(20, 2.0)
+    parts, wholes = ALTERNATING / 4, np.full(40, 2.0)
 
-    found = ratio_over_samples(0.25, parts, wholes)
+    found = ratio_over_samples(0.25, parts, wholes, 1.0, 1.0)
 
-    plain = over_samples(0.25, parts / 2)
+    plain = over_samples(0.25, parts / 2, 1.0, 1.0)
+    assert found.method == METHOD
     assert (found.low, found.high) == (pytest.approx(plain.low), pytest.approx(plain.high))
-    assert ratio_over_samples(0.0, parts[:0], wholes[:0]).method.startswith("not estimable")
+    none = ratio_over_samples(0.0, parts[:0], wholes[:0], 1.0, 1.0)
+    assert none.method == "not estimable: no sample of the whole"
 
 
 @FEW
@@ -96,7 +205,9 @@ def test_a_share_is_the_same_in_any_unit(samples: np.ndarray, unit: float) -> No
     wholes = np.linspace(1.0, 2.0, len(samples)) * max(1.0, samples.max())
     point = float(samples.sum() / wholes.sum())
 
-    one, other = (ratio_over_samples(point, samples * each, wholes * each) for each in (1.0, unit))
+    one, other = (
+        ratio_over_samples(point, samples * each, wholes * each, 1.0) for each in (1.0, unit)
+    )
 
     if METHOD in (one.method, other.method) and one.method == other.method:
         assert other.low == pytest.approx(one.low, rel=1e-6, abs=1e-9)
