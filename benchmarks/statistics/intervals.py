@@ -59,14 +59,14 @@ def dependent_percentiles(run: Run) -> list[Row]:
 
 def _windows() -> Iterator[tuple[Mmc, int]]:
     for queue in (Mmc(1, 0.8), Mmc(1, 0.9), Mmc(1, 0.95), Mmc(4, 0.9)):
-        for relaxations in (3, 10, 30, 100):
+        for relaxations in (0.4, 1, 3, 10, 30, 100):
             requests = round(relaxations * queue.relaxation, -2)
             if 100 <= requests <= 60_000:
                 yield queue, int(requests)
 
 
 def _length(queue: Mmc, requests: int) -> str:
-    return f"{requests} requests ({requests / queue.relaxation:.0f} relaxation times)"
+    return f"{requests} requests ({requests / queue.relaxation:.2g} relaxation times)"
 
 
 def _percentile_rows(

@@ -54,13 +54,23 @@ def test_a_share_lies_between_the_shares_of_its_requests(pairs: list[tuple[float
     assert (again.low, again.high) == (found.low, found.high)
 
 
-def test_requests_in_flight_have_an_interval_over_ten_blocks() -> None:
-    # one request in flight in every second block of one second: block means 1, 0, 1, 0, …
-    requests = [Request(float(at), latency=1.0) for at in range(0, 10, 2)]
+def test_requests_in_flight_have_the_interval_of_a_hundred_slices_of_the_window() -> None:
+    # a request in flight for the first half of each second slice of 0.1 s: slices hold 0.5, 0, 0.5, 0 …
+    requests = [Request(0.2 * at, latency=0.05) for at in range(50)]
 
     row = value_of(cell_kpis(cell(Step(requests))), "requests_in_flight", "mean")
 
-    half = stats.t.ppf(0.975, 9) * np.std([0, 1] * 5, ddof=1) / math.sqrt(10)
-    assert row["value"] == pytest.approx(0.5)
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.5 - half, 0.5 + half))
-    assert row["ci_method"] == "t over ten blocks"
+    low, high = stats.t.interval(0.95, 99, 0.25, stats.sem([0.5, 0.0] * 50))
+    assert row["value"] == pytest.approx(0.25)
+    assert row["ci_low"] == pytest.approx(low, rel=1e-6)
+    assert row["ci_high"] == pytest.approx(0.25 * math.exp((high - 0.25) / 0.25), rel=1e-6)
+    assert (row["ci_method"], row["n"], row["n_eff"]) == ("t on n_eff samples", 50, 100.0)
+
+
+def test_a_crowd_of_half_a_window_says_nothing_of_how_many_are_in_flight_by_and_large() -> None:
+    requests = [Request(5.0 + 0.1 * at, latency=4.0) for at in range(10)]
+
+    row = value_of(cell_kpis(cell(Step(requests))), "requests_in_flight", "mean")
+
+    assert math.isnan(row["ci_low"])
+    assert "worth fewer than 10 independent ones" in row["ci_method"]

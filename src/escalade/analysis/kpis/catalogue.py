@@ -26,7 +26,7 @@ ORDER = "order statistics, on n_eff when requests depend on each other"
 BOOTSTRAP = "bootstrap over requests"
 SAMPLED = "t on n_eff samples"
 SAMPLED_MAX = f"mean: {SAMPLED}; max: largest sample"
-BLOCKS_MAX = "mean: t over ten blocks; max: exact"
+SLICES_MAX = f"mean: {SAMPLED}, of a hundred slices; max: exact"
 WITH_MAX = f"{ORDER}; max: exact, the largest of all"
 PAIRED = (
     "t on n_eff samples, joules and answers of the same scrape intervals; net: idle power as read"
@@ -115,8 +115,8 @@ TOKENS = (
     Metric("cached_token_ratio", VALUE, "ratio", "none", "Σ cached input tokens / Σ input tokens, good answers of the cohort", LOG, "Tokens", BOOTSTRAP),
 )
 CONCURRENCY = (
-    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency", BLOCKS_MAX),
-    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency", BLOCKS_MAX),
+    Metric("requests_in_flight", ("mean", "max"), "requests", "none", "requests sent and not ended, over the window, weighted by time", LOG, "Concurrency", SLICES_MAX),
+    Metric("requests_in_system", ("mean", "max"), "requests", "none", "requests planned and not ended, over the window, weighted by time", LOG, "Concurrency", SLICES_MAX),
 )
 CLIENT = (
     Metric("dispatch_lag_seconds", ("p50", "p99", "max"), "s", "lower", "actual − planned send; never sent is +∞", LOG, "Client", WITH_MAX),

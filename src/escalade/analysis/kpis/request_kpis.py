@@ -39,6 +39,7 @@ from escalade.analysis.stats.intervals import (
     poisson,
     ratio,
 )
+from escalade.analysis.stats.sampled import over_samples
 
 if TYPE_CHECKING:
     from escalade.analysis.kpis.steps import MeasuredStep
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from escalade.analysis.measured.windows import FloatArray, Occupancy, RequestLog
 
 TOKEN_BLOCKS = 10
-CONCURRENCY_BLOCKS = 10
+CONCURRENCY_SLICES = 100
 RESOLUTION_FACTOR = 10.0
 """A time below this many times the client's resolution is flagged."""
 
@@ -325,18 +326,16 @@ def _concurrency(step: MeasuredStep) -> list[Reading]:
         reading
         for name, found in counted.items()
         for reading in (
-            Reading(name, "mean", _over_blocks(found, len(step.log))),
+            Reading(name, "mean", _over_slices(found, step.window.seconds, len(step.log))),
             Reading(name, "max", _most(found, len(step.log))),
         )
     ]
 
 
-def _over_blocks(found: Occupancy, n: int) -> Estimate:
-    """Give a mean over the window with t over its ten blocks; a number of requests is at least 0."""
-    blocks = mean(found.block_means(CONCURRENCY_BLOCKS))
-    low = min(max(0.0, blocks.low), found.mean)
-    high, blocks_there = max(blocks.high, found.mean), float(CONCURRENCY_BLOCKS)
-    return Estimate(found.mean, low, high, "t over ten blocks", n, blocks_there)
+def _over_slices(found: Occupancy, seconds: float, n: int) -> Estimate:
+    """Give a mean over the window, with t on what a hundred slices of it are worth."""
+    slices = found.block_means(CONCURRENCY_SLICES)
+    return replace(over_samples(found.mean, slices, seconds / CONCURRENCY_SLICES), n=n)
 
 
 def _most(found: Occupancy, n: int) -> Estimate:

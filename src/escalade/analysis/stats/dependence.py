@@ -16,6 +16,8 @@ UPPER = 0.975
 """Share below the upper end of a two-sided 95 % interval."""
 BATCHES = 10
 """Number of consecutive blocks for dependent requests; fewer, longer blocks carry the dependence."""
+RISES = 0.5
+"""Rank correlation with time beyond which a series rises as a whole."""
 MAX_POINTS = 400
 """Longer series are joined to so many blocks before their autocorrelation is taken."""
 
@@ -47,6 +49,16 @@ def neighbours_correlation(values: FloatArray) -> float:
     deviations = values - values.mean()
     spread = float((deviations**2).sum())
     return float((deviations[1:] * deviations[:-1]).sum()) / spread if spread > 0 else 0.0
+
+
+def is_rising(values: FloatArray) -> bool:
+    """Say whether observations in time order rise over the whole series: a queue that fills, rather than one that breathes."""
+    if len(values) < 3:
+        return False
+    ranks, times = ranked(values), np.arange(len(values), dtype=np.float64)
+    ranks, times = ranks - ranks.mean(), times - times.mean()
+    spread = math.sqrt(float((ranks**2).sum()) * float((times**2).sum()))
+    return spread > 0 and float((ranks * times).sum()) > RISES * spread
 
 
 def are_dependent(values: FloatArray | BoolArray) -> bool:

@@ -19,6 +19,7 @@ from escalade.analysis.stats.dependence import (
     effective_size,
     effective_size_by_correlation,
     effective_size_by_ranks,
+    is_rising,
     t_loss,
 )
 from escalade.analysis.stats.distributions import (
@@ -44,7 +45,11 @@ EXACT, NOT_ESTIMABLE = "exact", "not estimable"
 FAILED = "of requests failed"
 """How a quality ends that says that a figure lies among failed requests."""
 MIN_INDEPENDENT = 30
-"""Independent observations that dependent ones have to be worth, so that their mean has an upper bound."""
+"""Independent observations that dependent ones have to be worth, so that they bound anything from above."""
+FEW_INDEPENDENT = 10
+"""Below so many, ten batches of a window that does not rise as a whole are not ten observations."""
+TAIL_IF_DEPENDENT = 0.005
+"""What the upper end of a mean leaves out where observations depend: windows without a crowd look calm."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +169,10 @@ def percentiles(
     if not len(values):
         return [Estimate.missing("no request") for _ in shares]
     ordered = np.sort(values)
-    by_ranks = effective_size_by_ranks(values) if are_dependent(values) else None
-    return [_percentile(values, ordered, share, why_infinite, by_ranks) for share in shares]
+    sizes = None
+    if are_dependent(values):
+        sizes = effective_size_by_ranks(values), is_rising(values)
+    return [_percentile(values, ordered, share, why_infinite, sizes) for share in shares]
 
 
 def _percentile(
@@ -173,15 +180,21 @@ def _percentile(
     ordered: FloatArray,
     share: float,
     why_infinite: str,
-    by_ranks: float | None,
+    sizes: tuple[float, bool] | None,
 ) -> Estimate:
     n, floor, point = len(values), sample_floor(share), quantile(ordered, share)
     n_low, n_eff, method = float(n), float(n), "order statistics"
-    if by_ranks is not None:
+    wanted = floor
+    if sizes is not None:
+        by_ranks, rising = sizes
         n_low, n_eff, how = _sizes_if_dependent(values, point, floor, by_ranks)
-        method = f"{method}, n_eff by {how}"
+        if by_ranks < FEW_INDEPENDENT and not rising:
+            n_low = min(n_low, by_ranks)
+        method, wanted = f"{method}, n_eff by {how}", max(floor, MIN_INDEPENDENT)
     rank_low, _ = rank_bounds(n, n_low, share)
     _, rank_high = rank_bounds(n, n_eff, share)
+    if sizes is not None and n_eff < wanted:
+        rank_high = n + 1
     found = Estimate(
         value=point if n >= floor and math.isfinite(point) else math.nan,
         low=float(ordered[rank_low - 1]) if rank_low else -math.inf,
@@ -190,7 +203,7 @@ def _percentile(
         n=n,
         n_eff=n_eff,
     )
-    return _explained(found, floor, point, why_infinite)
+    return _explained(found, floor, wanted, point, why_infinite)
 
 
 def _sizes_if_dependent(
@@ -231,6 +244,10 @@ def _sizes_if_dependent(
     and p95 of an M/M/4 at 90 % covered 81 to 89 % up to thirty relaxation times, so 89 % and more
     (docs/statistics.md, "Simulations"). The lower end keeps its batches, for the same reason as above.
 
+    The caller takes ranks for the lower end as well where they say less than ten and the window does not
+    rise as a whole: a window shorter than the queue's memory, of which batches know nothing. And the upper
+    end of no percentile exists below thirty, the p50's neither.
+
     Below 56 requests nothing bounds a p90 from above once dependence shows: a
     lag-1 correlation above 2/√n alone leaves fewer than 36.
     """
@@ -246,14 +263,16 @@ def _sizes_if_dependent(
     return least, least, "batch means"
 
 
-def _explained(found: Estimate, floor: int, point: float, why_infinite: str) -> Estimate:
+def _explained(
+    found: Estimate, floor: int, wanted: int, point: float, why_infinite: str
+) -> Estimate:
     if found.n < floor:
         return replace(found, quality=f"not estimable: needs n ≥ {floor}")
     if math.isinf(point):
         return replace(found, quality=f"not estimable: {why_infinite or 'it is infinite'}")
-    if found.n_eff < floor:
+    if found.n_eff < wanted:
         return found.flagged(
-            f"requests depend on each other: n_eff {found.n_eff:.0f} < {floor}, not bounded on both sides"
+            f"requests depend on each other: n_eff {found.n_eff:.0f} < {wanted}, not bounded on both sides"
         )
     return found
 
@@ -277,7 +296,16 @@ def mean(values: FloatArray) -> Estimate:
     by_batches = min(float(n), variance / between) if between > 0 else float(n)
     n_eff = min(by_batches, *_sizes_by_correlation(values))
     low = min(point, float(means.mean()) - half)
+    if n_eff < FEW_INDEPENDENT and not is_rising(values):
+        low = min(low, _low_of_few(point, variance, n_eff))
     return _bounded(Estimate(point, low, math.inf, "t over batch means", n, n_eff), variance)
+
+
+def _low_of_few(point: float, variance: float, n_eff: float) -> float:
+    """Bound a mean from below by t on what it is worth; by nothing under three."""
+    if n_eff < 3:
+        return -math.inf
+    return point - student_quantile(1 - TAIL, n_eff - 1) * math.sqrt(variance / (n_eff - 1))
 
 
 def _sizes_by_correlation(values: FloatArray) -> tuple[float, float]:
@@ -290,13 +318,13 @@ def _bounded(found: Estimate, variance: float) -> Estimate:
     """Bound the mean of dependent observations from above, where there are thirty independent ones.
 
     Means of a queue err to the low side: a window that no crowd fell into knows nothing of crowds. So the
-    upper end is t on the logarithm, on the smallest of the effective sizes, and with less than thirty
-    there is none.
+    upper end is that of a 99 % interval, on the logarithm, on the smallest of the effective sizes, and with
+    less than thirty there is none.
     """
     if found.n_eff < MIN_INDEPENDENT:
         few = f"n_eff {found.n_eff:.0f} < {MIN_INDEPENDENT}, not bounded from above"
         return found.flagged(f"requests depend on each other: {few}")
-    error = normal_quantile(1 - TAIL) * math.sqrt(variance / found.n_eff)
+    error = normal_quantile(1 - TAIL_IF_DEPENDENT) * math.sqrt(variance / found.n_eff)
     point = found.value
     high = point * math.exp(error / point) if point > 0 else point + error
     return replace(found, high=high)

@@ -24,7 +24,12 @@ from escalade.analysis.stats.dependence import (
     neighbours_correlation,
 )
 from escalade.analysis.stats.distributions import student_quantile
-from escalade.analysis.stats.intervals import NOT_ESTIMABLE, TAIL, Estimate
+from escalade.analysis.stats.intervals import (
+    NOT_ESTIMABLE,
+    TAIL,
+    TAIL_IF_DEPENDENT,
+    Estimate,
+)
 
 if TYPE_CHECKING:
     from escalade.analysis.measured.windows import FloatArray
@@ -36,8 +41,6 @@ MIN_SAMPLES, MIN_INDEPENDENT = 20, 10
 """Samples, and independent ones that they are worth, below which there is no interval."""
 MIN_BOTH, MIN_BOTH_IF_DEPENDENT = 30, 60
 """Independent samples below which the end on the side of the long tail is not known."""
-TAIL_IF_DEPENDENT = 0.005
-"""What the end on that side leaves out where samples lean on each other: windows without a crowd look calm."""
 ERROR_OF_WHOLE = 0.2
 """Relative standard error of the whole beyond which the delta method does not hold."""
 

@@ -72,8 +72,10 @@ def _total(row: Mapping[str, Any], slo: Slo, error_ratio: float) -> float:
     thinning = n / n_eff if n_eff > 0 else 1.0
     share = SHARES.get(slo.stat)
     if share is not None:
-        if min(n, n_eff if n_eff > 0 else n) < sample_floor(share):
-            return thinning * sample_floor(share)
+        dependent = 0 < n_eff < n
+        floor = max(sample_floor(share), MIN_INDEPENDENT if dependent else 0)
+        if (n_eff if dependent else n) < floor:
+            return thinning * floor
         if not (math.isfinite(value) and math.isfinite(float(row["ci_high"]))):
             return thinning * _failures_apart(share, error_ratio)
     if slo.stat == "mean" and 0 < n_eff < MIN_INDEPENDENT:

@@ -18,9 +18,10 @@ from escalade.analysis.stats.dependence import (
     effective_size,
     effective_size_by_correlation,
     effective_size_by_ranks,
+    is_rising,
     ranked,
 )
-from escalade.analysis.stats.intervals import percentile, rank_bounds
+from escalade.analysis.stats.intervals import mean, percentile, rank_bounds
 
 if TYPE_CHECKING:
     from escalade.analysis.measured.windows import FloatArray
@@ -130,3 +131,45 @@ def test_equal_values_share_the_mean_of_their_ranks(values: list[float]) -> None
     array = np.array(values, dtype=np.float64)
 
     assert ranked(array).tolist() == pd.Series(array).rank().tolist()
+
+
+def test_a_series_rises_when_its_ranks_follow_time_by_more_than_half() -> None:
+    # ranks 1, 3, 2, 4: products of the deviations 2.25 − 0.25 · … = 4 of 5, so 0.8
+    assert is_rising(np.array([1.0, 3.0, 2.0, 4.0]))
+    # 1, 4, 2, 3: 2 of 5
+    assert not is_rising(np.array([1.0, 4.0, 2.0, 3.0]))
+    assert not is_rising(np.arange(10.0)[::-1])
+    assert not is_rising(np.ones(10))
+    assert not is_rising(np.array([1.0, 2.0]))
+
+
+@given(TIMES)
+def test_a_series_and_its_mirror_in_time_do_not_both_rise(values: list[float]) -> None:
+    series = np.array(values)
+
+    assert not (is_rising(series) and is_rising(series[::-1]))
+
+
+def test_a_wave_that_is_longer_than_the_window_bounds_little() -> None:
+    # half a wave, down and up: ranks leave a handful, so the lower end falls, and no end is above
+    wave = 10.0 + np.cos(np.linspace(0.0, 2 * np.pi, 400)) + np.linspace(0.0, 1e-6, 400)
+    by_ranks = effective_size_by_ranks(wave)
+
+    found, average = percentile(wave, 0.5), mean(wave)
+
+    assert by_ranks < 10
+    low, _ = rank_bounds(400, min(by_ranks, effective_size(wave <= found.value)), 0.5)
+    assert found.low == (np.sort(wave)[low - 1] if low else -math.inf)
+    assert (found.high, average.high) == (math.inf, math.inf)
+    assert average.low < 10.0 - wave.std() / math.sqrt(10)
+
+
+def test_a_median_of_few_independent_requests_is_not_bounded_from_above() -> None:
+    # 0.9 from one to the next: 300 of them are worth about 300 · 0.1 / 1.9 = 16, more than the floor of 6
+    walk = signal.lfilter([1.0], [1.0, -0.9], np.random.default_rng(2).normal(size=300))
+
+    found = percentile(walk, 0.5)
+
+    assert 6 < found.n_eff < 30
+    assert found.high == math.inf
+    assert found.quality.endswith("< 30, not bounded on both sides")

@@ -225,14 +225,14 @@ def test_the_mean_of_many_dependent_values_is_bounded_on_the_logarithm() -> None
 
     found = mean(values)
 
-    # n_eff near 0.75 · 3000 · (1 − 0.5) / (1 + 0.5) = 750; 1.96 standard errors on the logarithm
+    # n_eff near 0.75 · 3000 · (1 − 0.5) / (1 + 0.5) = 750; 2.58 standard errors on the logarithm
     assert found.n_eff == pytest.approx(750, rel=0.3)
     error = values.std(ddof=1) / math.sqrt(found.n_eff)
-    assert math.log(found.high / found.value) == pytest.approx(1.959964 * error / found.value)
+    assert math.log(found.high / found.value) == pytest.approx(2.575829 * error / found.value)
     assert found.quality == "ok"
     shifted = mean(walk)  # about 0, where there is no logarithm
     assert shifted.high - shifted.value == pytest.approx(
-        1.959964 * walk.std(ddof=1) / math.sqrt(shifted.n_eff)
+        2.575829 * walk.std(ddof=1) / math.sqrt(shifted.n_eff)
     )
 
 
