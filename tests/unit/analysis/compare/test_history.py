@@ -135,7 +135,7 @@ def three() -> list[dict[str, Any]]:
     """Give the histories of three campaigns, the last under another workload, in a wrong order."""
     pasts = []
     for day, changed in ((1, {}), (0, {}), (2, {"workload": {"kind": "plain_http"}})):
-        cells = made([5.0], definition=changed, seed=day + 1)
+        cells = made([2.0], definition=changed, seed=day + 1)
         begun = [replace(each, cell={**each.cell, "started_at": DAY * day}) for each in cells]
         slos = [Slo("fast", "latency_seconds", "p50", 0.5)]
         pasts.append(Past(f"c{day}", f"results/{'zyx'[day]}", {}, slos, begun))
@@ -156,7 +156,10 @@ def test_the_usual_figures_are_capacities_and_what_is_judged(three: list[dict[st
     assert heads[:2] == [("capacity_qps", "value", ""), ("slo_capacity_qps", "value", "")]
     assert [(metric, stat) for metric, stat, _ in heads[2:]] == [("latency_seconds", "p50")]
     point = told["series"][2]["points"][0]
-    assert point["ci_low"] <= point["value"] <= point["ci_high"]
+    assert point["ci_low"] <= point["value"]
+    assert (
+        point["ci_high"] is None
+    )  # requests that depend on each other, and are worth fewer than thirty
     assert point["ci_method"] == "this run only"
 
 
