@@ -110,8 +110,9 @@ def _ratio(
     if found.value > known.value:
         counts = f"{found.value:.6g} hits in {known.value:.6g} lookups"
         return Estimate.missing(f"the counters are not of one thing: {counts}")
-    paces = step.samples.paces([hits, lookups], step.window)
-    return ratio_over_samples(found.value / known.value, *paces)
+    of_hits, of_lookups = step.samples.paces([hits, lookups], step.window)
+    share = found.value / known.value
+    return ratio_over_samples(share, of_hits, of_lookups, step.samples.interval, 1.0)
 
 
 def _count(step: MeasuredStep, tracks: Sequence[Track]) -> Estimate:

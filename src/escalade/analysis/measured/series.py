@@ -209,8 +209,9 @@ class Samples:
         ends = [track.times[track.times < window.end][-1] for track in tracks]
         begin = max([*begins, window.start], default=window.start)
         number = int((min(ends, default=begin) - begin) / self.interval + CLOCK_SHARE)
-        edges: FloatArray = begin + self.interval * np.arange(number + 1)
-        return edges if number > 0 else np.empty(0)
+        if number < 1:
+            return np.empty(0)
+        return np.asarray(begin + self.interval * np.arange(number + 1), dtype=np.float64)
 
     def _growing(self, tracks: Sequence[Track], window: Window) -> list[Track]:
         return [track for track in tracks if self._growth_of(track, window) is not None]

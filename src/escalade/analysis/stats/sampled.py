@@ -46,7 +46,10 @@ ERROR_OF_WHOLE = 0.2
 
 
 def over_samples(
-    point: float, samples: FloatArray, interval: float, highest: float = math.inf
+    point: float,
+    samples: FloatArray,
+    interval: float = math.nan,
+    highest: float = math.inf,
 ) -> Estimate:
     """Put an interval around a mean of samples in time order.
 
@@ -57,7 +60,7 @@ def over_samples(
     samples
         What it is a mean of; only their spread and dependence are taken. The mean is not negative.
     interval
-        Time between two samples in seconds, to say how long a window would do.
+        Time between two samples in seconds, to say how long a window would do; NaN where it varies.
     highest
         Largest value that the mean can have: 1 for a share.
 
@@ -109,7 +112,7 @@ def ratio_over_samples(
     point: float,
     parts: FloatArray,
     wholes: FloatArray,
-    interval: float,
+    interval: float = math.nan,
     highest: float = math.inf,
 ) -> Estimate:
     """Put an interval around Σ parts / Σ wholes of one scrape interval each, by the delta method.
@@ -141,11 +144,13 @@ def _stretched(distance: float, half: float) -> float:
 
 def _too_short(n_eff: float, seconds: float) -> str:
     """Say that the window is too short, and how long one might do; with one digit, for it is a guess."""
-    wanted = seconds * MIN_INDEPENDENT / n_eff
+    wanted = (1.0 if math.isnan(seconds) else seconds) * MIN_INDEPENDENT / n_eff
     digit = 10.0 ** math.floor(math.log10(wanted))
+    about = f"{digit * math.ceil(wanted / digit):g}"
+    longer = f"{about} times as long" if math.isnan(seconds) else f"of {about} s or more"
     return (
         f"samples that lean on each other, worth fewer than {MIN_INDEPENDENT} independent ones; "
-        f"a window of {digit * math.ceil(wanted / digit):g} s or more might do"
+        f"a window {longer} might do"
     )
 
 

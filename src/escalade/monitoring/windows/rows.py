@@ -188,7 +188,7 @@ def share_rows(query: Query, part: Growth, whole: Growth, scrapes: Scrapes) -> I
         else:
             ratio = parts.grown / wholes.grown
             both = np.isfinite(parts.paces + wholes.paces)
-            estimate = ratio_over_samples(ratio, parts.paces[both], wholes.paces[both])
+            estimate = ratio_over_samples(ratio, parts.paces[both], wholes.paces[both], highest=1.0)
             yield maker.row("mean", estimate.flagged(*_flags(wholes)))
 
 

@@ -281,3 +281,9 @@ def test_an_exact_number_says_so_and_a_single_reading_is_not_estimable() -> None
     assert reading.method == "not estimable: one reading"
     assert math.isnan(reading.low)
     assert (absent.method, absent.n) == ("not estimable: no value", 0)
+
+
+def test_without_a_fixed_interval_the_window_is_told_to_be_so_many_times_as_long() -> None:
+    found = over_samples(49.5, np.arange(100.0))
+
+    assert re.search(r"a window [1-9]0* times as long might do", found.method)
