@@ -40,6 +40,11 @@ rule all:
 # Nothing above starts, stops or deletes anything: the same lines run under -n,
 # --lint, --rulegraph and --unlock, beside a campaign that may be live.
 onstart:
+    # By default Snakemake starts at most 100 jobs a second, and to keep to it wakes its
+    # scheduler once a second for every round it made before, while a job waits for its lane:
+    # work that grows with the campaign, on cores that are being measured. Lanes limit the jobs
+    # here; without the other limit the scheduler sleeps until a job ends.
+    workflow.scheduler.job_rate_limiter = None
     begin_run(RUN)
     show_in_background(RUN)
 
