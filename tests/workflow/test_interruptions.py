@@ -101,3 +101,21 @@ def test_a_stop_makes_its_step_invalid_and_does_not_touch_the_next(workplace: Wo
     stopped, clean = (step["client"]["suspended_seconds"] for step in workplace.steps())
     assert stopped > 2
     assert clean == 0
+
+
+@pytest.mark.slow
+def test_the_driver_rests_while_cells_wait_for_their_lane(workplace: Workplace) -> None:
+    waiting = [deployment(name) for name in ("first", "second", "third")]
+    workplace.write(deployments=waiting, load=ladder((10, 1), (20, 20)))
+    child = workplace.drive()
+    workplace.await_stage("run_load_2")
+    (driver,) = workplace.running("snakemake", "--configfile")
+
+    before = driver.cpu_times()
+    time.sleep(8)
+    after = driver.cpu_times()
+    os.killpg(child.pid, signal.SIGINT)
+    child.communicate(timeout=10)
+
+    used = after.user + after.system - before.user - before.system
+    assert used / 8 < 0.005  # of a core; Snakemake's own rate limit took 0.02 and growing
