@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import secrets
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-from escalade.errors import InfrastructureError, InputError
+from escalade.errors import InfrastructureError
 from escalade.files import tail, write_text
 from escalade.monitoring.archive import CONFIGURATION, DATA, open_archive, pack_snapshot
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.faults import BadQueryError, PrometheusError, UnreachableError
+from escalade.monitoring.prometheus_state import PrometheusState
 from escalade.monitoring.renderer import render, says
 from escalade.runtime import tools
 from escalade.runtime.endpoints import free_port
@@ -48,51 +47,6 @@ _PORT_TRIES = 5
 _LOOK_SECONDS = 0.05
 _STOP_SECONDS = 10.0
 _PORT_TAKEN = "address already in use"
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusState:
-    """Where a Prometheus runs and what it writes.
-
-    Parameters
-    ----------
-    url
-        Base URL of its HTTP API.
-    pid
-        Its process.
-    version
-        As it says itself.
-    config, data, log
-        Its configuration file, data folder and log.
-    scrape_interval_seconds
-        Between two samples of a series.
-    """
-
-    url: str
-    pid: int
-    version: str
-    config: str
-    data: str
-    log: str
-    scrape_interval_seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the state as plain JSON content."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave.
-
-        Raises
-        ------
-        InputError
-            When a key is missing.
-        """
-        names = [entry.name for entry in dataclasses.fields(cls)]
-        if missing := [name for name in names if name not in content]:
-            raise InputError(f"The state of Prometheus lacks {', '.join(missing)}.")
-        return cls(**{name: content[name] for name in names})
 
 
 def start(

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from http import HTTPStatus
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from escalade.errors import EscaladeError, ServiceFailedError
-from escalade.files import tail
-from escalade.runtime.endpoints import free_port
-from escalade.runtime.steps import StepSpec
+from escalade.errors import ServiceFailedError
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
-from escalade.services.containers import in_login_shell
-from escalade.services.images import ran_from
 from escalade.services.planning import LoadPlan, check_models, plan_load
-from escalade.services.preparation import CellInputs, Made, Preparation
-from escalade.services.probe import port_taken, wait_ready
-from escalade.services.processes import listens, resident_bytes
-from escalade.services.recipes import ServedModel
+from escalade.services.preparation import CellInputs, Preparation
+from escalade.services.processes import resident_bytes
 from escalade.services.replicas import STEP_NAME, Share, shares
+from escalade.services.starting import Start, Started, start_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from escalade.runtime.allocation import AllocationState
     from escalade.runtime.launcher import Launcher
     from escalade.services.parameters import Value
-    from escalade.services.recipes import Command, Recipe
+    from escalade.services.recipes import Recipe
 
 __all__ = [
     "STEP_NAME",
@@ -46,10 +34,6 @@ __all__ = [
     "resolve_model",
     "start_service",
 ]
-
-_PORTS_TRIED = 3
-_LOG_LINES = 20
-logger = logging.getLogger(__name__)
 
 
 def start_service(
@@ -130,7 +114,7 @@ def start_service(
     found = shares(allocation.services, replicas, gpus)
     called_off = Event()
     starts = [
-        _Start(
+        Start(
             *(launcher, allocation, recipe, _log_of(log, share), timeout),
             *(tuple(setup), tuple(binds)),
             inputs.make(recipe, launcher, allocation, share.place, share.step),
@@ -141,7 +125,9 @@ def start_service(
     ]
     first = starts[0]
     started = (
-        [first.await_there(parameters)] if recipe.external else _all(starts, parameters, served)
+        [first.await_there(parameters)]
+        if recipe.external
+        else start_all(starts, parameters, served)
     )
     settled = recipe.settled(parameters, len(found[0].cpus))
     told = recipe.workload_parameters(models, settled, first.made.of_the_cell())
@@ -181,183 +167,13 @@ def start_service(
     }
 
 
-@dataclass(frozen=True)
-class _Started:
-    url: str
-    pid: int | None
-    argv: tuple[str, ...]
-    ready_seconds: float
-    spec: StepSpec | None = None
-    command: Command | None = None
-
-
-@dataclass(frozen=True)
-class _Start:
-    """One start of a copy of a service; its step is ended again when it fails."""
-
-    launcher: Launcher
-    allocation: AllocationState
-    recipe: Recipe
-    log: Path
-    timeout_seconds: float
-    setup: tuple[str, ...]
-    binds: tuple[str, ...]
-    made: Made
-    share: Share
-    called_off: Event
-
-    def facts(self, started: _Started) -> dict[str, Any]:
-        """Say where the copy is, and by what request it can be started again."""
-        return {
-            "number": self.share.number,
-            "step": None if self.recipe.external else self.share.step,
-            "url": started.url,
-            "node": self.share.place.node,
-            "pid": started.pid,
-            "log": str(self.log),
-            "request": None if started.spec is None else started.spec.to_json(),
-        }
-
-    def origin(self, started: _Started) -> dict[str, Any]:
-        """Say what it runs from; nothing of a service that was there already."""
-        if started.command is None:
-            return {}
-        program, image = started.command.argv[0], started.command.image
-        place = self.share.place
-        return self.launcher.call(
-            self.allocation, place, ran_from, image, program, list(self.setup)
-        )
-
-    def await_there(self, parameters: Mapping[str, Value]) -> _Started:
-        """Wait for a service that is there already."""
-        url = self.recipe.address(parameters)
-        seconds = self._wait(url, lambda: None)
-        return _Started(url, None, (), seconds)
-
-    def stop(self) -> None:
-        """End what was started."""
-        if not self.recipe.external:
-            with contextlib.suppress(EscaladeError):
-                self.launcher.stop(self.allocation, self.share.step)
-
-    def anywhere(
-        self, parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
-    ) -> _Started:
-        """Try free ports until one is still free when the service listens."""
-        served = [ServedModel(model.name, model.path) for model in models]
-        place = self.share.place
-        for _ in range(_PORTS_TRIED):
-            port = self.launcher.call(self.allocation, place, free_port, place.address)
-            command = self.recipe.make_command(
-                parameters,
-                host=place.address,
-                port=port,
-                models=served,
-                service_cpus=len(self.share.cpus),
-                gpus=self.share.gpu_count,
-                binds=self.binds,
-                scratch=self.made.scratch or "",
-                secret_file=self.made.secret_file or "",
-            )
-            try:
-                return self._on_port(
-                    port, command, self.recipe.address(parameters, place.address, port)
-                )
-            except ServiceFailedError as failure:
-                if not port_taken(place.address, port):
-                    raise
-                logger.warning("port %d was taken in between: %s", port, failure.cause)
-        raise ServiceFailedError(
-            f"{self.share.words} found its port taken {_PORTS_TRIED} times, each time another one that "
-            "had been free",
-            tail(self.log, _LOG_LINES),
-        )
-
-    def _on_port(self, port: int, command: Command, url: str) -> _Started:
-        began = time.monotonic()
-        spec = self._spec(command)
-        state = self.launcher.start(self.allocation, spec)
-        try:
-            self._await(url, port, state.pid)
-        except ServiceFailedError as failure:
-            self.stop()
-            raise ServiceFailedError(failure.cause, tail(self.log, _LOG_LINES)) from None
-        return _Started(url, state.pid, command.argv, time.monotonic() - began, spec, command)
-
-    def _await(self, url: str, port: int, pid: int | None) -> None:
-        self._wait(url, self._ended)
-        if not self.launcher.call(self.allocation, self.share.place, listens, pid, port):
-            raise ServiceFailedError(f"another process answers on port {port}")
-
-    def _wait(self, url: str, watch: Callable[[], str | None]) -> float:
-        probe = self.recipe.probe
-        answers = probe.answers or (HTTPStatus.OK,)
-        return wait_ready(url, probe.path, self.timeout_seconds, watch, answers)
-
-    def _spec(self, command: Command) -> StepSpec:
-        return StepSpec(
-            name=self.share.step,
-            argv=(*_seeing(self.share), *in_login_shell(self.setup, command.argv)),
-            role="service",
-            log=self.log,
-            environment=command.environment,
-            cpus=self.share.cpus,
-            on=self.share.place,
-            gpus=True,
-            scratch=self.made.scratch,
-        )
-
-    def _ended(self) -> str | None:
-        if self.called_off.is_set():
-            return f"{self.share.words} was called off: another one failed"
-        state = self.launcher.state(self.allocation, self.share.step)
-        return None if state.running else f"{self.share.words} {state.describe()} while it started"
-
-
-def _all(
-    starts: Sequence[_Start], parameters: Mapping[str, Value], models: Sequence[ResolvedModel]
-) -> list[_Started]:
-    """Start all copies side by side; when one fails the others are ended, and its error is raised."""
-    if len(starts) == 1:
-        return [starts[0].anywhere(parameters, models)]
-    failed: list[EscaladeError] = []
-
-    def one(start: _Start) -> _Started | None:
-        try:
-            return start.anywhere(parameters, models)
-        except EscaladeError as error:
-            failed.append(_of_copy(error, start.share))
-            start.called_off.set()
-            return None
-
-    with ThreadPoolExecutor(len(starts)) as pool:
-        started = list(pool.map(one, starts))
-    if failed:
-        for start in starts:
-            start.stop()
-        raise failed[0]
-    return [each for each in started if each is not None]
-
-
-def _of_copy(error: EscaladeError, share: Share) -> EscaladeError:
-    """Name the copy whose error it is."""
-    if isinstance(error, ServiceFailedError) and share.words not in error.cause:
-        return ServiceFailedError(f"{share.words}: {error.cause}", error.log_tail)
-    return error
-
-
-def _seeing(share: Share) -> tuple[str, ...]:
-    """Give what stands before a command that is to see a part of its node's GPUs."""
-    return () if share.gpus is None else ("env", f"CUDA_VISIBLE_DEVICES={','.join(share.gpus)}")
-
-
 def _log_of(log: Path, share: Share) -> Path:
     """Name the log of a copy: `service.log`, or `service-2.log`."""
     return log if share.of == 1 else log.with_stem(f"{log.stem}-{share.number}")
 
 
 def _each(
-    starts: Sequence[_Start], started: Sequence[_Started], took: Sequence[int | None]
+    starts: Sequence[Start], started: Sequence[Started], took: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     """Say for `environment.json` what each of several copies got, and took."""
     return [

@@ -61,6 +61,18 @@ def told(root: Path, session: str = "bench01", code: int = 0) -> dict[str, Any]:
     return dict(json.loads(content))
 
 
+def scraped(root: Path) -> dict[str, Any]:
+    """Give the status once every target was scraped, well or not."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = told(root)
+        missing = [it for it in found["targets"] if it["last_scrape"] is None]
+        if not missing:
+            return found
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.1)
+
+
 def test_the_quick_start_runs_as_it_is_written(root: Path) -> None:
     port = free_port()
     own = ("--session", "bench01")
@@ -74,7 +86,7 @@ def test_the_quick_start_runs_as_it_is_written(root: Path) -> None:
 
     run(root, "start", *own)
     deployed = json.loads(run(root, "exporter-deploy", *own, "--kind", "node", "--json"))
-    found = told(root)
+    found = scraped(root)
 
     assert deployed["targets"][0]["health"] == "up"
     by_kind = {(it["kind"], it["name"]): it for it in found["targets"]}

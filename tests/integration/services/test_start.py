@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from escalade.errors import InfrastructureError, InputError, ServiceFailedError
-from escalade.services import loader
+from escalade.services import loader, starting
 from escalade.services.recipes import Recipe
 from escalade.services.templates import Argument
 from escalade.services.validation import validated
@@ -139,13 +139,13 @@ def taken() -> Iterator[int]:
 def test_a_port_that_was_taken_in_between_costs_another_try(
     place: Place, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, given = loader.free_port, []
+    real, given = starting.free_port, []
 
     def first_taken(host: str) -> int:
         given.append(real(host) if given else taken)
         return int(given[-1])
 
-    monkeypatch.setattr(loader, "free_port", first_taken)
+    monkeypatch.setattr(starting, "free_port", first_taken)
     state = place.start(service(LISTEN))
 
     assert len(given) == 2
@@ -155,7 +155,7 @@ def test_a_port_that_was_taken_in_between_costs_another_try(
 def test_after_three_taken_ports_the_service_has_failed(
     place: Place, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "free_port", lambda _: taken)
+    monkeypatch.setattr(starting, "free_port", lambda _: taken)
 
     failed = failure(place, service(LISTEN))
 
@@ -169,8 +169,8 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_service(
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
         ports = iter([stranger.server_port])
-        real = loader.free_port
-        monkeypatch.setattr(loader, "free_port", lambda host: next(ports, None) or real(host))
+        real = starting.free_port
+        monkeypatch.setattr(starting, "free_port", lambda host: next(ports, None) or real(host))
         state = place.start(service(LISTEN))
         stranger.shutdown()
 

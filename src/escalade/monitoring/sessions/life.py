@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from escalade.errors import EscaladeError, InfrastructureError, InputError
 from escalade.files import tail
+from escalade.monitoring import archive as archives
+from escalade.monitoring import manager
 from escalade.monitoring.sessions import exporters, resolver, situation
 from escalade.monitoring.sessions.keeper import LOG
 from escalade.monitoring.sessions.live import Live, read_any_live
@@ -25,6 +27,8 @@ from escalade.runtime.slurm.request import AllocationRequest
 from escalade.runtime.slurm.script import sbatch_script
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from escalade.monitoring.sessions.record import Record, SessionFolder
     from escalade.monitoring.sessions.situation import Situation
     from escalade.runtime.slurm.request import ComponentRequest
@@ -123,6 +127,21 @@ def delete(session: SessionFolder, *, force: bool) -> Changed:
     return Changed(session.id, "deleted, with its data")
 
 
+def archive(session: SessionFolder, destination: Path) -> Changed:
+    """Write all data into one file; see `MonitoringService.archive`."""
+    if destination.exists():
+        raise InputError(f"{destination} exists: name another file.")
+    with session.locked():
+        found = situation.look(session, session.read())
+        if found.state == "running" and found.live is not None:
+            manager.archive(found.live.state, destination, found.live.call)
+        elif found.held:
+            raise InputError(f"Session {session.id} can't be archived now. {found.why}")
+        else:
+            _archive_stopped(session, destination)
+    return Changed(session.id, f"archived in {destination}")
+
+
 def settle(
     session: SessionFolder, record: Record, live: Live, keys: set[str]
 ) -> tuple[Record, dict[str, str]]:
@@ -170,6 +189,14 @@ def sweep(session: SessionFolder) -> None:
         identity = driver.driver_identity(run.path)
         if not run.over.exists() and (identity is None or not identity.alive()):
             driver.finish(run, by="next command")
+
+
+def _archive_stopped(session: SessionFolder, destination: Path) -> None:
+    data = session.prometheus / archives.DATA
+    if not data.is_dir():
+        raise InputError(f"Session {session.id} has no data: it was never started.")
+    config = session.prometheus / archives.CONFIGURATION
+    archives.pack({archives.DATA: data, archives.CONFIGURATION: config}, destination)
 
 
 def _start_here(session: SessionFolder) -> None:

@@ -6,40 +6,31 @@ changes a session holds its lock.
 
 from __future__ import annotations
 
-import re
-import time
 from typing import TYPE_CHECKING
 
 from escalade.errors import InputError
-from escalade.monitoring import archive as archives
-from escalade.monitoring import manager, renderer
 from escalade.monitoring.sessions import (
+    creation,
     exporters,
     life,
     pages,
+    registration,
     resolver,
     situation,
     statuses,
     targets,
 )
-from escalade.monitoring.sessions.keeper import rule_files
-from escalade.monitoring.sessions.record import Client, Record, SessionFolder, session_ids
-from escalade.monitoring.sessions.results import Changed, Status
+from escalade.monitoring.sessions.record import Client, SessionFolder, session_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from escalade.monitoring.registry import Registry
     from escalade.monitoring.sessions.life import JobWish
-    from escalade.monitoring.sessions.pages import Wanted
-    from escalade.monitoring.sessions.situation import Situation
+    from escalade.monitoring.sessions.results import Changed, Status
 
 DEFAULT_INTERVAL_SECONDS = 5.0
 WAIT_SECONDS = 15.0
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
-_MOST_PORT = 65535
-_LEAST_INTERVAL, _MOST_INTERVAL = 0.1, 3600.0
 
 
 class MonitoringService:
@@ -92,28 +83,10 @@ class MonitoringService:
             When the disk is full.
         """
         folder = self._folder(session)
-        if not _HOST.fullmatch(prom_host) or prom_host == "0.0.0.0":  # noqa: S104 - refused
-            raise InputError(
-                f"--prom-host {prom_host!r}: expected a host name or an IPv4 address at which "
-                "Prometheus can be asked, as in localhost."
-            )
-        if not 0 <= port <= _MOST_PORT:
-            raise InputError(f"--port {port}: expected 1 to {_MOST_PORT}, or 0 for a free one.")
-        if not _LEAST_INTERVAL <= scrape_interval_seconds <= _MOST_INTERVAL:
-            raise InputError(
-                f"--scrape-interval {scrape_interval_seconds}: expected {_LEAST_INTERVAL:g} to "
-                f"{_MOST_INTERVAL:g} seconds."
-            )
-        texts = {f"{n:02d}-{_plain(path.name)}": _rules(path) for n, path in enumerate(rules, 1)}
-        record = Record(
-            id=session,
-            created_at=time.time(),
-            prom_host=prom_host,
-            port=port,
-            scrape_interval_seconds=scrape_interval_seconds,
-            rules=tuple(texts),
-        ).changed("created")
-        folder.create(record, texts)
+        record, files = creation.new_record(
+            session, prom_host, port, scrape_interval_seconds, rules
+        )
+        folder.create(record, files)
         return self.status(session)
 
     def register_client(
@@ -156,7 +129,8 @@ class MonitoringService:
         wanted = [
             pages.exporter(kind, text, client) for kind, text in given.items() if text is not None
         ]
-        return self._register(session, wanted, f"client {client_id} connected", client, wait)
+        said = f"client {client_id} connected"
+        return registration.register(self._folder(session), wanted, said, client=client, wait=wait)
 
     def register_service(
         self,
@@ -201,7 +175,8 @@ class MonitoringService:
         """
         wanted = [pages.service(name, endpoint, client_id) for name, endpoint in services]
         names = ", ".join(name for name, _ in services[:3]) + ", …" * (len(services) > 3)
-        return self._register(session, wanted, f"service {names} registered", None, wait)
+        said = f"service {names} registered"
+        return registration.register(self._folder(session), wanted, said, wait=wait)
 
     def deploy_exporter(
         self,
@@ -239,7 +214,8 @@ class MonitoringService:
             raise InputError(f"--kind {kind!r}: expected one of {', '.join(exporters.KINDS)}.")
         nodes = resolver.nodes_of(pages.checked_job(job)) if job else [None]
         wanted = [pages.deployed(kind, job, node, gpus) for node in nodes]
-        return self._register(session, wanted, f"{kind} exporter deployed", None, wait)
+        said = f"{kind} exporter deployed"
+        return registration.register(self._folder(session), wanted, said, wait=wait)
 
     def remove_client(self, session: str, client_id: str) -> Changed:
         """Take a client away, with its services and exporters.
@@ -249,10 +225,7 @@ class MonitoringService:
         InputError
             When there is no such client.
         """
-        known = [client.id for client in self._folder(session).read().clients]
-        if client_id not in known:
-            raise _unknown("client", client_id, known, session)
-        return self._remove(session, f"client {client_id} removed", client_id=client_id)
+        return registration.remove_client(self._folder(session), client_id)
 
     def remove_service(self, session: str, name: str, client_id: str | None = None) -> Changed:
         """Take a service away.
@@ -262,15 +235,7 @@ class MonitoringService:
         InputError
             When there is no such service, or several clients have one and none is named.
         """
-        found = [page for page in self._folder(session).read().pages if page.kind == "service"]
-        same = [page for page in found if page.name == name]
-        own = [page for page in same if client_id in {None, page.client_id}]
-        if not own:
-            raise _unknown("service", name, [page.name for page in found], session)
-        if len(own) > 1:
-            clients = ", ".join(str(page.client_id) for page in own)
-            raise InputError(f"Clients {clients} each have a service {name!r}: name one of them.")
-        return self._remove(session, f"service {name} removed", key=own[0].key)
+        return registration.remove_service(self._folder(session), name, client_id)
 
     def remove_exporter(self, session: str, kind: str, name: str) -> Changed:
         """Take an exporter away, and end it where the session started it.
@@ -287,12 +252,7 @@ class MonitoringService:
         InputError
             When there is no such exporter.
         """
-        found = [page for page in self._folder(session).read().pages if page.kind != "service"]
-        own = [page for page in found if (page.kind, page.name) == (kind, name)]
-        if not own:
-            known = [f"{page.kind} {page.name}" for page in found]
-            raise _unknown("exporter", f"{kind} {name}", known, session)
-        return self._remove(session, f"{kind} exporter {name} removed", key=own[0].key)
+        return registration.remove_exporter(self._folder(session), kind, name)
 
     def start(self, session: str, wish: JobWish | None = None, *, wait: float = 60.0) -> Changed:
         """Start Prometheus, on the data that there are; harmless when it runs.
@@ -357,18 +317,7 @@ class MonitoringService:
         InfrastructureError
             When the disk is full; nothing is left then.
         """
-        folder = self._folder(session)
-        if destination.exists():
-            raise InputError(f"{destination} exists: name another file.")
-        with folder.locked():
-            found = situation.look(folder, folder.read())
-            if found.state == "running" and found.live is not None:
-                manager.archive(found.live.state, destination, found.live.call)
-            elif found.held:
-                raise InputError(f"Session {session} can't be archived now. {found.why}")
-            else:
-                _archive_stopped(folder, destination)
-        return Changed(session, f"archived in {destination}")
+        return life.archive(self._folder(session), destination)
 
     def status(self, session: str) -> Status:
         """Say what is true of a session now."""
@@ -378,117 +327,3 @@ class MonitoringService:
 
     def _folder(self, session: str) -> SessionFolder:
         return SessionFolder(self.root, session)
-
-    def _register(
-        self,
-        session: str,
-        wanted: Sequence[Wanted],
-        what: str,
-        client: Client | None,
-        wait: float,
-    ) -> Changed:
-        folder = self._folder(session)
-        new = [
-            found.page() for found in wanted
-        ]  # asks Slurm where a job was named: without the lock
-        keys = {page.key for page in new}
-        with folder.locked():
-            before = folder.read()
-            record = pages.added(before, new, client)
-            found = situation.look(folder, before)
-            live = found.live if found.state == "running" else None
-            settled: Record = record
-            problems: dict[str, str] = {}
-            if live is not None:
-                settled, problems = life.settle(folder, record, live, keys)
-            registry = targets.registry_of(
-                settled, live.addresses if live else {}, live.ports if live else {}
-            )
-            changed = (settled.pages, settled.clients, settled.addresses, settled.ports) != (
-                before.pages,
-                before.clients,
-                before.addresses,
-                before.ports,
-            )
-            if changed:
-                settled = settled.changed(what)
-                self._take(folder, before, settled, found, registry)
-        known = statuses.of_pages(settled, live, keys, wait) if wanted else ()
-        said = [problems.get(page.key, "") for page in new]
-        said += [
-            f"{it.kind} {it.name} ({it.url}) is {it.health}: {it.last_error or 'not scraped yet'}"
-            for it in known
-            if live is not None and it.url and it.health != "up"
-        ]
-        words = what if changed else f"{what} already"
-        return Changed(
-            session, words, changed, live is not None, known, tuple(word for word in said if word)
-        )
-
-    def _remove(
-        self, session: str, what: str, *, key: str | None = None, client_id: str | None = None
-    ) -> Changed:
-        folder = self._folder(session)
-        with folder.locked():
-            before = folder.read()
-            gone, after = pages.without(before, key, client_id)
-            found = situation.look(folder, before)
-            live = found.live if found.state == "running" else None
-            registry = targets.registry_of(
-                after, live.addresses if live else {}, live.ports if live else {}
-            )
-            after = after.changed(what)
-            self._take(folder, before, after, found, registry)
-            for page in gone:
-                if live is not None and page.ours:
-                    live.call(exporters.withdraw, live.allocation, exporters.step_name(page))
-        return Changed(session, what, live=live is not None)
-
-    def _take(
-        self,
-        folder: SessionFolder,
-        before: Record,
-        after: Record,
-        found: Situation,
-        registry: Registry,
-    ) -> None:
-        """Write the record and have Prometheus take it; as before, where that fails."""
-        folder.write(after)
-        if found.state != "running" or found.live is None:
-            return
-        try:
-            manager.reload(
-                found.live.state,
-                registry,
-                rule_files(folder, after),
-                lambda path: renderer.check("config", path),
-            )
-        except BaseException:
-            folder.write(before)
-            raise
-
-
-def _archive_stopped(folder: SessionFolder, destination: Path) -> None:
-    data = folder.prometheus / archives.DATA
-    if not data.is_dir():
-        raise InputError(f"Session {folder.id} has no data: it was never started.")
-    config = folder.prometheus / archives.CONFIGURATION
-    archives.pack({archives.DATA: data, archives.CONFIGURATION: config}, destination)
-
-
-def _rules(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--rules {path} can't be read: {error}.") from error
-    renderer.check("rules", path)
-    return text
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[-60:]
-
-
-def _unknown(what: str, name: str, known: Sequence[str], session: str) -> InputError:
-    listed = ", ".join(dict.fromkeys(known)) or "none"
-    return InputError(f"Session {session} has no {what} {name!r}; it has: {listed}.")

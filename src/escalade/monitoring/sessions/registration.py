@@ -1,0 +1,150 @@
+"""What a session watches is changed: its record, and Prometheus where it runs, or neither."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from escalade.errors import InputError
+from escalade.monitoring import manager, renderer
+from escalade.monitoring.sessions import exporters, life, pages, situation, statuses, targets
+from escalade.monitoring.sessions.keeper import rule_files
+from escalade.monitoring.sessions.results import Changed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from escalade.monitoring.registry import Registry
+    from escalade.monitoring.sessions.pages import Wanted
+    from escalade.monitoring.sessions.record import Client, Record, SessionFolder
+    from escalade.monitoring.sessions.situation import Situation
+
+
+def register(
+    folder: SessionFolder,
+    wanted: Sequence[Wanted],
+    what: str,
+    *,
+    client: Client | None = None,
+    wait: float,
+) -> Changed:
+    """Add pages, and a client; see `MonitoringService.register_services`.
+
+    Parameters
+    ----------
+    folder
+        The session.
+    wanted
+        All of them are added, or none.
+    what
+        What is done, in words.
+    client
+        Connected too.
+    wait
+        Seconds to wait until the pages were scraped well, where Prometheus runs.
+    """
+    new = [found.page() for found in wanted]  # asks Slurm where a job was named: without the lock
+    keys = {page.key for page in new}
+    with folder.locked():
+        before = folder.read()
+        settled = pages.added(before, new, client)
+        found = situation.look(folder, before)
+        live = found.live if found.state == "running" else None
+        problems: dict[str, str] = {}
+        if live is not None:
+            settled, problems = life.settle(folder, settled, live, keys)
+        registry = targets.registry_of(
+            settled, live.addresses if live else {}, live.ports if live else {}
+        )
+        changed = _watched(settled) != _watched(before)
+        if changed:
+            settled = settled.changed(what)
+            _take(folder, before, settled, found, registry)
+    known = statuses.of_pages(settled, live, keys, wait) if wanted else ()
+    said = [problems.get(page.key, "") for page in new]
+    said += [
+        f"{it.kind} {it.name} ({it.url}) is {it.health}: {it.last_error or 'not scraped yet'}"
+        for it in known
+        if live is not None and it.url and it.health != "up"
+    ]
+    words = what if changed else f"{what} already"
+    return Changed(
+        folder.id, words, changed, live is not None, known, tuple(word for word in said if word)
+    )
+
+
+def remove_client(folder: SessionFolder, client_id: str) -> Changed:
+    """Take a client away; see `MonitoringService.remove_client`."""
+    known = [client.id for client in folder.read().clients]
+    if client_id not in known:
+        raise _unknown("client", client_id, known, folder.id)
+    return _remove(folder, f"client {client_id} removed", client_id=client_id)
+
+
+def remove_service(folder: SessionFolder, name: str, client_id: str | None) -> Changed:
+    """Take a service away; see `MonitoringService.remove_service`."""
+    found = [page for page in folder.read().pages if page.kind == "service"]
+    same = [page for page in found if page.name == name]
+    own = [page for page in same if client_id in {None, page.client_id}]
+    if not own:
+        raise _unknown("service", name, [page.name for page in found], folder.id)
+    if len(own) > 1:
+        clients = ", ".join(str(page.client_id) for page in own)
+        raise InputError(f"Clients {clients} each have a service {name!r}: name one of them.")
+    return _remove(folder, f"service {name} removed", key=own[0].key)
+
+
+def remove_exporter(folder: SessionFolder, kind: str, name: str) -> Changed:
+    """Take an exporter away; see `MonitoringService.remove_exporter`."""
+    found = [page for page in folder.read().pages if page.kind != "service"]
+    own = [page for page in found if (page.kind, page.name) == (kind, name)]
+    if not own:
+        known = [f"{page.kind} {page.name}" for page in found]
+        raise _unknown("exporter", f"{kind} {name}", known, folder.id)
+    return _remove(folder, f"{kind} exporter {name} removed", key=own[0].key)
+
+
+def _watched(record: Record) -> tuple[object, ...]:
+    return record.pages, record.clients, record.addresses, record.ports
+
+
+def _remove(
+    folder: SessionFolder, what: str, *, key: str | None = None, client_id: str | None = None
+) -> Changed:
+    with folder.locked():
+        before = folder.read()
+        gone, after = pages.without(before, key, client_id)
+        found = situation.look(folder, before)
+        live = found.live if found.state == "running" else None
+        registry = targets.registry_of(
+            after, live.addresses if live else {}, live.ports if live else {}
+        )
+        after = after.changed(what)
+        _take(folder, before, after, found, registry)
+        for page in gone:
+            if live is not None and page.ours:
+                live.call(exporters.withdraw, live.allocation, exporters.step_name(page))
+    return Changed(folder.id, what, live=live is not None)
+
+
+def _take(
+    folder: SessionFolder, before: Record, after: Record, found: Situation, registry: Registry
+) -> None:
+    """Write the record and have Prometheus take it; as before, where that fails."""
+    folder.write(after)
+    if found.state != "running" or found.live is None:
+        return
+    try:
+        manager.reload(
+            found.live.state,
+            registry,
+            rule_files(folder, after),
+            lambda path: renderer.check("config", path),
+        )
+    except BaseException:
+        folder.write(before)
+        raise
+
+
+def _unknown(what: str, name: str, known: Sequence[str], session: str) -> InputError:
+    listed = ", ".join(dict.fromkeys(known)) or "none"
+    return InputError(f"Session {session} has no {what} {name!r}; it has: {listed}.")
