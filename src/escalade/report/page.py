@@ -36,18 +36,20 @@ from escalade.report.sections.energy import energy_view
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
 from escalade.report.sections.headroom import headroom_groups
+from escalade.report.sections.identity import identity
+from escalade.report.sections.judgement import run_of
 from escalade.report.sections.limits import limits
 from escalade.report.sections.margins import margins
 from escalade.report.sections.methods import formulas
 from escalade.report.sections.objectives import objective, slo_table
-from escalade.report.sections.origin import identity, origin
+from escalade.report.sections.origin import origin
 from escalade.report.sections.pairs import pairs_section
 from escalade.report.sections.partial import partial_words
 from escalade.report.sections.recovery import recovery_table
 from escalade.report.sections.search import trials_table
 from escalade.report.sections.stability import stability_table
 from escalade.report.sections.standards import standards_view
-from escalade.report.sections.story import run_of, summary
+from escalade.report.sections.story import summary
 from escalade.report.sections.targets import targets_table
 from escalade.report.sections.trends import trends_section
 from escalade.report.tables import (

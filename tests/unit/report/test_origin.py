@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from escalade.report.sections.origin import _comparable, _machine_facts, _models, _nodes
+from escalade.report.sections.machines import _comparable, _machine_facts, _models, _nodes
 
 NODE = {"hostname": "laptop"}
 

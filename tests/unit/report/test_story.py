@@ -10,7 +10,7 @@ import pytest
 
 from escalade.analysis.measured.cell import CellData
 from escalade.report.data import ReportData
-from escalade.report.sections import story
+from escalade.report.sections import capability, judgement, story
 from escalade.report.sections.held import holds
 from escalade.report.sections.objectives import objective
 from unit.report import campaign
@@ -90,7 +90,7 @@ def test_the_headline_says_capacity_latency_and_how_sure_it_is() -> None:
 def test_a_ladder_that_never_saturates_gives_a_lower_bound() -> None:
     row = held(None, saturated=False, ci_low=3.98, ci_high=None)
 
-    assert spoken(story.capacity("It", [row])) == (
+    assert spoken(capability.capacity("It", [row])) == (
         "It holds at least 3.98 requests/s, and no valid step brought it to its limit"
     )
 
@@ -98,7 +98,7 @@ def test_a_ladder_that_never_saturates_gives_a_lower_bound() -> None:
 def test_a_collapse_is_called_one() -> None:
     row = held(2.2, ci_low=2.2, ci_high=8.0, collapse=True)
 
-    assert spoken(story.capacity("It", [row])) == (
+    assert spoken(capability.capacity("It", [row])) == (
         "It holds 2.2 requests/s [2.2, 8.0] before its throughput collapses"
     )
 
@@ -106,7 +106,7 @@ def test_a_collapse_is_called_one() -> None:
 def test_a_capacity_that_is_not_known_says_why() -> None:
     row = held(None, saturated=False, ci_low=None, ci_high=None, reason="no valid step.")
 
-    assert story.capacity("It", [row]) == "how much load It holds is not known (no valid step)"
+    assert capability.capacity("It", [row]) == "how much load It holds is not known (no valid step)"
 
 
 def test_two_repetitions_give_a_range_and_no_interval_over_runs() -> None:
@@ -219,7 +219,7 @@ def test_an_over_saturated_step_has_no_latency_in_the_headline() -> None:
     ],
 )
 def test_each_verdict_is_told_as_what_it_is(row: dict[str, Any], sentence: str) -> None:
-    assert spoken(story.judgement(row)) == sentence
+    assert spoken(judgement.judgement(row)) == sentence
 
 
 def test_objectives_without_a_rate_are_told_along_the_ladder() -> None:
@@ -229,7 +229,7 @@ def test_objectives_without_a_rate_are_told_along_the_ladder() -> None:
         verdict("FAIL", counts=False, target_qps=4.0),
     ]
 
-    assert spoken(story.along_the_ladder(rows)) == (
+    assert spoken(judgement.along_the_ladder(rows)) == (
         "p90 of end-to-end latency ≤ 1.5 s: PASS at 2 and 3, FAIL at 4 requests/s "
         "(for information)."
     )
@@ -239,19 +239,19 @@ def test_the_rate_within_objectives_names_its_reason() -> None:
     row = held(slo_capacity_qps=3.12, slo_ci_low=2.91, slo_reason="fast: kept at 2, missed at 4")
     row["slo_ci_high"] = 3.44
 
-    told = spoken(story.objectives([row], judged=ALONG))
+    told = spoken(judgement.objectives([row], judged=ALONG))
     assert told == (
         "How the rate within the objectives was found: fast: kept at 2, missed at 4. Confirmed, with "
         "PASS at every step, up to 2 requests/s; at 3 requests/s the verdict is INCONCLUSIVE."
     )
-    assert story.objectives([row], judged=[]) == ""
+    assert judgement.objectives([row], judged=[]) == ""
 
 
 def test_a_rate_that_no_interval_confirms_is_called_an_estimate() -> None:
     row = held(slo_capacity_qps=3.123, slo_reason="fast: kept at 2, missed at 4")
     open_ = [verdict("INCONCLUSIVE", counts=False), verdict("FAIL", counts=False, target_qps=4.0)]
 
-    assert spoken(story.objectives([row, row], judged=open_)) == (
+    assert spoken(judgement.objectives([row, row], judged=open_)) == (
         "By point estimates alone the objectives are kept up to 3.12 requests/s in the lowest of 2 "
         "repetitions: fast: kept at 2, missed at 4. No step confirms it: at 2 requests/s the verdict "
         "is INCONCLUSIVE."
@@ -363,20 +363,20 @@ def test_without_such_a_rate_in_every_run_nothing_of_it_is_claimed() -> None:
 
 
 def test_an_objective_on_a_workload_of_a_mix_names_it() -> None:
-    assert spoken(story.judgement(verdict("PASS", workload="chat"))).startswith(
+    assert spoken(judgement.judgement(verdict("PASS", workload="chat"))).startswith(
         "At 2 requests/s 90 % of requests of chat end within 0.61 s"
     )
     errors = verdict("FAIL", workload="chat", metric="error_ratio", stat="value", unit="ratio")
-    assert "the share of failed requests of chat is" in spoken(story.judgement(errors))
+    assert "the share of failed requests of chat is" in spoken(judgement.judgement(errors))
 
 
 def test_repetitions_of_which_only_some_saturated_say_so() -> None:
     apart = [held(4.0, ci_low=3.8), held(None, saturated=False, ci_low=3.5, ci_high=None)]
-    assert spoken(story.capacity("It", apart)) == (
+    assert spoken(capability.capacity("It", apart)) == (
         "It holds at least 3.5 requests/s, and only in 1 of 2 repetitions a step brought it to its limit"
     )
     joint = held(None, ci_low=3.5, ci_high=None, reason="1 of 3 repetitions have a capacity.")
-    assert spoken(story.capacity("It", [joint])) == (
+    assert spoken(capability.capacity("It", [joint])) == (
         "It holds at least 3.5 requests/s, and 1 of 3 repetitions have a capacity"
     )
 
@@ -419,10 +419,12 @@ def test_a_minimum_is_told_as_one() -> None:
     row["reason"] = "value 10 1/s, 95 % [9.3, 10.7], at least 9 1/s"
 
     assert objective(row) == "Throughput ≥ 9/s"
-    assert spoken(story.judgement(row)) == (
+    assert spoken(judgement.judgement(row)) == (
         "At 2 requests/s the throughput is 10.0/s [9.3, 10.7]; the minimum of 9/s is kept."
     )
     undecided = row | {"verdict": "INCONCLUSIVE", "value": None, "reason": "nothing came"}
-    assert "undecided whether the throughput is at least 9" in spoken(story.judgement(undecided))
+    assert "undecided whether the throughput is at least 9" in spoken(
+        judgement.judgement(undecided)
+    )
     good = row | {"metric": "goodput_qps", "of": "fast"}
     assert "within fast ≥" in objective(good)

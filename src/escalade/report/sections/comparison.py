@@ -10,7 +10,7 @@ from escalade.analysis.measured.levels import level_of
 from escalade.report import words
 from escalade.report.charts.drawing import Chart
 from escalade.report.charts.forest import effect_of, forest, named
-from escalade.report.sections.origin import moment
+from escalade.report.sections.identity import moment
 from escalade.report.sections.story import Statement
 from escalade.report.tables import Table
 from escalade.report.texts.comparison import MOVED, change_of, headline, kinds, short

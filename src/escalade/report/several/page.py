@@ -12,8 +12,8 @@ from escalade.report.page import SYMBOLS, environment, style, verdict_strip
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade
+from escalade.report.sections.identity import identity, moment
 from escalade.report.sections.limits import limits
-from escalade.report.sections.origin import identity, moment
 from escalade.report.sections.story import summary
 from escalade.report.sections.trends import trends_of
 from escalade.report.several.chart import views

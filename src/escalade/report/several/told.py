@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
 from escalade.report.axis import at, level
+from escalade.report.sections.capability import capacity
 from escalade.report.sections.grading import grade
+from escalade.report.sections.identity import commit, identity
 from escalade.report.sections.objectives import objective
-from escalade.report.sections.origin import commit, identity
-from escalade.report.sections.story import capacity
 from escalade.report.twin.models import Overview
 from escalade.report.twin.plain import number
 from escalade.report.words import known

@@ -10,10 +10,11 @@ from escalade.report.facts import VERDICTS
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.findings import shown_findings
 from escalade.report.sections.grading import grade
+from escalade.report.sections.identity import identity
+from escalade.report.sections.judgement import run_of
 from escalade.report.sections.objectives import objective
-from escalade.report.sections.origin import identity
 from escalade.report.sections.partial import partial_words
-from escalade.report.sections.story import run_of, summary
+from escalade.report.sections.story import summary
 from escalade.report.several.told import labels, overview, remarks
 from escalade.report.texts import comparison
 from escalade.report.texts.markdown import escaped, folded, table, within_limit
