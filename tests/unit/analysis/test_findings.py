@@ -306,6 +306,64 @@ def test_conversations_are_held_against_what_was_sent_before() -> None:
     assert "cached-answers" not in firing(made)
 
 
+def of_turns(made: Made) -> Made:
+    """Let first turns have 50 tokens, later ones 100, and nothing be cached."""
+    for turn, tokens in (("first turn", 50.0), ("later turns", 100.0)):
+        made.put("input_tokens", tokens, "mean", label=f'{{turn="{turn}"}}')
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "why"),
+    [
+        (
+            lambda: cached(0.0, shared_prefix={"tokens": 48}).fail("neighbours", value=0.9),
+            UNSEEN,
+            "no step is valid and below saturation",
+        ),
+        (lambda: cached(0.0, shared_prefix={"tokens": 9}), FINE, "only 14 % of the input tokens"),
+        (
+            lambda: cached(0.0, shared_prefix={"tokens": 48}).drop("cached_token_ratio"),
+            UNSEEN,
+            "neither answers nor counters of the service tell",
+        ),
+        (
+            lambda: cached(0.0, shared_prefix={"tokens": 48}).drop("input_tokens"),
+            UNSEEN,
+            "how many tokens the prompts had",
+        ),
+        (
+            lambda: cached(0.0, conversation={"turns": 3}),
+            UNSEEN,
+            "how many tokens the first and the later turns had",
+        ),
+        (
+            lambda: of_turns(cached(0.0, conversation={"turns": 3}).drop("cached_token_ratio")),
+            UNSEEN,
+            "neither answers nor counters of the service tell",
+        ),
+    ],
+)
+def test_why_a_cache_of_prompts_is_not_held_against_anything_is_told_as_it_is(
+    made: Callable[[], Made], kind: str, why: str
+) -> None:
+    row = one(made(), "cache-yields-little")
+
+    assert row["kind"] == kind
+    assert why in row["measured"]
+
+
+def test_conversations_are_held_against_an_engine_s_counters_where_answers_do_not_tell() -> None:
+    made = of_turns(cached(0.0, conversation={"turns": 3})).drop("cached_token_ratio")
+    row = one(
+        made.put("cache_hit_ratio", 0.1, label='{cache_type="prefix"}'), "cache-yields-little"
+    )
+
+    # as many first turns of 50 as later ones of 100, of which 50 were sent before: a third of all
+    assert row["kind"] == ADVICE
+    assert row["evidence"][0]["limit"] == pytest.approx(1 / 6)
+
+
 @pytest.mark.parametrize(
     ("made", "kind"),
     [

@@ -9,9 +9,11 @@ from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.caches import cached_figure
 from escalade.analysis.findings.rule import ADVICE, PROBLEM, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN, joined
+from escalade.analysis.kpis.readings import label_of
+from escalade.analysis.kpis.steps import FIRST_TURN, LATER_TURNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from escalade.analysis.capacity.figures import Figure, Figures
     from escalade.analysis.findings.rule import Answer
@@ -113,11 +115,16 @@ def low_cache(subject: Subject) -> Answer:
     ]
     if not expected or len(subject.parts) > 1:
         return None
-    looked = list(_cacheable(subject))
+    looked = [_cacheable(subject.parts[0], *place) for place in subject.stable()]
+    held = [each for each in looked if isinstance(each, Evidence)]
     if not looked:
-        return Unseen("the service does not tell how many tokens were cached")
-    low = [each for each in looked if each.value < each.limit]
-    if len(low) < len(looked):
+        return Unseen("no step is valid and below saturation")
+    if not held:
+        unknown = [each.why for each in looked if isinstance(each, Unseen)]
+        little = [each.words for each in looked if isinstance(each, Fine)]
+        return Unseen(joined(unknown)) if unknown else Fine(joined(little))
+    low = [each for each in held if each.value < each.limit]
+    if len(low) < len(held):
         return Fine("what prompts share comes out of the cache")
     worst = min(low, key=lambda each: each.value)
     words = (
@@ -127,40 +134,48 @@ def low_cache(subject: Subject) -> Answer:
     return Hit(words, tuple(low[:SHOWN]))
 
 
-def _cacheable(subject: Subject) -> Iterator[Evidence]:
-    """Give the cached share of each step, held against half of what was sent before."""
-    prefix = float((subject.parts[0].get("shared_prefix") or {}).get("tokens") or 0)
-    for figures, step in subject.stable():
-        of_turns = [
-            each
-            for each in figures.rows(step, "cached_token_ratio")
-            if 'turn="later turns"' in each.source
-        ]
-        if subject.parts[0].get("conversation") and of_turns:
-            known = [
-                each.value
-                for each in figures.rows(step, "input_tokens", "mean")
-                if 'turn="first turn"' in each.source
-            ]
-            later = [
-                each.value
-                for each in figures.rows(step, "input_tokens", "mean")
-                if 'turn="later turns"' in each.source
-            ]
-            if known and later and later[0] > 0:
-                share = min(1.0, known[0] / later[0])
-                yield _cached(figures, step, of_turns[0], share)
-        elif prefix > 0:
-            metric, found = cached_figure(figures, step)
-            tokens = figures.value(step, "input_tokens", "mean")
-            share = min(1.0, prefix / tokens) if tokens > 0 else 0.0
-            if share >= WORTHWHILE and math.isfinite(found.value):
-                yield _cached(figures, step, found, share, metric)
+def _cacheable(part: Mapping[str, Any], figures: Figures, step: int) -> Evidence | Fine | Unseen:
+    """Hold the cached share of a step against half of what was sent before; or say why not."""
+    if part.get("conversation"):
+        return _of_turns(figures, step)
+    tokens = figures.value(step, "input_tokens", "mean")
+    if not tokens > 0:
+        return Unseen("it is not known how many tokens the prompts had")
+    share = min(1.0, float(part["shared_prefix"].get("tokens") or 0) / tokens)
+    if share < WORTHWHILE:
+        return Fine(f"only {100 * share:.2g} % of the input tokens are shared: little is to gain")
+    metric, found = cached_figure(figures, step)
+    return _cached(figures, step, found, share, metric)
+
+
+def _of_turns(figures: Figures, step: int) -> Evidence | Unseen:
+    """Take what a first turn had for sent before: by later turns, or by all where these don't tell."""
+    first, later = (
+        _of_turn(figures, step, "input_tokens", "mean", turn) for turn in (FIRST_TURN, LATER_TURNS)
+    )
+    if first is None or later is None or not later.value > 0:
+        return Unseen("it is not known how many tokens the first and the later turns had")
+    again = _of_turn(figures, step, "cached_token_ratio", "value", LATER_TURNS)
+    if again is not None:
+        return _cached(figures, step, again, min(1.0, first.value / later.value))
+    metric, found = cached_figure(figures, step)
+    sent = first.n * first.value + later.n * later.value
+    return _cached(figures, step, found, later.n * min(first.value, later.value) / sent, metric)
+
+
+def _of_turn(figures: Figures, step: int, metric: str, stat: str, turn: str) -> Figure | None:
+    label = label_of({"turn": turn})
+    rows = figures.rows(step, metric, stat)
+    return next((row for row in rows if row.source.endswith(label)), None)
 
 
 def _cached(
     figures: Figures, step: int, found: Figure, share: float, metric: str = "cached_token_ratio"
-) -> Evidence:
+) -> Evidence | Unseen:
+    if not math.isfinite(found.value):
+        return Unseen(
+            "neither answers nor counters of the service tell how many tokens were cached"
+        )
     where = metric, "value", figures.name, step, found.value, "ratio", LOW_CACHE * share
     return Evidence(*where, found.source, "half of what was sent before")
 
