@@ -14,6 +14,7 @@ from rich.table import Table
 
 from escalade.campaign.baselines import HOME
 from escalade.campaign.configuration import parse_campaign, read_configuration
+from escalade.cli.arguments import Results  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ def check_regressions(
 
 
 def baseline(
-    results: Annotated[Path, typer.Argument(help="The campaign's folder, as in results/demo.")],
+    results: Results,
     *,
     folder: Annotated[Path, typer.Option(help="Where baselines are.")] = HOME,
     replace: Annotated[

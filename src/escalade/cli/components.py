@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    help="Benchmarks of parts: processes, memory, messages, …",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 Names = Annotated[
     list[str] | None, typer.Argument(help="Shipped components; all by default.", show_default=False)
 ]

@@ -22,6 +22,7 @@ from escalade.campaign.preflight import preflight
 from escalade.campaign.progress import Progress
 from escalade.campaign.submission import is_over, refuse_second, submissions
 from escalade.campaign.submission import submit as submit_driver
+from escalade.cli.arguments import Configuration  # noqa: TC001 - typer reads it
 from escalade.cli.progress import REFRESH_SECONDS, ProgressView, cell_lines, duration
 from escalade.errors import InfrastructureError, InputError
 from escalade.runtime.driver import driver_identity
@@ -36,9 +37,7 @@ _END_SECONDS = 60.0
 
 
 def submit(
-    config: Annotated[Path, typer.Argument(help="The campaign's YAML file.")] = Path(
-        "config/config.yaml"
-    ),
+    config: Configuration = Path("config/config.yaml"),
     *,
     profile: Annotated[str, typer.Option(help="Snakemake profile.")] = "profiles/slurm",
     retry_failed: Annotated[
