@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.campaign import events
 from escalade.campaign.calibration import calibrate
 from escalade.campaign.course import course_of
-from escalade.campaign.failure import Killing
+from escalade.campaign.killing import Killing
 from escalade.campaign.progress import LIVE
 from escalade.campaign.state import (
     LADDER,
@@ -23,7 +23,7 @@ from escalade.campaign.state import (
     replicas_of,
     words_of,
 )
-from escalade.campaign.stress import stressed
+from escalade.campaign.stressing import stressed
 from escalade.errors import InfrastructureError, InputError
 from escalade.files import read_json, tail, write_json
 from escalade.load.generator import LoadGenerator

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from escalade.analysis.verdicts.cost import Prices as Judged
+from escalade.analysis.verdicts.prices import Prices as Judged
 from escalade.campaign.bounds import Figure
 from escalade.campaign.slurm import Word
 from escalade.services.validation import Section

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, model_validator
 
 from escalade.analysis.kpis.catalogue import RATES
-from escalade.analysis.verdicts.sample_size import trial_requests
+from escalade.analysis.verdicts.trial_size import trial_requests
 from escalade.campaign.workload import Seconds
 from escalade.load.search import Settings
 from escalade.services.validation import Section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from escalade.files import read_json
-from escalade.monitoring.manager import PrometheusState
+from escalade.monitoring.prometheus_state import PrometheusState
 from escalade.runtime.allocation import AllocationState
 from escalade.services.replicas import called
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from escalade.analysis.kpis.catalogue import BY_NAME
-from escalade.analysis.kpis.trimmed import METRIC as TRIMMED
-from escalade.analysis.scenarios.components import STATISTICS
-from escalade.analysis.verdicts.targets import CAPACITIES
+from escalade.analysis.compare.primary import CAPACITIES
+from escalade.analysis.kpis.catalogue import BY_NAME, TRIMMED
+from escalade.analysis.kpis.component_statistics import STATISTICS
 from escalade.services.validation import Section, nearest
 
 if TYPE_CHECKING:

@@ -13,9 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from escalade.load.abandonment import check_abandonment
-from escalade.load.conversation import check_conversation
-from escalade.load.lengths import check_lengths
+from escalade.load.drawable import check_abandonment, check_conversation, check_lengths
 from escalade.services.validation import Section
 
 if TYPE_CHECKING:

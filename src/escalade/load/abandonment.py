@@ -6,7 +6,6 @@ the window. A request leaves after a number of chunks or at a time, whichever is
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,29 +21,6 @@ STAYS = {AFTER_TOKENS: 0, AFTER_SECONDS: np.inf}
 
 class AbandonedError(ConnectionAbortedError):
     """The client left before the end of the answer, as the schedule says."""
-
-
-def check_abandonment(abandon: Mapping[str, Any]) -> None:
-    """Refuse an abandonment that can't be drawn.
-
-    Parameters
-    ----------
-    abandon
-        `share` of the requests, and one of `after_tokens` and `after_seconds`.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
-    if not 0 < abandon["share"] <= 1:
-        raise ValueError("abandon: share must be above 0, and 1 at most")
-    given = sorted(set(abandon) - {"share"})
-    if given not in (["after_tokens"], ["after_seconds"]):
-        raise ValueError("abandon: expected one of after_tokens and after_seconds")
-    after = abandon[given[0]]
-    if not (isfinite(after) and after > 0):
-        raise ValueError(f"abandon: {given[0]} must be above 0")
 
 
 def draw_abandonment(

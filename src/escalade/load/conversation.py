@@ -7,12 +7,11 @@ ended: it comes a think time after that.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from escalade.load.lengths import check_lengths, draw_lengths
+from escalade.load.lengths import draw_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,40 +25,6 @@ ALONE = {CONVERSATION: -1, TURN: 0, THINK: 0.0}
 LATER = np.inf
 """Planned offset of a later turn: known when the turn before it has ended."""
 MOST_TURNS = 1000
-
-
-def check_conversation(conversation: Mapping[str, Any]) -> None:
-    """Refuse conversations that can't be drawn.
-
-    Parameters
-    ----------
-    conversation
-        `turns`, as `escalade.load.lengths` takes it, or `scripts`, the number of turns of each
-        script of which they are taken in a seeded order; and `think_seconds`, a number or a
-        mapping with one of `uniform` ([least, most]), `exponential` (the mean) and `values`.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
-    if ("turns" in conversation) == ("scripts" in conversation):
-        raise ValueError("conversation: expected turns, or prompts that are scripts")
-    if "turns" in conversation:
-        check_lengths(conversation["turns"])
-    elif min(conversation["scripts"], default=0) < 1:
-        raise ValueError("conversation: a script has one turn or more")
-    think = conversation["think_seconds"]
-    if isinstance(think, (int, float)):
-        think = {"values": [think]}
-    if len(think) != 1 or not set(think) <= {"uniform", "exponential", "values"}:
-        raise ValueError("think_seconds: expected one of uniform, exponential and values")
-    ((kind, given),) = think.items()
-    numbers = [given] if kind == "exponential" else list(given)
-    if not numbers or not all(isfinite(number) and number >= 0 for number in numbers):
-        raise ValueError(f"think_seconds: {kind} takes numbers of seconds, 0 or more")
-    if kind == "uniform" and not (len(numbers) == 2 and numbers[0] <= numbers[1]):
-        raise ValueError("think_seconds: uniform takes [least, most]")
 
 
 def with_turns(

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     Lengths = int | Mapping[str, Any]
 
-MOST_TOKENS = 1_000_000
-
 
 def draw_lengths(lengths: Lengths, count: int, rng: np.random.Generator) -> np.ndarray:
     """Draw the lengths of `count` requests.
@@ -34,41 +32,6 @@ def draw_lengths(lengths: Lengths, count: int, rng: np.random.Generator) -> np.n
     return drawn.astype(np.int32)
 
 
-def check_lengths(lengths: Lengths, most: int = MOST_TOKENS) -> None:
-    """Refuse a distribution that can't be drawn from.
-
-    Raises
-    ------
-    ValueError
-        Saying what was expected.
-    """
-    if isinstance(lengths, int):
-        _expect(0 <= lengths <= most, "a number of tokens must be 0 or more")
-        return
-    given = sorted(set(lengths) - {"weights"})
-    _expect(len(given) == 1, "expected one of uniform, normal and values")
-    if given == ["uniform"]:
-        first, last = lengths["uniform"]
-        _expect(0 <= first <= last <= most, "uniform: expected [least, most], 0 or more")
-    elif given == ["normal"]:
-        normal = lengths["normal"]
-        inside = 0 <= normal["min"] <= normal["mean"] <= normal["max"] <= most
-        _expect(inside, "normal: expected min, mean and max in ascending order, 0 or more")
-        _expect(normal["sd"] >= 0, "normal: sd must be 0 or more")
-    elif given == ["values"]:
-        _check_values(list(lengths["values"]), lengths.get("weights"), most)
-    else:
-        raise ValueError("expected one of uniform, normal and values")
-
-
-def _check_values(values: list[int], weights: Any, most: int) -> None:
-    _expect(bool(values), "values: expected one number of tokens or more")
-    _expect(min(values) >= 0 and max(values) <= most, "values: they must be 0 or more")
-    if weights is not None:
-        _expect(len(weights) == len(values), "weights: expected as many as there are values")
-        _expect(min(weights) >= 0 and sum(weights) > 0, "weights: 0 or more, and not all 0")
-
-
 def _draw(lengths: Mapping[str, Any], count: int, rng: np.random.Generator) -> np.ndarray:
     if "uniform" in lengths:
         least, most = lengths["uniform"]
@@ -80,8 +43,3 @@ def _draw(lengths: Mapping[str, Any], count: int, rng: np.random.Generator) -> n
     weights = lengths.get("weights")
     shares = None if weights is None else np.asarray(weights, dtype=float) / sum(weights)
     return rng.choice(np.asarray(lengths["values"]), count, p=shares)
-
-
-def _expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not holds:
-        raise ValueError(otherwise)

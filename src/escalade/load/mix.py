@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from escalade.load.abandonment import STAYS, check_abandonment, draw_abandonment
-from escalade.load.conversation import check_conversation
-from escalade.load.lengths import check_lengths, draw_lengths
+from escalade.load.abandonment import STAYS, draw_abandonment
+from escalade.load.drawable import check_abandonment, check_conversation, check_lengths
+from escalade.load.lengths import draw_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

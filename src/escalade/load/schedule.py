@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from escalade.errors import InputError
-from escalade.load.abandonment import (
-    STAYS,
-    check_abandonment,
-)
+from escalade.load.abandonment import STAYS
 from escalade.load.arrivals import Arrivals, Ramp, process_of
 from escalade.load.closed import UNPLANNED, check_counts, counts_of, words_of
-from escalade.load.conversation import ALONE, CONVERSATION, TURN, check_conversation
+from escalade.load.conversation import ALONE, CONVERSATION, TURN
 from escalade.load.draw import PHASES, draw_step
-from escalade.load.lengths import check_lengths
+from escalade.load.drawable import check_abandonment, check_conversation, check_lengths
 from escalade.load.mix import COLUMN as WORKLOAD
 from escalade.load.mix import check_mix
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from escalade.monitoring.manager import PrometheusState
+    from escalade.monitoring.prometheus_state import PrometheusState
+
     from escalade.runtime.allocation import AllocationState
     from escalade.runtime.driver import RunFolder
 

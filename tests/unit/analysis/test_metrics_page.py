@@ -14,7 +14,7 @@ from escalade.analysis.gates.table import cell_gates
 from escalade.analysis.kpis.catalogue import METRICS, Metric
 from escalade.analysis.kpis.clock_points import CLOCK_POINTS, clock_points
 from escalade.analysis.kpis.table import SUMMARY, cell_kpis
-from escalade.analysis.stats.intervals import sample_floor
+from escalade.analysis.stats.sample_floors import sample_floor
 from unit.analysis.builders import cell, closed_step, ladder, series_frame
 
 PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from escalade.analysis.verdicts.cost import Prices
+from escalade.analysis.verdicts.prices import Prices
 from escalade.campaign.configuration import resolve_campaign
 from escalade.campaign.plan import plan_campaign
 from escalade.errors import InputError

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.load.lengths import check_lengths, draw_lengths
+from escalade.load.drawable import check_lengths
+from escalade.load.lengths import draw_lengths
 
 MANY = 20_000
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escalade.analysis.stats.intervals import highest_share, sample_floor
+from escalade.analysis.stats.sample_floors import highest_share, sample_floor
 from escalade.report.charts.distribution import Spread, distribution_charts
 from unit.report import campaign
 

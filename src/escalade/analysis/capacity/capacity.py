@@ -19,7 +19,8 @@ from escalade.analysis.gates.gate import left_out
 from escalade.analysis.kpis.readings import rows_of
 from escalade.analysis.measured.json_numbers import finite
 from escalade.analysis.stats.distributions import binomial_cdf
-from escalade.analysis.stats.intervals import MIN_REPETITIONS, RESAMPLES, TAIL, over_repetitions
+from escalade.analysis.stats.intervals import MIN_REPETITIONS, RESAMPLES, over_repetitions
+from escalade.analysis.stats.sample_floors import TAIL
 from escalade.analysis.stats.scalability import scalability
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from escalade.analysis.compare.comparison_rows import Row, judge_rows, row_of, t
 from escalade.analysis.compare.primary import CAPACITIES
 from escalade.analysis.compare.repeated import WHOLE, Figure, Place, Repeated, Values, repeated
 from escalade.analysis.measured.levels import NO_LEVEL
-from escalade.analysis.stats.intervals import ALPHA
+from escalade.analysis.stats.sample_floors import ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

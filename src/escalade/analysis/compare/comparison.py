@@ -16,7 +16,7 @@ import numpy as np
 
 from escalade.analysis.measured.json_numbers import finite
 from escalade.analysis.stats.distributions import ROUNDING
-from escalade.analysis.stats.intervals import ALPHA
+from escalade.analysis.stats.sample_floors import ALPHA
 from escalade.analysis.stats.shift import (
     Shift,
     holm,

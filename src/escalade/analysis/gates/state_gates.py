@@ -10,7 +10,7 @@ import numpy as np
 from escalade.analysis.gates.gate import Gate, at_most, not_applicable, passed, two_digits
 from escalade.analysis.kpis.catalogue import SHARES
 from escalade.analysis.measured.levels import RATE
-from escalade.analysis.stats.intervals import sample_floor
+from escalade.analysis.stats.sample_floors import sample_floor
 from escalade.analysis.stats.steadiness import (
     DRIFT_LIMIT,
     LITTLE_USEFUL,

@@ -208,6 +208,8 @@ METRICS: tuple[Metric, ...] = (
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 
+TRIMMED, TRIMMED_STAT = "latency_trimmed_seconds", "mean_trimmed_3sigma"
+"""The trimmed mean of other suites: an extra row, which is never judged."""
 SCOPED = tuple(metric.name for metric in ENERGY)
 """Metrics that mean nothing without their scope, also where there is but one."""
 

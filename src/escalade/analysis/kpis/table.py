@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from escalade.analysis.kpis.calibration_kpis import calibration_readings
-from escalade.analysis.kpis.catalogue import BY_NAME, METRICS, QUEUED
+from escalade.analysis.kpis.catalogue import BY_NAME, METRICS, QUEUED, TRIMMED, TRIMMED_STAT
 from escalade.analysis.kpis.clue_kpis import clue_readings
 from escalade.analysis.kpis.energy import energy_readings, idle_of, idle_readings
 from escalade.analysis.kpis.interactivity import interactivity_readings
@@ -18,8 +18,6 @@ from escalade.analysis.kpis.readings import COLUMNS, Reading, label_of, missing,
 from escalade.analysis.kpis.request_kpis import flagged, request_readings
 from escalade.analysis.kpis.series_kpis import GPU_METRICS, no_gpu, series_readings
 from escalade.analysis.kpis.steps import measured_steps, why_unmeasured
-from escalade.analysis.kpis.trimmed import METRIC as TRIMMED
-from escalade.analysis.kpis.trimmed import STAT as TRIMMED_STAT
 from escalade.analysis.kpis.trimmed import trimmed_reading
 from escalade.analysis.measured.levels import CONCURRENCY, RATE, SAMPLES, foreign, level_of
 

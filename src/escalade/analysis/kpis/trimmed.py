@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from escalade.analysis.kpis.catalogue import TRIMMED, TRIMMED_STAT
 from escalade.analysis.kpis.readings import Reading
 from escalade.analysis.kpis.request_kpis import OVER_SATURATED
 from escalade.analysis.stats.intervals import Estimate
@@ -18,7 +19,6 @@ from escalade.analysis.stats.intervals import Estimate
 if TYPE_CHECKING:
     from escalade.analysis.kpis.steps import MeasuredStep
 
-METRIC, STAT = "latency_trimmed_seconds", "mean_trimmed_3sigma"
 SIGMAS = 3.0
 _TOO_FEW = "a standard deviation needs two good answers"
 
@@ -30,12 +30,12 @@ def trimmed_reading(step: MeasuredStep) -> Reading:
     """
     answered = step.judged.latency[step.judged.success]
     if len(answered) < 2:
-        return Reading(METRIC, STAT, Estimate.missing(_TOO_FEW))
+        return Reading(TRIMMED, TRIMMED_STAT, Estimate.missing(_TOO_FEW))
     middle, spread = float(answered.mean()), float(answered.std(ddof=1))
     kept = answered[np.abs(answered - middle) <= SIGMAS * spread]
     dropped = len(answered) - len(kept)
     grows = (OVER_SATURATED,) if step.saturated else ()
     why = f"leaves out {dropped} of {len(answered)} good answers, beyond three standard deviations; no verdict uses it"
     return Reading(
-        METRIC, STAT, Estimate(value=float(kept.mean()), n=len(kept)).flagged(why, *grows)
+        TRIMMED, TRIMMED_STAT, Estimate(value=float(kept.mean()), n=len(kept)).flagged(why, *grows)
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from escalade.analysis.kpis.component_statistics import STATISTICS
 from escalade.analysis.stats.intervals import MIN_REPETITIONS, over_repetitions, percentiles
 
 if TYPE_CHECKING:
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 
     from escalade.analysis.measured.windows import FloatArray
     from escalade.analysis.stats.intervals import Estimate
-
-STATISTICS = {
-    "lower": (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)),
-    "higher": (("p50", 0.5), ("p10", 0.1), ("p5", 0.05), ("p1", 0.01)),
-}
-"""Percentiles by which way is better: the tail is always the bad end."""
 
 COLUMNS = (
     "component",

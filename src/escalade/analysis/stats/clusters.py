@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from escalade.analysis.stats.intervals import RESAMPLES, TAIL, Estimate, quantile, sample_floor
+from escalade.analysis.stats.intervals import RESAMPLES, Estimate, quantile
+from escalade.analysis.stats.sample_floors import TAIL, sample_floor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

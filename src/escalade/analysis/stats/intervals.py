@@ -28,14 +28,13 @@ from escalade.analysis.stats.distributions import (
     normal_quantile,
     student_quantile,
 )
+from escalade.analysis.stats.sample_floors import TAIL, sample_floor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from escalade.analysis.measured.windows import BoolArray, FloatArray
 
-ALPHA = 0.05
-TAIL = ALPHA / 2
 SHORT = 20 * BATCHES
 """Requests below which ten batches don't know whether a percentile is bounded; see `_sizes_if_dependent`."""
 RESAMPLES = 1000
@@ -90,22 +89,6 @@ class Estimate:
             return self
         known = [] if self.quality == "ok" else [self.quality.removeprefix("flagged: ")]
         return replace(self, quality="flagged: " + "; ".join([*known, *reasons]))
-
-
-def sample_floor(share: float) -> int:
-    """Give the smallest number of independent observations that bounds a percentile on both sides.
-
-    Two-sided 95 %: p50 6, p90 36, p95 72, p99 368, p99.9 3688.
-    """
-    return math.ceil(math.log(TAIL) / math.log(max(share, 1 - share)))
-
-
-def highest_share(n: int) -> float:
-    """Give the highest percentile that so many independent observations bound on both sides.
-
-    The other way round than `sample_floor`: 36 give 0.9026, 368 give 0.99003.
-    """
-    return math.exp(math.log(TAIL) / n)
 
 
 def quantile(ordered: FloatArray, share: float) -> float:

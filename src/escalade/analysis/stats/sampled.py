@@ -26,10 +26,10 @@ from escalade.analysis.stats.dependence import (
 from escalade.analysis.stats.distributions import student_quantile
 from escalade.analysis.stats.intervals import (
     NOT_ESTIMABLE,
-    TAIL,
     TAIL_IF_DEPENDENT,
     Estimate,
 )
+from escalade.analysis.stats.sample_floors import TAIL
 
 if TYPE_CHECKING:
     from escalade.analysis.measured.windows import FloatArray

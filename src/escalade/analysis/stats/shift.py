@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special
 
 from escalade.analysis.stats.distributions import ROUNDING, normal_quantile
-from escalade.analysis.stats.intervals import ALPHA, TAIL
+from escalade.analysis.stats.sample_floors import ALPHA, TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

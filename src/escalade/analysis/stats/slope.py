@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from escalade.analysis.stats.distributions import normal_quantile
-from escalade.analysis.stats.intervals import TAIL
+from escalade.analysis.stats.sample_floors import TAIL
 
 if TYPE_CHECKING:
     from escalade.analysis.measured.windows import FloatArray

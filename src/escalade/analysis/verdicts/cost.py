@@ -8,7 +8,7 @@ there is no amount.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gates.gate import left_out
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from escalade.analysis.measured.cell import CellData
+    from escalade.analysis.verdicts.prices import Prices
 
 LOCAL = "local"
 """Stands for the partition where a campaign runs on one machine, without a scheduler."""
@@ -85,15 +86,6 @@ class Holding:
         driven = self.job is None or self.driving
         known = driven and not math.isnan(self.run_start)
         return min(self.start, self.run_start) if known else self.start
-
-
-@dataclass(frozen=True)
-class Prices:
-    """What an hour costs, by the partition's name."""
-
-    currency: str = ""
-    node_hour: Mapping[str, float] = field(default_factory=dict)
-    gpu_hour: Mapping[str, float] = field(default_factory=dict)
 
 
 def cost(

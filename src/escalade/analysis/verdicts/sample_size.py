@@ -7,38 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.kpis.catalogue import SHARES
 from escalade.analysis.stats.distributions import normal_quantile, student_quantile
-from escalade.analysis.stats.intervals import MIN_INDEPENDENT, TAIL, sample_floor
+from escalade.analysis.stats.intervals import MIN_INDEPENDENT
+from escalade.analysis.stats.sample_floors import TAIL, sample_floor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from escalade.analysis.measured.cell import Slo
 
-TRIAL_FLOORS = 4
-"""A window of so many sample floors bounds a percentile at low and middle utilisation (docs/metrics.md)."""
-TRIAL_MEAN = 30
-"""Requests of a trial that is judged by a mean."""
 HOPELESS_FACTOR = 1000.0
 """Beyond so many times the sample, the value is on the limit for all that can be measured."""
 MAX_REPETITIONS = 1000
-
-
-def trial_requests(slos: Sequence[Slo]) -> int:
-    """Give the requests that a trial needs at least, so that its objectives can be judged.
-
-    Four sample floors of the strictest percentile (p50 24, p90 144, p95 288, p99 1,472). A ratio
-    needs so many that none of them failing bounds it below its limit, by Wilson.
-    """
-    return max((_of_trial(slo) for slo in slos), default=1)
-
-
-def _of_trial(slo: Slo) -> int:
-    if slo.stat in SHARES:
-        return TRIAL_FLOORS * sample_floor(SHARES[slo.stat])
-    if slo.metric == "error_ratio":
-        z = normal_quantile(1 - TAIL)
-        return math.ceil(z * z * (1 - min(slo.limit, 0.999)) / min(slo.limit, 0.999))
-    return TRIAL_MEAN
 
 
 def more_requests(row: Mapping[str, Any], slo: Slo, error_ratio: float) -> str:

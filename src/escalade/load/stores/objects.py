@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from escalade.errors import InputError
-from escalade.load.lengths import check_lengths, draw_lengths
+from escalade.load.drawable import check_lengths
+from escalade.load.lengths import draw_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -30,7 +30,7 @@ from escalade.runtime.local import LocalLauncher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.monitoring.manager import PrometheusState
+    from escalade.monitoring.prometheus_state import PrometheusState
     from escalade.monitoring.sessions.record import Launch, Page, Record
     from escalade.runtime.allocation import AllocationState
     from escalade.runtime.driver import RunFolder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from escalade.errors import InfrastructureError
 from escalade.files import write_json
-from escalade.monitoring.manager import PrometheusState
+from escalade.monitoring.prometheus_state import PrometheusState
 from escalade.runtime import processes
 from escalade.runtime.allocation import AllocationState, Place
 from escalade.runtime.processes import Identity

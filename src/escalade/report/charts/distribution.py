@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from escalade.analysis.measured.levels import RATE
-from escalade.analysis.stats.intervals import highest_share, quantile
+from escalade.analysis.stats.intervals import quantile
+from escalade.analysis.stats.sample_floors import highest_share
 from escalade.report import words
 from escalade.report.axis import AXES, at, short
 from escalade.report.charts import drawing, hover

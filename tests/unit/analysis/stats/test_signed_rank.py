@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from escalade.analysis.stats.intervals import ALPHA
 from escalade.analysis.stats.pair_sizes import LEVEL, pairs_needed, pairs_to_see, smallest_p
+from escalade.analysis.stats.sample_floors import ALPHA
 from escalade.analysis.stats.signed_rank import p_value, signed_rank
 
 DISTINCT = st.lists(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from escalade.analysis.measured.cell import Slo
-from escalade.analysis.verdicts.sample_size import trial_requests
 from escalade.analysis.verdicts.trial import TrialVerdict, judge_trial
+from escalade.analysis.verdicts.trial_size import trial_requests
 from unit.analysis.builders import GOOD_CLIENT, Queue, Request, Step, cell, queue_step
 
 if TYPE_CHECKING:
