@@ -10,9 +10,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from escalade.campaign.bounds_file import BOUNDS_SCHEMA
 from escalade.campaign.configuration import beside, recipes_of
 from escalade.campaign.state import read_allocation
-from escalade.campaign.stored import BOUNDS_SCHEMA
 from escalade.errors import EscaladeError, InfrastructureError
 from escalade.files import read_json, tail, write_json
 from escalade.gpu.peaks import peaks

@@ -12,11 +12,12 @@ import pandas as pd
 
 from escalade.analysis.measured.cell import CellData
 from escalade.campaign.against import read_comparison
+from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import read_configuration
 from escalade.campaign.defaults import chosen
 from escalade.campaign.measured import SCHEMAS
 from escalade.campaign.results import read_resolved
-from escalade.campaign.stored import StoredCell, read_bound_inputs
+from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
 from escalade.files import read_json, read_table
 from escalade.manifest import differences

@@ -26,11 +26,12 @@ from escalade.analysis.verdicts.cost import cost
 from escalade.analysis.verdicts.judge import Slo, judge
 from escalade.analysis.verdicts.targets import Target, target_table
 from escalade.analysis.verdicts.what_if import limit_rows
+from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.holdings import holdings_of
 from escalade.campaign.objectives import goodput_of
 from escalade.campaign.question import question_of
-from escalade.campaign.stored import StoredCell, read_bound_inputs
+from escalade.campaign.stored import StoredCell
 from escalade.campaign.stress import unstressed
 from escalade.errors import InputError
 from escalade.files import read_json, read_table, replacing, write_json, write_table, write_text

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from escalade.analysis.measured.cell import CellData
 from escalade.errors import InputError
-from escalade.files import read_json, read_table
+from escalade.files import read_table
 from escalade.load.records import REQUIRED
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 CHUNKS = "chunk_offsets"
 WHAT = "request log"
-BOUNDS, BOUNDS_SCHEMA = "inputs of a cell's bounds", 1
 _UNREAD = pd.DataFrame()
 
 
@@ -127,25 +126,3 @@ def _damaged(path: Path, error: Exception) -> InputError:
         f"{WHAT}: {path} can't be read as Parquet ({error}). It may be damaged: "
         "`escalade replay` checks a campaign against its manifest."
     )
-
-
-def read_bound_inputs(path: Path) -> dict[str, Any]:
-    """Read bounds.json; nothing where there is none: a cell of an earlier release.
-
-    Raises
-    ------
-    InputError
-        When it is damaged, or of a later release.
-    """
-    if not path.exists():
-        return {}
-    content = read_json(path, BOUNDS)
-    known = isinstance(content, dict) and content.get("schema") == BOUNDS_SCHEMA
-    parts = ("recipe", "cpu", "model") if known else ()
-    if not known or any(not isinstance(content.get(part) or {}, dict) for part in parts):
-        raise InputError(
-            f"{BOUNDS}: {path} is not what this Escalade wrote (expected schema {BOUNDS_SCHEMA}). Update "
-            "Escalade, or restore the file: `escalade verify` tells whether it was edited."
-        )
-    found: dict[str, Any] = content
-    return found

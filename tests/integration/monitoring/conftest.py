@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from escalade.monitoring.prometheus_state import PrometheusState
-
     from escalade.runtime.allocation import AllocationState
     from escalade.runtime.driver import RunFolder
 

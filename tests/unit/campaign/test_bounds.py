@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from escalade.campaign.bounds import Bounds
+from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import resolve_campaign
 from escalade.campaign.plan import plan_campaign
-from escalade.campaign.stored import read_bound_inputs
 from escalade.errors import InputError
 from escalade.services.recipes import Recipe, load_recipe
 from escalade.services.validation import validated

@@ -7,10 +7,10 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from escalade.monitoring.prometheus_state import PrometheusState
 
 from escalade.errors import InfrastructureError, InputError
 from escalade.monitoring import manager
+from escalade.monitoring.prometheus_state import PrometheusState
 from escalade.monitoring.registry import Registry, Target
 from escalade.monitoring.renderer import render
 
