@@ -225,6 +225,10 @@ METHODS = {
         "stats/test_signed_rank.py::test_so_many_pairs_are_the_fewest_that_can_decide",
         "scenarios/test_pairs.py::test_a_verdict_needs_the_interval_and_the_margin",
     ),
+    "stats/sample_floors.py": (
+        "stats/test_sample_floors.py::test_one_observation_less_may_all_lie_on_one_side",
+        "stats/test_sample_floors.py::test_the_highest_share_is_the_last_whose_floor_so_many_reach",
+    ),
     "stats/slope.py": (
         "scenarios/test_stability.py::test_the_slope_is_the_median_of_all_pairs",
         "scenarios/test_stability.py::test_slopes_follow_shift_and_scale_and_lie_in_their_intervals",

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from escalade.analysis.verdicts.cost import (
     Holding,
     Part,
-    Prices,
     cost,
     partition_rows,
     serving_rows,
     tokens_per_request,
 )
+from escalade.analysis.verdicts.prices import Prices
 from unit.analysis.builders import Step, cell
 
 HOUR = 3600.0
