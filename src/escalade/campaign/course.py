@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from escalade.campaign.deploy import schedule_of
+from escalade.campaign.objectives import judged_slos
 from escalade.campaign.plan import trial_plan
 from escalade.campaign.search import searched_slos
 from escalade.files import read_table, write_json, write_table
@@ -14,11 +15,10 @@ from escalade.load.records import SCHEMA
 from escalade.load.search import Ask, Done, Trial, next_step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
 
-    from escalade.analysis.measured.cell import Slo
     from escalade.analysis.verdicts.trial import TrialVerdict
     from escalade.campaign.run import CellRun
     from escalade.load.schedule import StepPlan
@@ -74,7 +74,8 @@ class SearchCourse:
         assert here.cell.search is not None  # noqa: S101
         self._here = here
         self._settings = here.cell.search
-        self._slos: Sequence[Slo] = searched_slos(here.run.plan.campaign)  # type: ignore[assignment]
+        campaign = here.run.plan.campaign
+        self._slos = judged_slos(searched_slos(campaign), campaign.slos)
         self._plans: list[StepPlan] = []
         self._asked: list[Ask] = []
         self._trials: list[Trial] = []

@@ -12,6 +12,7 @@ from escalade.services.validation import Name, Section
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from escalade.analysis.measured.cell import Slo as JudgedSlo
     from escalade.campaign.models import Campaign
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -124,6 +125,34 @@ def goodput_of(slo: Slo, slos: Sequence[Slo]) -> Slo | None:
     raise ValueError(
         f"slo {slo.name!r} judges the rate of good answers; `of` names the slo on {' or '.join(WAITING)} "
         f"that says what a good one is: {names}"
+    )
+
+
+def judged_slos(slos: Sequence[Slo], among: Sequence[Slo]) -> list[JudgedSlo]:
+    """Give objectives as the analysis takes them.
+
+    Parameters
+    ----------
+    slos
+        Those to judge.
+    among
+        All of the campaign: one on goodput is about the same workload as the one it names.
+    """
+    return [_judged(slo, goodput_of(slo, among)) for slo in slos]
+
+
+def _judged(slo: Slo, good: Slo | None) -> JudgedSlo:
+    from escalade.analysis.measured.cell import Slo as Judged  # noqa: PLC0415 - a plan does without
+
+    return Judged(
+        name=slo.name,
+        metric=slo.metric,
+        stat=slo.stat,
+        limit=slo.bound,
+        at_qps=slo.at_qps,
+        workload=slo.workload if good is None else good.workload,
+        at_least=slo.at_least is not None,
+        of=None if good is None else good.name,
     )
 
 

@@ -29,7 +29,7 @@ from escalade.analysis.verdicts.what_if import limit_rows
 from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.holdings import holdings_of
-from escalade.campaign.objectives import goodput_of
+from escalade.campaign.objectives import judged_slos
 from escalade.campaign.question import question_of
 from escalade.campaign.stored import StoredCell
 from escalade.campaign.stress import unstressed
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from escalade.analysis.measured.cell import CellData
     from escalade.campaign.layout import CampaignFolder, CellFolder
     from escalade.campaign.models import Campaign
-    from escalade.campaign.objectives import Slo as Objective
     from escalade.campaign.run import CampaignRun
 
 
@@ -146,7 +145,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 def slos_of(campaign: Campaign) -> list[Slo]:
     """Give the campaign's objectives as the analysis takes them."""
-    return [as_judged(slo, campaign.slos) for slo in campaign.slos]
+    return judged_slos(campaign.slos, campaign.slos)
 
 
 def targets_of(campaign: Campaign) -> list[Target]:
@@ -188,21 +187,6 @@ def _targets(
         else:
             rows += benchmark_rows(target, measured.get(target.benchmark, []))
     return rows
-
-
-def as_judged(slo: Objective, slos: Sequence[Objective]) -> Slo:
-    """Give an objective as the analysis takes it; that on goodput is about the same workload as its `of`."""
-    good = goodput_of(slo, slos)
-    return Slo(
-        name=slo.name,
-        metric=slo.metric,
-        stat=slo.stat,
-        limit=slo.bound,
-        at_qps=slo.at_qps,
-        workload=slo.workload if good is None else good.workload,
-        at_least=slo.at_least is not None,
-        of=None if good is None else good.name,
-    )
 
 
 def stressed_of(campaign: Campaign) -> list[Stressed]:

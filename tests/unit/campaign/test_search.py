@@ -8,11 +8,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from escalade.analysis.verdicts.trial import judge_trial
 from escalade.campaign.configuration import parse_campaign
+from escalade.campaign.objectives import judged_slos
 from escalade.campaign.run import open_run
+from escalade.campaign.search import searched_slos
 from escalade.campaign.smoke import reduced
 from escalade.cli.main import app
 from escalade.errors import InputError
+from unit.analysis.builders import GOOD_CLIENT, Request, Step
+from unit.analysis.builders import cell as measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,3 +136,17 @@ def test_a_smoke_run_sends_at_the_start_rate() -> None:
 
     assert small.load.search is None
     assert [step.target_qps for step in small.load.ladder] == [10]
+
+
+@pytest.mark.parametrize(("latency", "verdict"), [(0.1, "PASS"), (1.0, "FAIL")])
+def test_a_trial_is_judged_by_the_objectives_as_they_are_written(
+    latency: float, verdict: str
+) -> None:
+    campaign = parse_campaign(content(), "my.yaml")
+    slos = judged_slos(searched_slos(campaign), campaign.slos)
+    requests = [Request(planned=0.1 * k + 0.05, latency=latency) for k in range(400)]
+    data = measured(Step(requests, seconds=40.0, client=GOOD_CLIENT, target_qps=10.0))
+    (outcome,) = data.windows["steps"]
+    where = {"cell": "a_rep-1_0", "deployment": "a", "repetition": 1}
+
+    assert judge_trial(where, outcome, data.requests, slos).judged == verdict
