@@ -64,10 +64,7 @@ class PrometheusClient(PrometheusServer):
         DataFrame
             metric, labels, timestamp, value; without rows when there is no data.
         """
-        form = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
-        samples = Samples()
-        samples.add(self._query("query", form))
-        return samples.frame()
+        return self._instant(expression, at).frame()
 
     def value(self, expression: str, at: float | None = None) -> float | None:
         """Evaluate an expression that has one value at most.
@@ -82,13 +79,14 @@ class PrometheusClient(PrometheusServer):
         BadQueryError
             When it has several: aggregate, or select by more labels.
         """
-        frame = self.instant(expression, at)
-        if len(frame) > 1:
+        levels = [track.values for track in self._instant(expression, at).tracks()]  # noqa: PD011 - no frame
+        found = [float(value) for several in levels for value in several]
+        if len(found) > 1:
             raise BadQueryError(
-                f"{expression!r} has {len(frame)} values where one was expected. "
+                f"{expression!r} has {len(found)} values where one was expected. "
                 "Aggregate them, as in sum(…), or select by more labels."
             )
-        return None if frame.empty else float(frame["value"].iloc[0])
+        return found[0] if found else None
 
     def range(self, expression: str, start: float, end: float, step: float) -> pd.DataFrame:
         """Evaluate an expression at start, start + step, … up to and including `end`.
@@ -285,6 +283,12 @@ class PrometheusClient(PrometheusServer):
         form = {"match[]": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
         data = self._data("POST", "/api/v1/series", f"series of {selector!r}", form)
         return known.read_series(data, self.url)
+
+    def _instant(self, expression: str, at: float | None) -> Samples:
+        form = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
+        samples = Samples()
+        samples.add(self._query("query", form))
+        return samples
 
     def _select(self, selector: str, start: float, end: float) -> tuple[int, bytes, str]:
         """Ask for all samples of [start, end]; one millisecond more on either side.

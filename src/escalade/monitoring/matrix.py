@@ -6,16 +6,12 @@ form that Prometheus writes are read here; for all others there is `answers.deco
 
 from __future__ import annotations
 
-import json
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 _BEGIN = '{"status":"success","data":{"resultType":"matrix","result":['
@@ -30,14 +26,14 @@ class Matrix:
     Parameters
     ----------
     labels
-        Of each series, with its name.
+        Of each series, with its name: JSON, as it stands in the answer.
     lengths
         Its number of samples.
     times, values
         Of all series, one after the other.
     """
 
-    labels: list[Mapping[str, str]]
+    labels: list[str]
     lengths: list[int]
     times: NDArray[np.float64]
     values: NDArray[np.float64]
@@ -48,8 +44,9 @@ def matrix(body: bytes) -> Matrix | None:
 
     Notes
     -----
-    Labels are read as JSON, from where the last series ended, so that no text in them is taken for
-    samples. A series' samples are numbers, plain and in quotes, up to the first "]]".
+    A series' labels end where its samples begin: a quotation mark in a label has a backslash before
+    it, so no text in them is taken for that. Its samples are numbers, plain and in quotes, up to the
+    first "]]".
 
     Examples
     --------
@@ -58,7 +55,7 @@ def matrix(body: bytes) -> Matrix | None:
     ...     b'{"metric":{"a":"b"},"values":[[1.5,"+Inf"],[2.5,"3"]]}]}}'
     ... )
     >>> found.labels, found.times.tolist(), found.values.tolist()
-    ([{'a': 'b'}], [1.5, 2.5], [inf, 3.0])
+    (['{"a":"b"}'], [1.5, 2.5], [inf, 3.0])
     """
     try:
         text = body.decode()
@@ -74,18 +71,17 @@ def matrix(body: bytes) -> Matrix | None:
     return Matrix(labels, lengths, numbers[::2].copy(), numbers[1::2].copy())
 
 
-def _series(text: str) -> tuple[list[Mapping[str, str]], list[str]]:
+def _series(text: str) -> tuple[list[str], list[str]]:
     """Divide the answer into labels and the text of the samples; ValueError where it is not so."""
-    labels: list[Mapping[str, str]] = []
+    labels: list[str] = []
     samples: list[str] = []
-    decoder, at = json.JSONDecoder(), len(_BEGIN)
+    at = len(_BEGIN)
     while text[at] != "]":
         _insist(text, _METRIC, at)
-        found, at = decoder.raw_decode(text, at + len(_METRIC))
-        _insist(text, _VALUES, at)
-        end = text.index(_END, at)
-        labels.append(found)
-        samples.append(text[at + len(_VALUES) : end])
+        begin = text.index(_VALUES, at)
+        end = text.index(_END, begin)
+        labels.append(text[at + len(_METRIC) : begin])
+        samples.append(text[begin + len(_VALUES) : end])
         at = end + len(_END)
         _insist(text, "}", at)
         at += 2 if text[at + 1] == "," else 1
@@ -98,12 +94,13 @@ def _insist(text: str, expected: str, at: int) -> None:
 
 
 def _numbers(text: str) -> NDArray[np.float64]:
+    """Read numbers as Arrow does: in a third of the time that numpy takes, and no others."""
+    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that small answers do without
+    import pyarrow.compute as pc  # noqa: PLC0415
+
     plain = text.encode("ascii").translate(None, _PUNCTUATION)
     if not plain:
         return np.empty(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it only warns of what is no number
-        try:
-            return np.fromstring(plain.decode("ascii"), sep=",")
-        except DeprecationWarning as error:
-            raise ValueError(text[:80]) from error
+    words = pc.split_pattern(pa.array([plain], pa.string()), ",").values  # ArrowInvalid: ValueError
+    numbers: NDArray[np.float64] = words.cast(pa.float64()).to_numpy()
+    return numbers

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escalade.monitoring.answers import Samples
+from escalade.monitoring.faults import MalformedAnswerError
 from escalade.monitoring.matrix import matrix
 
 VALUES = st.one_of(
@@ -45,7 +46,7 @@ def test_it_reads_what_json_reads(
     found = matrix(answer(result, ascii_only=ascii_only))
 
     assert found is not None
-    assert found.labels == [labels for labels, _ in series]
+    assert [json.loads(labels) for labels in found.labels] == [labels for labels, _ in series]
     points = [point for _, several in series for point in several]
     assert found.times.tolist() == [time for time, _ in points]
     expected = np.array([float(value) for _, value in points])
@@ -83,6 +84,14 @@ def test_an_answer_of_either_form_gives_the_same_samples() -> None:
 
     assert quick.frame().equals(slow.frame())
     assert quick.frame()["value"].tolist() == [2.0, 3.0, 4.0]
+
+
+def test_labels_that_are_no_json_are_told_as_an_answer_that_is_none() -> None:
+    body = answer([{"metric": {"a": "b"}, "values": [[1, "2"]]}])
+
+    for damaged in (b'{"a"', b"[]", b'{"a":"b"}x'):
+        with pytest.raises(MalformedAnswerError):
+            Samples().add_answer(200, body.replace(b'{"a":"b"}', damaged), "x")
 
 
 def test_no_sample_is_an_answer_too() -> None:

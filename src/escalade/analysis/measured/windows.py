@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from escalade.errors import NoDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -85,6 +84,10 @@ class Chunks:
 
         A column that Arrow holds is taken as it is, without an object per request.
         """
+        import pandas as pd  # noqa: PLC0415 - half a second that who needs a window only does without
+        import pyarrow as pa  # noqa: PLC0415 - the same
+        import pyarrow.compute as pc  # noqa: PLC0415 - the same
+
         if isinstance(column, pd.Series) and isinstance(column.dtype, pd.ArrowDtype):
             held = pa.chunked_array(pa.array(column)).combine_chunks()
             counts = pc.fill_null(pc.list_value_length(held), 0).to_numpy(zero_copy_only=False)
@@ -259,6 +262,8 @@ def _turns(requests: pd.DataFrame, rows: IntArray) -> IntArray:
 
 
 def _floats(column: pd.Series[Any]) -> FloatArray:
+    import pandas as pd  # noqa: PLC0415 - as above
+
     return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
 
 

@@ -74,13 +74,14 @@ def _edge(
         seconds = width * _MILLISECOND
         parts = math.ceil((end - start) / seconds)
         counted = f"count(count_over_time({selector}[{width}ms]))"
-        found = client.range(counted, start + seconds, start + parts * seconds, seconds)
-        if found.empty:
+        counts = client.range_samples(counted, start + seconds, start + parts * seconds, seconds)
+        if not len(counts):
             return None
-        here = float(found["timestamp"].iloc[at])
+        here = float(next(counts.tracks()).times[at])
         # Prometheus 2 takes a sample at the border of two parts into both
         start, end = here - seconds - _MILLISECOND, here + _MILLISECOND
-    stamps = client.raw_samples(selector, start, end + _MILLISECOND)["timestamp"]
-    if stamps.empty:
+    pieces = client.raw_pieces(selector, start, end + _MILLISECOND)
+    stamps = [float(track.times[at]) for piece in pieces for track in piece.tracks()]
+    if not stamps:
         return None
-    return float(stamps.max() if at else stamps.min())
+    return max(stamps) if at else min(stamps)

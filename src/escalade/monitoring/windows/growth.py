@@ -143,7 +143,7 @@ class Growth:
         key = (track.metric, track.labels)
         counter = self._counters.get(key)
         times, values = track.times, track.values
-        before = int(np.searchsorted(times, start, side="right"))
+        before = 0 if times[0] > start else int(times.searchsorted(start, side="right"))
         if counter is None or before:
             at = max(before - 1, 0)
             first = float(times[at])
@@ -159,12 +159,13 @@ class Growth:
             times, values = times[at + 1 :], values[at + 1 :]
         if not len(times):
             return
-        levels = np.concatenate([[counter.value], values])
-        growth = levels[1:] - levels[:-1]
-        restarts = int(np.count_nonzero(growth < 0))
-        if restarts:
+        growth = values.copy()
+        growth[0] -= counter.value
+        growth[1:] -= values[:-1]
+        fell = growth < 0
+        if fell.any():
             growth = np.where(growth >= 0, growth, values)
-            counter.resets += restarts
+            counter.resets += int(np.count_nonzero(fell))
         if self._paced:
             self._spread(self._slice(counter.labels), counter.end, times, growth)
         counter.grown += float(growth.sum())

@@ -159,7 +159,7 @@ def _refusals(client: PrometheusClient, query: Query, at: float) -> list[str]:
     if query.kind != "expression":
         return _not_selecting(client, query.name, query.selectors, at)
     try:
-        client.range(query.expr, at, at, 1.0)
+        client.range_samples(query.expr, at, at, 1.0)
     except BadQueryError as error:
         return [f"{query.name}: {error}"]
     return []
@@ -171,7 +171,7 @@ def _not_selecting(
     said = []
     for selector in selectors:
         try:
-            client.raw_samples(selector, at, at + 0.001)
+            list(client.raw_pieces(selector, at, at + 0.001))
         except BadQueryError as error:
             said.append(f"{name}: {error} Expected a selector, as in http_requests_total.")
     return said
