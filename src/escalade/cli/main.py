@@ -100,6 +100,10 @@ COMMANDS = {
     "components": Lazy(
         "escalade.cli.components:app", "Benchmarks of parts: processes, memory, messages, …"
     ),
+    "models": Lazy(
+        "escalade.cli.models:app", "Models in a limited memory: plan, load, measure, give back."
+    ),
+    "gpu": Lazy("escalade.cli.gpu:app", "GPUs of this machine: what goes on them, what is free."),
     "monitor": Lazy(
         "escalade.cli.monitor:app",
         "Prometheus by itself: windows of time, archives, dashboards, alerts.",

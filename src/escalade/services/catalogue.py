@@ -7,6 +7,7 @@ source can be planned with, and not be loaded.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class Source(Section):
-    """Where a model's file is: in an installed Python package, or at a path."""
+    """Where a model is, a file or a folder of files: in an installed Python package, or at a path."""
 
     package: str | None = None
     """Python package that the file is part of."""
@@ -134,9 +135,9 @@ class ResolvedModel:
     name
         Name in the catalogue.
     path
-        The file.
+        The file, or the folder of its files.
     size_bytes
-        Its size.
+        Its size, or theirs together.
     declared_bytes
         Memory that it is said to take when it is served.
     """
@@ -148,8 +149,17 @@ class ResolvedModel:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file, read when it is first asked for (0.1 s for 100 MB)."""
-        return sha256_of(self.path)
+        """SHA-256 of the file, read when it is first asked for (0.1 s for 100 MB).
+
+        Of a folder it is that of its listing: a line for each file, `<SHA-256>  <path in it>`, sorted.
+        """
+        if self.path.is_file():
+            return sha256_of(self.path)
+        lines = sorted(
+            f"{sha256_of(file)}  {file.relative_to(self.path).as_posix()}\n"
+            for file in files_of(self.path)
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def load_catalogue(path: Path) -> ModelCatalogue:
@@ -175,15 +185,32 @@ def resolve_model(catalogue: ModelCatalogue, name: str) -> ResolvedModel:
     model = catalogue.model(name)
     path = _path_of(model, catalogue.location)
     try:
-        size = path.stat().st_size
+        path.stat()  # a missing one has no files either
+        files = files_of(path)
+        size = sum(file.stat().st_size for file in files)
     except OSError as error:
         raise InputError(
             f"{catalogue.location}: the file of model {name} can't be used: {path} "
             f"({error.strerror}). Put it there, or correct the model's source."
         ) from None
-    if not path.is_file():
-        raise InputError(f"{catalogue.location}: {path}, the source of model {name}, is no file.")
+    if not files:
+        raise InputError(
+            f"{catalogue.location}: {path}, the source of model {name}, is neither a file nor a "
+            "folder with files in it."
+        )
     return ResolvedModel(name, path, size, model.declared_bytes)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Give a model's files: the one at the path, or all in that folder but hidden ones."""
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    return [
+        found
+        for found in sorted(path.rglob("*"))
+        if found.is_file()
+        and not any(part.startswith(".") for part in found.relative_to(path).parts)
+    ]
 
 
 def _path_of(model: CatalogueModel, location: Path) -> Path:

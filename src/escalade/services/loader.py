@@ -10,6 +10,7 @@ from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_cata
 from escalade.services.planning import LoadPlan, check_models, plan_load
 from escalade.services.preparation import CellInputs, Preparation
 from escalade.services.processes import resident_bytes
+from escalade.services.recipes import ServedModel
 from escalade.services.replicas import STEP_NAME, Share, shares
 from escalade.services.starting import Start, Started, start_all
 
@@ -130,7 +131,11 @@ def start_service(
         else start_all(starts, parameters, served)
     )
     settled = recipe.settled(parameters, len(found[0].cpus))
-    told = recipe.workload_parameters(models, settled, first.made.of_the_cell())
+    told = recipe.workload_parameters(
+        [ServedModel(model.name, model.path) for model in served],
+        settled,
+        first.made.of_the_cell(),
+    )
     watched = None if recipe.external else found[0].step
     preparation = Preparation(launcher, allocation, watched, log.with_name("prepare.log"), inputs)
     try:

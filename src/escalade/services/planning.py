@@ -20,7 +20,7 @@ from escalade.services.catalogue import BUCKETS, CatalogueModel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from escalade.services.catalogue import ModelCatalogue
+    from escalade.services.catalogue import ModelCatalogue, Profile
     from escalade.services.recipes import Recipe
 
 
@@ -52,7 +52,7 @@ class LoadPlan:
 
 
 def plan_load(
-    catalogue: ModelCatalogue, profile: str, wanted: Iterable[str] | None = None
+    catalogue: ModelCatalogue, profile: str | Profile, wanted: Iterable[str] | None = None
 ) -> LoadPlan:
     """Decide what is loaded, in which order.
 
@@ -61,7 +61,7 @@ def plan_load(
     catalogue
         The models and profiles.
     profile
-        Name of the profile.
+        The profile, or its name in the catalogue.
     wanted
         Names of models, in any order; by default all of the catalogue.
 
@@ -70,7 +70,7 @@ def plan_load(
     InputError
         When the profile or a model is unknown.
     """
-    target = catalogue.profile(profile)
+    target = catalogue.profile(profile) if isinstance(profile, str) else profile
     chosen = {catalogue.model(name).name for name in wanted} if wanted is not None else None
     ordered = sorted(
         (model for model in catalogue.models if chosen is None or model.name in chosen),

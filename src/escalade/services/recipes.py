@@ -43,7 +43,7 @@ class Speaks(Section):
     kind: str
     """Name of the load workload that it understands."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Parameters for the workload; texts may hold {model_name}, the recipe's parameters, {prepared}
+    """Parameters for the workload; texts may hold {model_name}, {model_path}, the recipe's parameters, {prepared}
     (folder with what `prepare` wrote) and {secret_file}. One whose parameter is not set is left out."""
 
 
@@ -170,7 +170,7 @@ class Recipe(Section):
         self._check_template(self.url, always - {"port", "host"} if self.external else always)
         for value in self.workload.parameters.values():
             if isinstance(value, str):
-                self._check_template(value, {*settable, *OF_THE_CELL, "model_name"})
+                self._check_template(value, {*settable, *OF_THE_CELL, *OF_A_MODEL})
         if self.bounds is not None:
             for template in (
                 *self.bounds.templates(),
@@ -306,7 +306,7 @@ class Recipe(Section):
 
     def workload_parameters(
         self,
-        models: Sequence[str],
+        models: Sequence[ServedModel],
         parameters: Mapping[str, Value] | None = None,
         of_the_cell: Mapping[str, Value] | None = None,
     ) -> dict[str, Any]:
@@ -315,13 +315,14 @@ class Recipe(Section):
         Parameters
         ----------
         models
-            Names of the models.
+            What it serves.
         parameters
             Of the recipe, settled.
         of_the_cell
             Values of `OF_THE_CELL`.
         """
-        known: dict[str, Value] = {"model_name": models[0] if models else ""}
+        name, path = (models[0].name, str(models[0].path)) if models else ("", "")
+        known: dict[str, Value] = {"model_name": name, "model_path": path}
         return fill_values(
             self.workload.parameters, {**known, **(parameters or {}), **(of_the_cell or {})}
         )

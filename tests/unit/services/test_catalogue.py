@@ -102,11 +102,28 @@ def test_a_relative_path_begins_where_the_catalogue_is(tmp_path: Path) -> None:
     assert model.sha256 == hashlib.sha256(b"weights").hexdigest()
 
 
+def test_a_folder_of_files_is_a_model_too(tmp_path: Path) -> None:
+    folder = tmp_path / "head"
+    (folder / "shards").mkdir(parents=True)
+    (folder / "config.json").write_bytes(b"{}")
+    (folder / "shards" / "1.safetensors").write_bytes(b"weights")
+    (folder / ".cache").write_bytes(b"not of the model")
+
+    model = resolve_model(catalogue(tmp_path, HEAD | {"source": {"path": "head"}}), "head")
+
+    lines = sorted(
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in {"config.json": b"{}", "shards/1.safetensors": b"weights"}.items()
+    )
+    assert model.size_bytes == 9
+    assert model.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
         ({"path": "gone.gguf"}, r"can't be used: .*gone\.gguf \(No such file or directory\)"),
-        ({"path": "."}, "is no file"),
+        ({"path": "empty"}, "is neither a file nor a folder with files"),
         ({"package": "json", "file": "gone.gguf"}, "No such file or directory"),
         (
             {"package": "no_such", "file": "x", "install": "pip install no-such"},
@@ -118,6 +135,7 @@ def test_a_relative_path_begins_where_the_catalogue_is(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told_with_what_to_do(
     tmp_path: Path, source: dict[str, str] | None, expected: str
 ) -> None:
+    (tmp_path / "empty").mkdir()
     found = catalogue(tmp_path, HEAD | ({"source": source} if source else {}))
 
     with pytest.raises(InputError, match=expected):

@@ -54,7 +54,8 @@ def test_every_metric_of_a_recipe_is_on_the_recorded_page_of_that_version(page: 
 
 SILENT = ("nanio", "pgvector", "pgvector_external", "s3")
 """Recipes of stores that show no metrics of their own."""
-TELLING = [path for path in sorted(RECIPES.glob("*.yaml")) if path.stem not in SILENT]
+MUTE = (*SILENT, "transformers")
+TELLING = [path for path in sorted(RECIPES.glob("*.yaml")) if path.stem not in MUTE]
 
 
 @pytest.mark.parametrize("name", SILENT)
@@ -104,6 +105,37 @@ def test_llama_cpp_gets_its_model_its_slots_and_a_thread_per_cpu() -> None:
     }
 
 
+def test_vllm_reserves_four_fifths_of_a_gpu_unless_told_otherwise() -> None:
+    vllm = load_recipe("vllm", RECIPES)
+
+    made = vllm.make_command({"max_model_len": 4096}, port=8000, models=[MODEL], gpus=1)
+
+    assert made.argv[1:5] == ("-m", "vllm.entrypoints.cli.main", "serve", str(MODEL.path))
+    options = dict(zip(made.argv[5::2], made.argv[6::2], strict=True))
+    assert options["--served-model-name"] == MODEL.name
+    assert options["--gpu-memory-utilization"] == "0.8"
+    assert options["--max-model-len"] == "4096"
+    assert "--dtype" not in options
+    assert made.environment["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [("0.33.0", "vllm:kv_cache_usage_perc"), ("0.8.2", "vllm:gpu_cache_usage_perc")],
+)
+def test_vllm_renamed_the_usage_of_its_cache(version: str, name: str) -> None:
+    assert load_recipe("vllm", RECIPES).metric_names(version)["kv_cache_usage_ratio"] == name
+
+
+def test_transformers_is_asked_by_the_path_that_it_was_started_with() -> None:
+    recipe_ = load_recipe("transformers", RECIPES)
+
+    made = recipe_.make_command({}, port=8000, models=[MODEL])
+
+    assert made.argv[3:5] == ("serve", str(MODEL.path))
+    assert recipe_.workload_parameters([MODEL])["model"] == str(MODEL.path)
+
+
 def test_the_truth_server_gets_only_the_faults_that_were_asked_for() -> None:
     truth = load_recipe("truth_server", RECIPES)
 
@@ -117,7 +149,7 @@ def test_the_truth_server_gets_only_the_faults_that_were_asked_for() -> None:
 def test_workload_parameters_name_the_model() -> None:
     shipped = load_recipe("llama_cpp", RECIPES)
 
-    assert shipped.workload_parameters(["tiny"])["model"] == "tiny"
+    assert shipped.workload_parameters([MODEL])["model"] == "tiny"
 
 
 def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:

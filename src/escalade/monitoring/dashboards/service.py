@@ -226,7 +226,7 @@ def _models() -> Panel:
     return rows(
         "Loaded models",
         "Models that a loader says are loaded, with the profile that chose them.",
-        "swarm_model_loaded == 1",
+        "escalade_model_loaded == 1 or swarm_model_loaded == 1",
         {"model": "Model", "profile": "Profile", "instance": "Where"},
         "Loaded",
     )

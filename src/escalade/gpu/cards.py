@@ -1,0 +1,67 @@
+"""The visible GPUs as something to place models on: their memory, read now."""
+
+from __future__ import annotations
+
+import pynvml
+
+from escalade.errors import InfrastructureError, InputError
+from escalade.gpu import nvml
+from escalade.gpu.placement import Card
+
+
+def live_cards() -> list[Card]:
+    """Read the memory of the GPUs that programs of this process may use.
+
+    Returns
+    -------
+    list of Card
+        At least one, named by its index; what others use of it counts as used.
+
+    Raises
+    ------
+    InfrastructureError
+        When there is no GPU, or the memory of one can't be read.
+    """
+    found, why_none = nvml.gpus()
+    if not found:
+        raise InfrastructureError(
+            f"GPUs: {why_none}. Run this where there is one, as in `srun --gpus=1 …`, or give the "
+            "memory yourself."
+        )
+    try:
+        with nvml.opened():
+            return [_card(device) for device in nvml.devices()[0]]
+    except pynvml.NVMLError as error:
+        raise InfrastructureError(f"GPUs: their memory can't be read: {error}.") from None
+
+
+def _card(device: nvml.Device) -> Card:
+    memory = nvml.memory(device)
+    if memory is None:
+        raise InfrastructureError(
+            f"GPU {device.index} ({device.name}) does not tell its memory: expected a driver that "
+            "shows it."
+        )
+    taken = memory.total - memory.free  # with what the driver keeps for itself: no model gets it
+    return Card(str(device.index), memory.total, taken)
+
+
+def card_called(name: str | None) -> Card:
+    """Give the visible GPU of that index, or the first one.
+
+    Raises
+    ------
+    InfrastructureError
+        As `live_cards`.
+    InputError
+        When there is none of that index.
+    """
+    found = live_cards()
+    if name is None:
+        return found[0]
+    for card in found:
+        if card.name == name:
+            return card
+    raise InputError(
+        f"There is no GPU {name}: expected one of {', '.join(card.name for card in found)}."
+    )
