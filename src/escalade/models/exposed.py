@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from escalade.models.loading import Head
+    from escalade.models.heads import Head
     from escalade.services.planning import LoadPlan
 
 LOADED = "escalade_model_loaded"

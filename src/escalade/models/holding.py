@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from escalade.errors import ServiceFailedError
 from escalade.models.loading import Loader
-from escalade.models.standing import Board
+from escalade.models.standing import Board, Standing
 from escalade.runtime.driver import driving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from escalade.models.loading import Head
+    from escalade.models.heads import Head
     from escalade.models.meters import Meter
     from escalade.services.catalogue import CatalogueModel, ModelCatalogue
     from escalade.services.recipes import Recipe
@@ -59,7 +59,7 @@ class Holding:
         self._loader = loader
         self._board = board
         self._profile = profile
-        self._method = meter.method
+        self._meter = meter
         self._say = say
         self.exceeded = False
         """Whether more was measured than the limit, at any time."""
@@ -135,7 +135,7 @@ class Holding:
         if over and not self.exceeded:
             self._say(
                 f"Over the limit: {self._loader.taken_bytes / 1e6:,.0f} MB measured "
-                f"({self._method}), {self._loader.limit_bytes / 1e6:,.0f} MB allowed. Correct the "
+                f"({self._meter.method}), {self._loader.limit_bytes / 1e6:,.0f} MB allowed. Correct the "
                 "declared memory in the catalogue, or choose a larger profile."
             )
             self.exceeded = True
@@ -143,11 +143,14 @@ class Holding:
 
     def _tell(self) -> None:
         self._board.tell(
-            self._profile,
-            self._loader.limit_bytes,
-            self._loader.taken_bytes,
-            self._method,
-            self._loader.heads,
+            Standing(
+                profile=self._profile,
+                limit_bytes=self._loader.limit_bytes,
+                gpu=self._meter.gpu,
+                taken_bytes=self._loader.taken_bytes,
+                method=self._meter.method,
+                heads=tuple(self._loader.heads),
+            )
         )
 
 

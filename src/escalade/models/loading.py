@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError
+from escalade.models.heads import Head
 from escalade.runtime.local import LocalLauncher
 from escalade.services.loader import STEP_NAME, start_service
 
@@ -20,43 +20,6 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = "gpu_memory_utilization"
 """Parameter of engines that reserve a share of the GPU when they start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A model that is loaded.
-
-    Parameters
-    ----------
-    name, bucket
-        As in the catalogue.
-    backend
-        Recipe of its server; "planning" where nothing was started.
-    url, metrics_url
-        Where it answers, and its page of metrics where it has one.
-    metric_names
-        The server's own names of what it counts, by our names.
-    pid, log
-        Of its server.
-    ready_seconds
-        From its start until it was ready.
-    declared_bytes
-        What the catalogue says that it takes.
-    measured_bytes
-        By how much the memory in use rose; None where nothing was measured.
-    """
-
-    name: str
-    bucket: str
-    backend: str
-    declared_bytes: int
-    measured_bytes: int | None = None
-    ready_seconds: float | None = None
-    url: str | None = None
-    metrics_url: str | None = None
-    metric_names: dict[str, str] | None = None
-    pid: int | None = None
-    log: str | None = None
 
 
 class Loader:

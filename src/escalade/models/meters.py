@@ -16,6 +16,8 @@ class Meter(Protocol):
 
     method: str
     """What is measured, in words."""
+    gpu: str | None
+    """Index of the GPU whose memory it is; None of the host."""
 
     def taken_bytes(self, pids: Sequence[int]) -> int:
         """Measure now; `pids` are the first processes of what is loaded."""
@@ -40,7 +42,7 @@ class GpuMeter:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.gpu: str | None = name
         self._before = self._used()
         self.method = f"memory of GPU {name} in use, above what was before (NVML)"
 
@@ -49,13 +51,14 @@ class GpuMeter:
         return self._used() - self._before
 
     def _used(self) -> int:
-        return next(card.used_bytes for card in live_cards() if card.name == self._name)
+        return next(card.used_bytes for card in live_cards() if card.name == self.gpu)
 
 
 class ResidentMeter:
     """Resident memory of the models' processes; pages that several share count in each."""
 
     method = "resident memory of the servers' processes"
+    gpu: str | None = None
 
     def taken_bytes(self, pids: Sequence[int]) -> int:
         """Measure now."""

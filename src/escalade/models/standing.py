@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from escalade.errors import InputError
 from escalade.files import read_json, write_json, write_text
+from escalade.models.heads import Head
 from escalade.runtime.processes import Identity, own_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-    from escalade.models.loading import Head
 
 _SCHEMA = 1
 
@@ -27,6 +25,8 @@ class Standing:
     ----------
     profile, limit_bytes
         The memory that it is loaded into.
+    gpu
+        Index of the GPU whose memory that is; None on the host.
     taken_bytes, method
         What all models take, and how that was measured; None where nothing is.
     heads
@@ -35,9 +35,10 @@ class Standing:
 
     profile: str
     limit_bytes: int
+    gpu: str | None
     taken_bytes: int | None
     method: str | None
-    heads: tuple[dict[str, Any], ...]
+    heads: tuple[Head, ...]
 
 
 class Board:
@@ -53,14 +54,7 @@ class Board:
         self._told = folder / "loaded.json"
         self._asked = folder / "unload"
 
-    def tell(
-        self,
-        profile: str,
-        limit_bytes: int,
-        taken_bytes: int | None,
-        method: str | None,
-        heads: Sequence[Head],
-    ) -> None:
+    def tell(self, standing: Standing) -> None:
         """Write what is loaded now.
 
         Raises
@@ -75,11 +69,12 @@ class Board:
                 "schema": _SCHEMA,
                 "pid": loader.pid,
                 "start_time": loader.start_time,
-                "profile": profile,
-                "limit_bytes": limit_bytes,
-                "taken_bytes": taken_bytes,
-                "method": method,
-                "models": [dataclasses.asdict(head) for head in heads],
+                "profile": standing.profile,
+                "limit_bytes": standing.limit_bytes,
+                "gpu": standing.gpu,
+                "taken_bytes": standing.taken_bytes,
+                "method": standing.method,
+                "models": [dataclasses.asdict(head) for head in standing.heads],
             },
         )
 
@@ -105,9 +100,10 @@ class Board:
             return Standing(
                 content["profile"],
                 content["limit_bytes"],
+                content["gpu"],
                 content["taken_bytes"],
                 content["method"],
-                tuple(content["models"]),
+                tuple(Head(**head) for head in content["models"]),
             )
         except (KeyError, TypeError):
             raise InputError(
@@ -127,7 +123,7 @@ class Board:
             raise InputError(
                 f"No loader runs in {self._told.parent}. Start one: escalade models load --profile …"
             )
-        names = [head["name"] for head in standing.heads]
+        names = [head.name for head in standing.heads]
         if name not in names:
             raise InputError(
                 f"The loader in {self._told.parent} has no model {name!r}; loaded are: "

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from escalade.models.exposed import LoadedModels
-from escalade.models.loading import Head
+from escalade.models.heads import Head
 from escalade.services.catalogue import load_catalogue
 from escalade.services.planning import plan_load
 

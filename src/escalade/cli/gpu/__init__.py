@@ -7,6 +7,10 @@ import typer
 from escalade.cli.lazy import Lazy, lazy_group
 
 COMMANDS = {
+    "headroom": Lazy(
+        "escalade.cli.gpu.headroom:headroom",
+        "Say whether each GPU keeps its headroom; exit code 1: one does not, 4: not known of one.",
+    ),
     "place": Lazy(
         "escalade.cli.gpu.placing:place",
         "Say which models go on which GPUs, with a share of each kept free.",

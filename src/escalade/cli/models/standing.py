@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import typer
@@ -21,9 +22,10 @@ def status(*, state: State = STATE, as_json: Json = False) -> None:
             else {
                 "profile": standing.profile,
                 "limit_bytes": standing.limit_bytes,
+                "gpu": standing.gpu,
                 "taken_bytes": standing.taken_bytes,
                 "method": standing.method,
-                "models": list(standing.heads),
+                "models": [dataclasses.asdict(head) for head in standing.heads],
             }
         )
         typer.echo(json.dumps(found, indent=1))
@@ -36,11 +38,11 @@ def status(*, state: State = STATE, as_json: Json = False) -> None:
         columns,
         [
             [
-                head["name"],
-                head["backend"],
-                megabytes(head["declared_bytes"]),
-                megabytes(head["measured_bytes"]),
-                head["url"] or "–",
+                head.name,
+                head.backend,
+                megabytes(head.declared_bytes),
+                megabytes(head.measured_bytes),
+                head.url or "–",
             ]
             for head in standing.heads
         ],
