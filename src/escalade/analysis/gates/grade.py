@@ -16,7 +16,7 @@ MOST = 0.9
 """Share of the steps that have to reach a grade, so that the whole has it."""
 UNUSABLE = 0.5
 """Share of invalid steps from which on the whole is a D."""
-DESCRIBING = frozenset({"constant_rate", "over_saturation", "backlog_slope"})
+DESCRIBING = frozenset({"constant_rate", "over_saturation", "backlog_slope", "gpu_headroom"})
 """Gates that tell what was asked and what the service did, not how well it was measured."""
 STEADY = frozenset({"steadiness", "warm_up", "littles_law", "drained"})
 """Gates that a step without a steady state can't pass: one whose rate changes, or that is overloaded."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.gates.calibration import calibration_gate
 from escalade.analysis.gates.gate import Found, Gate, passed
+from escalade.analysis.gates.gpu_headroom import gpu_headroom
 from escalade.analysis.gates.instrument_gates import INSTRUMENT
 from escalade.analysis.gates.live_metrics import live_metrics
 from escalade.analysis.gates.loop_gates import LOOP
@@ -65,9 +66,7 @@ def _checked(found: Found, data: CellData) -> list[Gate]:
     gates = [check(found) for check in (*INSTRUMENT, *loop, *STATE)]
     if data.calibration is not None:
         gates.append(calibration_gate(data.calibration))
-    if (live := live_metrics(found)) is not None:
-        gates.append(live)
-    return gates
+    return gates + [gate for gate in (live_metrics(found), gpu_headroom(found)) if gate is not None]
 
 
 def step_measured(outcome: Mapping[str, Any]) -> Gate:

@@ -20,7 +20,7 @@ AT_MOST = {
     "arrival_rate", "client_backlog", "client_cpu", "client_suspended", "gap_cv", "late_ratio",
     "neighbours", "scrape_gap", "steal", "turnaround",
 }  # fmt: skip
-AT_LEAST = {"sample_floor", "scrape_coverage"}
+AT_LEAST = {"gpu_headroom", "sample_floor", "scrape_coverage"}
 """Gates that a number decides by itself; others look at intervals, or at several numbers."""
 BY_CLIENT = {"client_cpu", "client_suspended"}
 BY_SAMPLES = {"scrape_coverage", "scrape_gap", "client_server_agreement", "neighbours"}

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 KINDS = ("open", "talks", "closed", "at once")
 """Loads with a rate, conversations among them, and loads without one."""
 PLACES: dict[str, dict[str, Any]] = {
-    "open": {"allocation": APART, "gpus": [{"index": 0}]},
+    "open": {
+        "allocation": APART,
+        "gpus": [{"index": 0, "uuid": "GPU-0", "memory_total_bytes": 10**11}],
+    },
     "talks": {"allocation": APART},
     "closed": {"allocation": {**APART, "service_nodes": ["a", "b"]}},
     "at once": {"allocation": APART},
