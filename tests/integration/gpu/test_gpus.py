@@ -12,7 +12,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from escalade.runtime import tools
-from escalade.runtime.endpoints import free_port
+from escalade.runtime.endpoints import free_port, wait_http
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,6 +181,23 @@ def test_a_machine_without_the_library_has_no_gpu_and_no_exporter() -> None:
     assert note.startswith("no GPU: ")
     assert refused.returncode == 3
     assert refused.stderr == f"{note}\n"
+
+
+def test_the_command_becomes_the_exporter(machine: Machine, tmp_path: Path) -> None:
+    machine.add(**FIGURES)
+    port = free_port()
+    argv = [sys.executable, "-m", "escalade", "gpu", "export", "--port", str(port)]
+    url = f"http://127.0.0.1:{port}/metrics"
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(argv, stderr=log) as process:
+        try:
+            wait_http(url, 20, lambda: None)
+            found = values(scrape(url))
+        finally:
+            process.terminate()
+
+    assert process.returncode == 0
+    assert found["power_watts"] == 250.5
+    assert (tmp_path / "log").read_text() == f"GPU metrics: {url}, until Ctrl-C\n"
 
 
 def test_promtool_finds_nothing_to_say_about_the_page(machine: Machine, tmp_path: Path) -> None:

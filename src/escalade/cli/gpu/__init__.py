@@ -7,6 +7,10 @@ import typer
 from escalade.cli.lazy import Lazy, lazy_group
 
 COMMANDS = {
+    "export": Lazy(
+        "escalade.cli.gpu.exporting:export",
+        "Serve the metrics of the GPUs that this process may use, read at each scrape, until Ctrl-C.",
+    ),
     "headroom": Lazy(
         "escalade.cli.gpu.headroom:headroom",
         "Say whether each GPU keeps its headroom; exit code 1: one does not, 4: not known of one.",
