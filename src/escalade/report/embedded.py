@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from escalade.report import words
 from escalade.report.charts.drawing import Chart
+from escalade.report.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,6 +65,8 @@ def charts_in(content: Any) -> Iterator[Chart]:
     """Find all charts, in lists, mappings and dataclasses, in their order."""
     if isinstance(content, Chart):
         yield content
+    elif isinstance(content, str | float | int | Table | None):
+        return  # no chart is in what most of a page consists of
     elif isinstance(content, dict):
         for value in content.values():
             yield from charts_in(value)

@@ -329,11 +329,15 @@ def remaining_reason(reason: object) -> str:
 
 def clean(text: object) -> str:
     """Give text without what is no text: control characters, direction overrides, lone surrogates."""
-    return _CONTROL.sub(" ", str(text)).strip()
+    told = str(text)
+    # most texts are of plain letters: `isprintable` sees that many times as fast
+    return (told if told.isprintable() else _CONTROL.sub(" ", told)).strip()
 
 
 def without_control(text: str) -> str:
     """Give text as `clean` does, with its line breaks and tabs."""
+    if text.isprintable():
+        return text
     return _CONTROL.sub(lambda found: "".join(c for c in found[0] if c in "\n\t"), text)
 
 

@@ -20,6 +20,7 @@ from escalade.report.facts import SATURATED, VALID
 from escalade.report.tables import Table, step_label
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -30,6 +31,9 @@ _SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
 _MOST_POINTS = 160
 _LINEAR_SPAN = 12.0
 _ENDS = {"latency_seconds": "ended_at", "ttft_seconds": "first_chunk_at"}
+_READ = {"step", "phase", "planned_at", "sent_at", "error"}
+_AT_TIMES = ("leaving", "workload")
+"""Columns that some loads have."""
 _SUPPORTED, _WAITING, _BEYOND = "-", (0, (5, 2)), (0, (1, 1.6))
 """Styles of a line: what its requests bear, what grows with time, and what rests on too few of them."""
 
@@ -86,6 +90,7 @@ class Spread:
 
 
 _COLLECTED: WeakKeyDictionary[CellFacts, dict[tuple[int, str], Spread]] = WeakKeyDictionary()
+_WINDOWS: WeakKeyDictionary[CellFacts, dict[int, pd.DataFrame]] = WeakKeyDictionary()
 
 
 def tail(share: np.ndarray | float) -> np.ndarray:
@@ -114,14 +119,10 @@ def spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
 
 
 def _spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
-    requests, end = cell.requests, _ENDS[metric]
-    wanted = {"step", "phase", "planned_at", "sent_at", "error", end}
-    if requests.empty or not wanted <= set(requests.columns):
+    end = _ENDS[metric]
+    inside = _windows(cell).get(step.number)
+    if inside is None or end not in inside:
         return Spread(step, np.empty(0), 0)
-    read = [name for name in (*sorted(wanted), "leaving", "workload") if name in requests]
-    requests = requests[read]
-    inside = requests[(requests["step"] == step.number) & (requests["phase"] == "window")]
-    inside = inside[inside["error"] != "not_due"]
     if "leaving" in inside:  # what clients were to leave is no answer and no failure
         left = inside["error"].isna() | (inside["error"] == "abandoned")
         inside = inside[~((inside["leaving"] == True) & left)]  # noqa: E712 - of objects
@@ -136,6 +137,19 @@ def _spread(cell: CellFacts, step: StepFacts, metric: str) -> Spread:
     seconds = (good[end] - begun).to_numpy(dtype=float)
     finite = np.sort(seconds[np.isfinite(seconds)])
     return Spread(step, finite, len(inside) - len(finite))
+
+
+def _windows(cell: CellFacts) -> dict[int, pd.DataFrame]:
+    """Give the requests planned inside the window of each step, without those that were not due."""
+    if cell not in _WINDOWS:
+        requests = cell.requests
+        if requests.empty or not set(requests.columns) >= _READ:
+            return {}
+        read = [name for name in (*sorted(_READ), *_ENDS.values(), *_AT_TIMES) if name in requests]
+        requests = requests[read]
+        inside = requests[(requests["phase"] == "window") & (requests["error"] != "not_due")]
+        _WINDOWS[cell] = {int(step): mine for step, mine in inside.groupby("step")}
+    return _WINDOWS[cell]
 
 
 def _chart(cell: CellFacts, metric: str, spreads: list[Spread]) -> Chart:

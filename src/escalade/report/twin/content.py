@@ -209,7 +209,7 @@ def _tables(content: Any, place: str = "") -> Iterator[tuple[str, Printed]]:
     if isinstance(content, Printed):
         if content:
             yield place, content
-    elif isinstance(content, Chart):
+    elif isinstance(content, Chart | str | float | int | None):
         return
     elif isinstance(content, Mapping):
         for name, value in content.items():
