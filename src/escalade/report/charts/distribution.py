@@ -148,7 +148,7 @@ def _windows(cell: CellFacts) -> dict[int, pd.DataFrame]:
         read = [name for name in (*sorted(_READ), *_ENDS.values(), *_AT_TIMES) if name in requests]
         requests = requests[read]
         inside = requests[(requests["phase"] == "window") & (requests["error"] != "not_due")]
-        _WINDOWS[cell] = {int(step): mine for step, mine in inside.groupby("step")}
+        _WINDOWS[cell] = {step: inside[inside["step"] == step] for step in set(inside["step"])}
     return _WINDOWS[cell]
 
 
