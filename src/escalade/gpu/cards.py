@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pynvml
 
 from escalade.errors import InfrastructureError, InputError
 from escalade.gpu import nvml
 from escalade.gpu.placement import Card
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def live_cards() -> list[Card]:
@@ -65,3 +70,29 @@ def card_called(name: str | None) -> Card:
     raise InputError(
         f"There is no GPU {name}: expected one of {', '.join(card.name for card in found)}."
     )
+
+
+def bytes_in_use(only: Sequence[str] | None = None) -> int | None:
+    """Add up the memory that is in use on the visible GPUs.
+
+    Parameters
+    ----------
+    only
+        Indices or UUIDs (beginnings of them) of those that count; all by default.
+
+    Returns
+    -------
+    int or None
+        None when there is no GPU, none of these, or one does not tell its memory.
+    """
+    try:
+        with nvml.opened():
+            found = nvml.devices()[0]
+            if only is not None:
+                wanted = nvml.visible([(it.index, it.uuid) for it in found], ",".join(only))
+                found = [device for device in found if device.index in wanted]
+            memories = [nvml.memory(device) for device in found]
+    except pynvml.NVMLError:
+        return None
+    known = [memory.total - memory.free for memory in memories if memory is not None]
+    return sum(known) if known and len(known) == len(memories) else None

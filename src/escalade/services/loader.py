@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.errors import ServiceFailedError
 from escalade.services.catalogue import ModelCatalogue, ResolvedModel, load_catalogue, resolve_model
+from escalade.services.memory import Memory
 from escalade.services.planning import LoadPlan, check_models, plan_load
 from escalade.services.preparation import CellInputs, Preparation
-from escalade.services.processes import resident_bytes
 from escalade.services.recipes import ServedModel
 from escalade.services.replicas import STEP_NAME, Share, shares
 from escalade.services.starting import Start, Started, start_all
@@ -125,6 +125,7 @@ def start_service(
         for share in found
     ]
     first = starts[0]
+    memory = Memory(launcher, allocation, found)
     started = (
         [first.await_there(parameters)]
         if recipe.external
@@ -143,10 +144,7 @@ def start_service(
     except ServiceFailedError:
         first.stop()
         raise
-    took = [
-        launcher.call(allocation, share.place, resident_bytes, each.pid)
-        for share, each in zip(found, started, strict=True)
-    ]
+    took = memory.taken([each.pid for each in started])
     return {
         "schema": 1,
         "outcome": "ready",
@@ -163,7 +161,7 @@ def start_service(
             "argv": list(started[0].argv),
             "version": version,
             "ready_seconds": round(max(each.ready_seconds for each in started), 3),
-            **_memory(served, took[0]),
+            **_memory(served, took[0], memory.of),
             **first.origin(started[0]),
             **({"prepared": prepared} if recipe.prepare else {}),
             **({"external_url": started[0].url} if recipe.external else {}),
@@ -200,7 +198,7 @@ def _agreement(recipe: Recipe, names: Mapping[str, str]) -> dict[str, str] | Non
     return {"quantity": recipe.agreement.quantity, "metric": names[recipe.agreement.metric]}
 
 
-def _memory(models: Sequence[ResolvedModel], measured_bytes: int | None) -> dict[str, Any]:
+def _memory(models: Sequence[ResolvedModel], measured_bytes: int | None, of: str) -> dict[str, Any]:
     """Put measured beside declared memory; only a single model can be told from the service."""
     declared = sum(model.declared_bytes for model in models)
     ratio = None if measured_bytes is None or not declared else measured_bytes / declared - 1.0
@@ -208,6 +206,7 @@ def _memory(models: Sequence[ResolvedModel], measured_bytes: int | None) -> dict
         "memory": {
             "declared_bytes": declared if models else None,
             "measured_bytes": measured_bytes,
+            "measured_of": of,
             "difference_ratio": None if ratio is None else round(ratio, 4),
         },
         "models": [

@@ -180,7 +180,7 @@ ENERGY = (
 START = (
     Metric("ready_seconds", VALUE, "s", "lower", "start of the service to its first good answer to the probe", ENVIRONMENT, "Start of the service", per_cell=True),
     Metric("model_memory_declared_bytes", VALUE, "bytes", "none", "memory that the catalogue of models declares; one row per model", ENVIRONMENT, "Start of the service", "exact, declared", per_cell=True),
-    Metric("model_memory_measured_bytes", VALUE, "bytes", "lower", "memory that was measured for the model; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
+    Metric("model_memory_measured_bytes", VALUE, "bytes", "lower", "memory that was measured for the model, of the GPUs where it took some, else resident on the host; one row per model", ENVIRONMENT, "Start of the service", per_cell=True),
 )
 CALIBRATED = (
     Metric("calibration_qps", VALUE, "1/s", "none", "arrival rate of the calibration step: 1.5 × the top rate of the ladder", CALIBRATION, "Calibration of the client", PLANNED, per_cell=True),

@@ -195,7 +195,11 @@ def _agreement(environment: Mapping[str, Any]) -> str:
 
 
 def _models(environment: Mapping[str, Any]) -> Table:
-    models = (environment.get("service") or {}).get("models") or []
+    service = environment.get("service") or {}
+    models = service.get("models") or []
+    of = {"gpu": " (GPU)", "host": " (host)"}.get(
+        str((service.get("memory") or {}).get("measured_of")), ""
+    )
     rows = tuple(
         (
             words.clean(model.get("name") or NOTHING),
@@ -206,7 +210,7 @@ def _models(environment: Mapping[str, Any]) -> Table:
         )
         for model in models
     )
-    return Table(("Model", "Memory declared", "Memory measured", "File", "SHA-256"), rows)
+    return Table(("Model", "Memory declared", f"Memory measured{of}", "File", "SHA-256"), rows)
 
 
 def _join(*parts: object) -> str:
