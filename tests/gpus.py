@@ -8,10 +8,12 @@ import mmap
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from escalade.runtime.endpoints import free_port, wait_http
+from fakenvml import EVERYTHING, MODELS, FakeGpu, Fault, Of, Shape, Slice, State
 from support import require_or_skip
 
 if TYPE_CHECKING:
@@ -20,44 +22,6 @@ if TYPE_CHECKING:
     import pytest
 
 SOURCE = Path(__file__).parent / "data" / "fakenvml" / "fakenvml.c"
-EVERYTHING = 255
-
-
-class FakeGpu(ctypes.Structure):
-    """Layout of `Gpu` in fakenvml.c."""
-
-    _fields_ = (
-        ("name", ctypes.c_char * 64),
-        ("uuid", ctypes.c_char * 64),
-        ("memory_total", ctypes.c_uint64),
-        ("memory_used", ctypes.c_uint64),
-        ("memory_reserved", ctypes.c_uint64),
-        ("energy_mj", ctypes.c_uint64),
-        ("utilization_percent", ctypes.c_uint32),
-        ("temperature", ctypes.c_uint32),
-        ("power_mw", ctypes.c_uint32),
-        ("power_limit_mw", ctypes.c_uint32),
-        ("sm_mhz", ctypes.c_uint32),
-        ("memory_mhz", ctypes.c_uint32),
-        ("offered", ctypes.c_uint32),
-        ("error", ctypes.c_uint32),
-        ("fail_after", ctypes.c_uint32),
-        ("bus_bits", ctypes.c_uint32),
-        ("cores", ctypes.c_uint32),
-        ("major", ctypes.c_uint32),
-        ("minor", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
-    )
-
-
-class State(ctypes.Structure):
-    """Layout of `State` in fakenvml.c."""
-
-    _fields_ = (
-        ("count", ctypes.c_uint32),
-        ("init_error", ctypes.c_uint32),
-        ("gpus", FakeGpu * 8),
-    )
 
 
 class Machine:
@@ -68,11 +32,13 @@ class Machine:
         path.write_bytes(bytes(ctypes.sizeof(State)))
         with path.open("r+b") as file:
             self.state = State.from_buffer(mmap.mmap(file.fileno(), 0))
+        self.library = library
         monkeypatch.setenv("FAKE_NVML_STATE", str(path))
         monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
-    def add(self, **values: int) -> FakeGpu:
+    def add(self, **values: float) -> FakeGpu:
+        """Add a GPU whose clock stands still."""
         gpu: FakeGpu = self.state.gpus[self.state.count]
         gpu.name = b"Fake H100"
         gpu.uuid = f"GPU-{self.state.count}0000000-aaaa".encode()
@@ -82,6 +48,49 @@ class Machine:
         self.state.count += 1
         return gpu
 
+    def model(self, name: str) -> FakeGpu:
+        """Add a GPU of a model that runs from now on, each figure with a wave of its own."""
+        model = MODELS[name]
+        gpu = self.add(
+            memory_total=model.memory_bytes,
+            memory_used=model.memory_bytes // 4,
+            memory_reserved=256 << 20,
+            utilization_percent=50,
+            temperature=55,
+            power_mw=model.watts * 500,
+            power_limit_mw=model.watts * 1000,
+            sm_mhz=1410,
+            memory_mhz=1593,
+            offered=model.offered,
+            links=model.links,
+            pcie_out=1_200_000_000,
+            pcie_in=2_500_000_000,
+            link_out=400_000_000,
+            link_in=300_000_000,
+            since=time.time(),
+        )
+        gpu.name = model.name.encode()
+        gpu.wave(Of.UTILIZATION, Shape.SINE, 45, 20)
+        gpu.wave(Of.MEMORY, Shape.SAW, model.memory_bytes / 8, 30)
+        gpu.wave(Of.POWER, Shape.SQUARE, model.watts * 300, 10)
+        gpu.wave(Of.TEMPERATURE, Shape.SINE, 15, 60)
+        return gpu
+
+    def slice(self, gpu: FakeGpu, uuid: str, total: int, used: int) -> None:
+        """Cut a MIG device from a GPU."""
+        parent = next(n for n in range(self.state.count) if self.state.gpus[n].uuid == gpu.uuid)
+        gpu.slice[gpu.slices] = Slice(uuid.encode(), total, used, gpu.slices + 1, parent)
+        gpu.slices += 1
+
+    def fail(self, symbol: str, error: int, gpu: int = 0) -> None:
+        """Have one call fail on one GPU."""
+        self.state.fault[self.state.faults] = Fault(symbol.encode(), gpu, error)
+        self.state.faults += 1
+
+    def calls(self) -> dict[str, int]:
+        """Count the calls by their symbol."""
+        return {one.symbol.decode(): one.calls for one in self.state.counts if one.symbol}
+
     def python(self, code: str) -> subprocess.CompletedProcess[str]:
         """Run code where the fake library is what the loader finds."""
         return subprocess.run(
@@ -89,10 +98,10 @@ class Machine:
         )
 
     @contextlib.contextmanager
-    def exporter(self, log: Path) -> Iterator[str]:
+    def exporter(self, log: Path, *options: str) -> Iterator[str]:
         """Give the URL of a running GPU exporter; it must end well."""
         port = free_port()
-        argv = [sys.executable, "-m", "escalade.gpu.exporter", "--port", str(port)]
+        argv = [sys.executable, "-m", "escalade.gpu.exporter", "--port", str(port), *options]
         with log.open("w") as opened, subprocess.Popen(argv, stderr=opened) as process:
             try:
                 wait_http(f"http://127.0.0.1:{port}/metrics", 10, lambda: ended(process, log))
@@ -113,5 +122,5 @@ def build_library(folder: Path) -> Path:
         require_or_skip("gcc", "no gcc to compile the fake NVML library with")
     built = folder / "libnvidia-ml.so.1"
     flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run(["gcc", *flags, "-o", built, SOURCE], check=True, timeout=60)
+    subprocess.run(["gcc", *flags, "-o", built, SOURCE, "-lm"], check=True, timeout=60)
     return built

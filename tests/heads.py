@@ -16,7 +16,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from gpus import State
+from fakenvml import State
 
 
 class Answers(BaseHTTPRequestHandler):

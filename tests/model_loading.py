@@ -14,7 +14,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpus import FakeGpu
+    from fakenvml import FakeGpu
 
 GB = 10**9
 HEADS = Path(__file__).with_name("heads.py")

@@ -18,7 +18,8 @@ from model_loading import GB, Project, holding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpus import FakeGpu, Machine
+    from fakenvml import FakeGpu
+    from gpus import Machine
 
 PAGE = Path(__file__).parents[2] / "data" / "metrics" / "vllm-0.33.0.prom"
 
