@@ -60,7 +60,12 @@ def test_the_clock_points_of_every_metric_are_documented_as_they_are() -> None:
 
 
 def test_every_gate_is_documented_with_whether_it_invalidates() -> None:
-    opened = replace(ladder([4.0], seconds=12.0), calibration=not_calibrated("not tried"))
+    plain = ladder([4.0], seconds=12.0)
+    opened = replace(
+        plain,
+        calibration=not_calibrated("not tried"),
+        environment={**plain.environment, "gpus": [{"uuid": "GPU-0"}]},
+    )
     counters = series_frame([(1, "up", '{"instance": "127.0.0.1:9000", "job": "load"}', 0.0, 1.0)])
     opened = replace(opened, series=pd.concat([opened.series, counters], ignore_index=True))
     gates = {
