@@ -185,6 +185,17 @@ CASES = [
         ],
     ),
     Case(
+        "events of both kinds, under the names of two conventions",
+        "CudaFragmentation",
+        {
+            f'escalade_cuda_fragmentation_events_total{{kind="oom", {AT}}}': "0x20 1x60",
+            f'escalade_cuda_fragmentation_events_total{{kind="retry", {AT}}}': "0x20 4x60",
+            f"swarm_cuda_fragmentation_events_total{{{AT}}}": "0x20 5x60",
+        },
+        at="4m",
+        fires=[(AT_LABELS, f"CUDA memory at n1:8000 {IN_PIECES}")],
+    ),
+    Case(
         "an event of long ago",
         "CudaFragmentation",
         {f"swarm_cuda_fragmentation_events_total{{{AT}}}": "0x5 1x120"},  # at 60 s

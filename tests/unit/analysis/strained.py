@@ -100,6 +100,14 @@ def stated(made: Made, mode: str = "fast", **settings: float) -> Made:
     return made
 
 
+def in_pieces(oom: float = 0.0, retry: float = 0.0, lacks: float = 0.0) -> Made:
+    """Let the service count events of its CUDA memory: none below step 3, these from there on."""
+    made = fine(1)
+    for label, count in (('{kind="oom"}', oom), ('{kind="retry"}', retry)):
+        made.put("cuda_fragmentation_events", lambda s, c=count: c if s > 2 else 0.0, label=label)
+    return made.put("cuda_capacity_events", lambda s: lacks if s > 2 else 0.0)
+
+
 def died(outcome: str) -> Made:
     made = fine(1)
     made.outcomes[1, KNEE] = {"outcome": outcome, "cause": "it was killed by SIGKILL"}

@@ -32,6 +32,7 @@ from unit.analysis.strained import (
     growing,
     hidden,
     idle,
+    in_pieces,
     judged,
     remote,
     slots_full,
@@ -125,6 +126,8 @@ FIRES: dict[str, Callable[[], Made]] = {
     "ladder-too-high": lambda: fine(1, offered=(5.0, 14.0, 20.0, 30.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 4.0, 14.0)),
     "cache-hits-too-few": lambda: counted(0.42),
+    "cuda-memory-in-pieces": lambda: in_pieces(oom=3.0),
+    "cuda-memory-too-small": lambda: in_pieces(lacks=2.0),
     **SCENARIOS_FIRE,
 }
 """Rule → the smallest campaign in which it has to fire."""
@@ -187,6 +190,8 @@ NEARLY: dict[str, Callable[[], Made]] = {
     "ladder-too-high": lambda: fine(1, offered=(2.0, 5.0, 14.0, 20.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 8.0, 14.0)),
     "cache-hits-too-few": lambda: counted(0.58),  # up to 0.609 with its interval
+    "cuda-memory-in-pieces": lambda: in_pieces(lacks=2.0),
+    "cuda-memory-too-small": lambda: in_pieces(oom=3.0, retry=5.0),
     **SCENARIOS_NEARLY,
 }
 """Rule → a campaign that nearly makes it fire."""
@@ -453,3 +458,35 @@ def test_every_rule_is_in_the_documentation_as_it_is() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| (.*?) \|$", PAGE, flags=re.MULTILINE)
 
     assert rows == [(rule.name, rule.kind, rule.fires) for rule in RULES]
+
+
+def test_fragmentation_begins_at_the_lowest_rate_with_events() -> None:
+    row = one(in_pieces(oom=2.0, retry=5.0), "cuda-memory-in-pieces")
+
+    # three steps from the third on: of the rates 2, 5, 8, 9.5, 14
+    assert row["measured"] == (
+        "6 allocations failed and 15 allocations succeeded only once idle memory had been given "
+        "back, for which idle and free CUDA memory would have sufficed; it begins at 8 requests/s "
+        "(step 3)"
+    )
+    assert row["steps"] == [3, 4, 5]
+    assert "max_split_size_mb:128" in row["next"][0]
+
+
+def test_settings_that_the_allocator_has_are_not_recommended_again() -> None:
+    made = in_pieces(oom=2.0)
+    made.environment["service"]["parameters"]["cuda_alloc_conf"] = "max_split_size_mb:128"
+
+    assert one(made, "cuda-memory-in-pieces")["next"][0] == (
+        "other settings of the allocator than `max_split_size_mb:128`, which it has now"
+    )
+
+
+def test_a_service_that_does_not_count_its_allocations_is_told_nothing_of_them() -> None:
+    assert not {"cuda-memory-in-pieces", "cuda-memory-too-small"} & {*names(told(fine()), *KINDS)}
+
+
+def test_counts_that_are_missing_are_not_called_fine() -> None:
+    made = fine(1).put("cuda_fragmentation_events", math.nan, label='{kind="oom"}')
+
+    assert one(made, "cuda-memory-in-pieces")["kind"] == UNSEEN

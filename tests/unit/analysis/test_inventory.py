@@ -119,6 +119,12 @@ KPIS = {
     "kpis/test_cache_kpis.py::test_hits_and_misses_of_the_window_make_the_ratio_of_each_mode": (
         "cache_hit_ratio cache_lookups cache_expired"
     ),
+    "kpis/test_fragmentation_kpis.py::test_events_of_the_window_are_told_apart_by_what_became_of_them": (
+        "cuda_fragmentation_events cuda_capacity_events"
+    ),
+    "kpis/test_fragmentation_kpis.py::test_the_share_in_pieces_has_mean_and_maximum_of_each_device": (
+        "cuda_fragmentation_ratio"
+    ),
     "kpis/test_neighbours.py::test_what_the_service_did_not_use_of_its_cpus_was_used_by_neighbours": (
         "neighbour_cpu_ratio"
     ),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from escalade.analysis.findings import (
     caches,
+    cuda_memory,
     errors,
     instrument,
     ladder,
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *service.RULES_OF_PROBLEMS[1:],
     *scenarios.RULES_OF_PROBLEMS,
     *limits.RULES,
+    *cuda_memory.RULES,
     *ladder.RULES,
     *scenarios.RULES,
     *service.RULES,

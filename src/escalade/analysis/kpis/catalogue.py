@@ -171,6 +171,11 @@ GPU = (
     Metric("gpu_memory_used_bytes", ("mean", "max"), "bytes", "lower", "memory in use; one row per GPU", SERIES, "GPU", SAMPLED_MAX),
     Metric("gpu_power_watts", ("mean", "max"), "W", "lower", "power of the board; one row per GPU", SERIES, "GPU", SAMPLED_MAX),
 )
+FRAGMENTATION = (
+    Metric("cuda_fragmentation_events", VALUE, "events", "lower", "growth of the allocations for which idle and free CUDA memory would have sufficed, between the samples; one row for those that failed (oom) and one for those that succeeded when tried again (retry), where the service tells them apart", SERIES, "CUDA memory", COUNTED, where_used=True),
+    Metric("cuda_capacity_events", VALUE, "events", "lower", "growth of the allocations that failed since idle and free CUDA memory did not suffice, between the samples", SERIES, "CUDA memory", COUNTED, where_used=True),
+    Metric("cuda_fragmentation_ratio", ("mean", "max"), "ratio", "lower", "share of the memory that PyTorch has reserved which is idle and can't be given back: inactive_split / reserved; one row per device", SERIES, "CUDA memory", SAMPLED_MAX, where_used=True),
+)
 ENERGY = (
     Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules / time between the samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", SAMPLED, where_used=True),
     Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", PAIRED, where_used=True),
@@ -202,6 +207,7 @@ METRICS: tuple[Metric, ...] = (
     *NODE,
     *MONITORING,
     *GPU,
+    *FRAGMENTATION,
     *ENERGY,
     *START,
     *CALIBRATED,

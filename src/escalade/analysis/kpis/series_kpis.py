@@ -11,6 +11,7 @@ from escalade.analysis.kpis import replicas
 from escalade.analysis.kpis.agreement import agreement_of
 from escalade.analysis.kpis.cache_kpis import cache_readings
 from escalade.analysis.kpis.catalogue import BY_NAME, MONITORING, NODE, SERVICE
+from escalade.analysis.kpis.fragmentation_kpis import fragmentation_readings
 from escalade.analysis.kpis.neighbours import (
     CPU_SECONDS,
     IDLE_MODES,
@@ -66,6 +67,7 @@ def series_readings(step: MeasuredStep) -> list[Reading]:
         *_service_counters(step),
         _agreement(step),
         *cache_readings(step),
+        *fragmentation_readings(step),
         *_node(step),
         Reading("neighbour_cpu_ratio", "value", neighbour_share(step)),
         *_stressor(step),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from escalade.monitoring.limits import Bands, Limits
 
 USED = "escalade_gpu_memory_used_bytes"
-EVENTS = "swarm_cuda_fragmentation_events_total"
+EVENTS = "escalade_cuda_fragmentation_events_total"
+SWARM_EVENTS = "swarm_cuda_fragmentation_events_total"
 _MEBIBYTE = 1024**2
 _OWN, _OTHER = "GPU {{index}} {{instance}}", "GPU {{gpu}} {{instance}}"
 
@@ -42,8 +43,9 @@ def gpu_board(limits: Limits, bands: Bands) -> Board:
     board.row("Use and power")
     for panel in (_use(), _power(), _clocks()):
         board.add(panel, 8)
-    board.row("Readings")
-    board.add(_errors(), 24, height=6)
+    board.row("PyTorch's memory, and readings")
+    board.add(_pieces(), 12, height=6)
+    board.add(_errors(), 12, height=6)
     return board
 
 
@@ -96,8 +98,17 @@ def _fragmentation() -> Panel:
         "Events in the time that is shown: an allocation failed or was tried again although enough "
         "memory was free, in pieces. The service itself counts them; the driver can't.",
         "short",
-        Query(f"increase({_of(EVENTS)}[$__range])", "{{instance}}"),
+        *_grown("increase", "$__range"),
         red_from=1.0,
+    )
+
+
+def _grown(function: str, window: str) -> tuple[Query, ...]:
+    """Ask for events by the service's own names; by the swarm's where it has no others."""
+    theirs = f"{function}({_of(SWARM_EVENTS)}[{window}]) unless on (instance) {EVENTS}"
+    return (
+        Query(f"{function}({_of(EVENTS)}[{window}])", "{{kind}}: device {{device}} {{instance}}"),
+        Query(theirs, "{{instance}}"),
     )
 
 
@@ -124,9 +135,20 @@ def _free(limits: Limits) -> Panel:
 def _events() -> Panel:
     return lines(
         "Fragmentation over time",
-        "Fragmentation events per second.",
+        "Fragmentation events per second: oom, the allocation failed; retry, it succeeded when it was "
+        "tried again.",
         "cps",
-        Query(f"rate({_of(EVENTS)}[{WINDOW}])", "{{instance}}"),
+        *_grown("rate", WINDOW),
+    )
+
+
+def _pieces() -> Panel:
+    return lines(
+        "CUDA memory idle in pieces",
+        "Share of the memory that PyTorch has reserved which is idle and can't be given back.",
+        "percentunit",
+        Query(_of("escalade_cuda_allocator_fragmentation_ratio"), "device {{device}} {{instance}}"),
+        most=1.0,
     )
 
 

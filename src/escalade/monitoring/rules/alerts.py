@@ -126,10 +126,14 @@ def _rate(limits: Limits, names: ServiceNames) -> Alert:
 
 
 def _fragmentation() -> Alert:
-    events = selector("swarm_cuda_fragmentation_events_total")
+    own, swarm = "escalade_cuda_fragmentation_events_total", "swarm_cuda_fragmentation_events_total"
+    grown, theirs = (
+        total(f"increase({selector(name)}[{_EVENT_WINDOW}])", "job", "instance")
+        for name in (own, swarm)
+    )
     return Alert(
         name="CudaFragmentation",
-        expression=f"increase({events}[{_EVENT_WINDOW}]) > 0",
+        expression=f"{grown} > 0\nor (\n  {theirs} > 0\n  unless on (instance) {own}\n)",
         hold="0s",
         severity="warning",
         summary="CUDA memory at {{ $labels.instance }} is in pieces: an allocation failed within "
