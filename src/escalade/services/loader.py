@@ -92,7 +92,7 @@ def start_service(
         started here), url, node, pid, log and the request for its step of each copy, url of the
         first, metrics_path, metric_names, agreement, workload, workload_parameters, and
         under `service` what `environment.json` keeps: recipe, parameters, argv, version,
-        ready_seconds, memory, models; `image` or `binary`, see `escalade.services.images.ran_from`;
+        ready_seconds, memory, models; `image` or `binary`, see `escalade.services.images.ran_from`; `environment`, see `escalade.services.variables`;
         `prepared` where something was, and `external_url` of a service that was there already, and `replicas` with what each of several got.
 
     Raises

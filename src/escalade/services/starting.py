@@ -19,6 +19,7 @@ from escalade.services.images import ran_from
 from escalade.services.probe import port_taken, wait_ready
 from escalade.services.processes import listens
 from escalade.services.recipes import ServedModel
+from escalade.services.variables import recorded_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,14 +109,14 @@ class Start:
         }
 
     def origin(self, started: Started) -> dict[str, Any]:
-        """Say what it runs from; nothing of a service that was there already."""
+        """Say what it runs from, and with which settings; nothing of a service that was there already."""
         if started.command is None:
             return {}
         program, image = started.command.argv[0], started.command.image
-        place = self.share.place
-        return self.launcher.call(
-            self.allocation, place, ran_from, image, program, list(self.setup)
-        )
+        here = self.allocation, self.share.place
+        ran = self.launcher.call(*here, ran_from, image, program, list(self.setup))
+        found = self.launcher.call(*here, recorded_variables, started.pid)
+        return {**ran, **({"environment": found} if found else {})}
 
     def await_there(self, parameters: Mapping[str, Value]) -> Started:
         """Wait for a service that is there already."""

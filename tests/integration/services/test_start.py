@@ -41,7 +41,7 @@ class Stranger(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def service(script: str, timeout: float = 20.0) -> Recipe:
+def service(script: str, timeout: float = 20.0, **more: Any) -> Recipe:
     """Make a recipe whose service is a line of Python."""
     content: dict[str, Any] = {
         "name": "own",
@@ -50,6 +50,7 @@ def service(script: str, timeout: float = 20.0) -> Recipe:
         "command": ["{python}", "-c", script],
         "probe": {"path": "/", "timeout_seconds": timeout},
         "workload": {"kind": "plain_http"},
+        **more,
     }
     return validated(Recipe, content, "own.yaml")
 
@@ -223,3 +224,13 @@ def test_llama_cpp_ends_at_once_when_asked_even_with_requests_in_work(place: Pla
 
     # SIGKILL would follow three seconds after SIGTERM.
     assert place.until_ended().describe() == "was killed by SIGTERM"
+
+
+def test_settings_that_belong_to_the_measurement_are_recorded_and_no_other_variables(
+    place: Place,
+) -> None:
+    variables = {"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:128", "KEY": "secret"}
+
+    state = place.start(service(LISTEN, environment=variables))
+
+    assert state["service"]["environment"] == {"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:128"}

@@ -136,6 +136,18 @@ def test_transformers_is_asked_by_the_path_that_it_was_started_with() -> None:
     assert recipe_.workload_parameters([MODEL])["model"] == str(MODEL.path)
 
 
+@pytest.mark.parametrize("name", ["transformers", "vllm"])
+def test_the_settings_of_the_allocator_are_a_factor_of_a_campaign(name: str) -> None:
+    shipped = load_recipe(name, RECIPES)
+
+    def set_to(**given: str) -> str | None:
+        made = shipped.make_command(given, port=1, models=[MODEL])
+        return made.environment.get("PYTORCH_CUDA_ALLOC_CONF")
+
+    assert set_to() is None
+    assert set_to(cuda_alloc_conf="max_split_size_mb:128") == "max_split_size_mb:128"
+
+
 def test_the_truth_server_gets_only_the_faults_that_were_asked_for() -> None:
     truth = load_recipe("truth_server", RECIPES)
 

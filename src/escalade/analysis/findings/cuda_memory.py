@@ -112,7 +112,7 @@ def _next(figures: Figures) -> tuple[str, ...]:
     tried = (
         "set the allocator: `cuda_alloc_conf: max_split_size_mb:128`, or `expandable_segments:True`"
     )
-    return (f"{tried}, and compare with and without by pairs",)
+    return (f"{tried}, and compare with and without by pairs (config/examples/fragmentation.yaml)",)
 
 
 RULES = (
