@@ -248,7 +248,10 @@ def _gpus_by_node(allocation: AllocationState) -> dict[str, list[str]]:
     launcher = launcher_for(allocation)
     unnamed = [place for place in allocation.services if not place.gpus]
     return {
-        place.node: [str(gpu["index"]) for gpu in launcher.call(allocation, place, gpus)[0]]
+        place.node: [
+            gpu["uuid"] if gpu["uuid"].startswith("MIG-") else str(gpu["index"])
+            for gpu in launcher.call(allocation, place, gpus)[0]
+        ]
         for place in unnamed
     }
 

@@ -20,7 +20,7 @@ def live_cards() -> list[Card]:
     Returns
     -------
     list of Card
-        At least one, named by its index; what others use of it counts as used.
+        At least one, named by its index, a MIG device by its UUID; what others use counts as used.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def _card(device: nvml.Device) -> Card:
             "shows it."
         )
     taken = memory.total - memory.free  # with what the driver keeps for itself: no model gets it
-    return Card(str(device.index), memory.total, taken)
+    return Card(device.uuid if device.mig else str(device.index), memory.total, taken)
 
 
 def card_called(name: str | None) -> Card:
@@ -90,7 +90,7 @@ def bytes_in_use(only: Sequence[str] | None = None) -> int | None:
             found = nvml.devices()[0]
             if only is not None:
                 wanted = nvml.visible([(it.index, it.uuid) for it in found], ",".join(only))
-                found = [device for device in found if device.index in wanted]
+                found = [device for device in found if device.uuid in wanted]
             memories = [nvml.memory(device) for device in found]
     except pynvml.NVMLError:
         return None

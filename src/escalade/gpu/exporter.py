@@ -1,8 +1,7 @@
-"""Exporter of GPU utilisation, memory, temperature, power, energy and clocks.
+"""Exporter of GPUs, each read at the moment of a scrape: `python -m escalade.gpu.exporter --port N`.
 
-`python -m escalade.gpu.exporter --port N` reads every GPU at the moment of a scrape.
-What the hardware does not offer has no samples; a GPU whose reading fails has none
-in that scrape, and the failure is counted.
+What the hardware does not offer has no samples; a GPU whose reading fails has none in that scrape
+but `escalade_gpu_up`, and the failure is counted.
 """
 
 from __future__ import annotations
@@ -14,38 +13,24 @@ import threading
 from typing import TYPE_CHECKING
 
 import pynvml
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from escalade.gpu import nvml
+from escalade.gpu import compat, nvml
+from escalade.gpu.readings import METRICS, Sample, samples
+from escalade.gpu.xids import Xids
 from escalade.runtime.exposition import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from prometheus_client.metrics_core import Metric
+    from collections.abc import Iterable, Mapping, Sequence
 
     from escalade.gpu.nvml import Device
 
-    Family = GaugeMetricFamily | CounterMetricFamily
-
-UTILIZATION = "escalade_gpu_utilization_ratio"
-MEMORY = "escalade_gpu_memory_{}_bytes"
-TEMPERATURE = "escalade_gpu_temperature_celsius"
-POWER = "escalade_gpu_power_watts"
-POWER_LIMIT = "escalade_gpu_power_limit_watts"
-ENERGY = "escalade_gpu_energy_joules_total"
-CLOCK = "escalade_gpu_clock_hertz"
+UP = "escalade_gpu_up"
 ERRORS = "escalade_gpu_errors_total"
-
-_LABELS = ("index", "uuid", "name")
-_READINGS: tuple[tuple[str, str, Callable[[Device], float | None]], ...] = (
-    (UTILIZATION, "Share of the time in which a kernel ran.", nvml.utilization_ratio),
-    (TEMPERATURE, "Temperature of the die.", nvml.temperature_celsius),
-    (POWER, "Power of the board.", nvml.power_watts),
-    (POWER_LIMIT, "Power limit in force.", nvml.power_limit_watts),
-    (ENERGY, "Energy used since the driver was loaded.", nvml.energy_joules),
-)
+XIDS = "escalade_gpu_xid_errors_total"
+LAST_XID = "escalade_gpu_last_xid_code"
+_DCGM_XID = "DCGM_FI_DEV_XID_ERRORS"
 
 
 class GpuCollector(Collector):
@@ -55,11 +40,28 @@ class GpuCollector(Collector):
     ----------
     devices
         The GPUs.
+    compatible
+        Names of others to add: of `compat.KINDS`.
+    constant
+        Labels that every sample gets, such as the node.
+    processes
+        Also the memory of each process.
     """
 
-    def __init__(self, devices: Sequence[Device]) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        *,
+        compatible: Sequence[str] = (),
+        constant: Mapping[str, str] | None = None,
+        processes: bool = True,
+    ) -> None:
         self._devices = list(devices)
-        self._errors: collections.Counter[tuple[str, ...]] = collections.Counter()
+        self._compatible = compatible
+        self._constant = dict(constant or {})
+        self._processes = processes
+        self._errors: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._xids = Xids(devices)
         self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
@@ -69,55 +71,69 @@ class GpuCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give the samples of this moment."""
         with self._lock:
-            families = _families()
-            for device in self._devices:
-                self._read(device, families)
-            errors = CounterMetricFamily(
-                ERRORS, "Scrapes in which a GPU could not be read.", labels=(*_LABELS, "error")
-            )
-            for key, count in sorted(self._errors.items()):
-                errors.add_metric(key, count)
-        return [*families.values(), errors]
+            read = [(device, found) for device in self._devices if (found := self._read(device))]
+            self._xids.read()
+            families = [*self._own(read), *self._kept(read)]
+            for kind in self._compatible:
+                families += compat.families(kind, read, self._constant)
+            if compat.DCGM in self._compatible:
+                families += self._last_xids(_DCGM_XID, "Value of the last XID error encountered.")
+        return families
 
-    def _read(self, device: Device, families: dict[str, Family]) -> None:
-        """Add all samples of a GPU, or none: half a GPU would look like a whole one."""
-        key = (str(device.index), device.uuid, device.name)
+    def _read(self, device: Device) -> list[Sample]:
+        """Give all samples of a GPU, or none: half a GPU would look like a whole one."""
         try:
-            samples = list(_samples(device))
+            return list(samples(device, processes=self._processes))
         except pynvml.NVMLError as error:
-            self._errors[*key, str(error)] += 1
-            return
-        for name, labels, value in samples:
-            families[name].add_metric((*key, *labels), value)
+            self._errors[device.uuid, str(error)] += 1
+            return []
+
+    def _own(self, read: Sequence[tuple[Device, Sequence[Sample]]]) -> Iterable[Metric]:
+        families = {name: _family(name, text) for name, text in METRICS.items()}
+        for device, found in read:
+            labels = self._labels(device)
+            for sample in found:
+                families[sample.name].add_sample(
+                    sample.name, {**labels, **sample.labels}, sample.value
+                )
+        return [family for family in families.values() if family.samples]
+
+    def _kept(self, read: Sequence[tuple[Device, Sequence[Sample]]]) -> Iterable[Metric]:
+        """Give what the exporter itself knows, also of a GPU that can't be read."""
+        there = {device.uuid for device, _ in read}
+        up = _family(UP, "Whether this scrape could read the GPU.")
+        xids = _family(XIDS, "XID errors that the driver reported since the exporter started.")
+        errors = _family(ERRORS, "Scrapes in which a GPU could not be read.")
+        for device in self._devices:
+            labels = self._labels(device)
+            up.add_sample(UP, labels, float(device.uuid in there))
+            if device.uuid in self._xids.counts:
+                xids.add_sample(XIDS, labels, self._xids.counts[device.uuid])
+            for (uuid, error), count in sorted(self._errors.items()):
+                if uuid == device.uuid:
+                    errors.add_sample(ERRORS, {**labels, "error": error}, count)
+        last = self._last_xids(LAST_XID, "XID that was reported last, while the exporter runs.")
+        return [family for family in (up, xids, *last, errors) if family.samples]
+
+    def _last_xids(self, name: str, text: str) -> list[Metric]:
+        family = _family(name, text)
+        for device in self._devices:
+            if (code := self._xids.last.get(device.uuid)) is not None:
+                foreign = compat.labels_of(compat.DCGM, device)
+                labels = (
+                    {**self._constant, **foreign} if name == _DCGM_XID else self._labels(device)
+                )
+                family.add_sample(name, labels, code)
+        return [family] if family.samples else []
+
+    def _labels(self, device: Device) -> dict[str, str]:
+        own = {"gpu": str(device.index), "uuid": device.uuid, "name": device.name}
+        return {**self._constant, **own}
 
 
-def _families() -> dict[str, Family]:
-    families: dict[str, Family] = {
-        name: (CounterMetricFamily if name == ENERGY else GaugeMetricFamily)(
-            name, text, labels=_LABELS
-        )
-        for name, text, _ in _READINGS
-    }
-    for part in ("total", "used", "free"):
-        name = MEMORY.format(part)
-        families[name] = GaugeMetricFamily(name, f"Memory of the GPU: {part}.", labels=_LABELS)
-    families[CLOCK] = GaugeMetricFamily(
-        CLOCK, "Clock frequency of the multiprocessors or the memory.", labels=(*_LABELS, "clock")
-    )
-    return families
-
-
-def _samples(device: Device) -> Iterable[tuple[str, tuple[str, ...], float]]:
-    for name, _, read in _READINGS:
-        if (value := read(device)) is not None:
-            yield name, (), value
-    if found := nvml.memory(device):
-        yield MEMORY.format("total"), (), found.total
-        yield MEMORY.format("used"), (), found.used
-        yield MEMORY.format("free"), (), found.free
-    for clock in ("sm", "memory"):
-        if (frequency := nvml.clock_hertz(device, clock)) is not None:
-            yield CLOCK, (clock,), frequency
+def _family(name: str, text: str) -> Metric:
+    counts = name.endswith("_total")
+    return Metric(name.removesuffix("_total"), text, "counter" if counts else "gauge")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,16 +144,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, or 3 when there is no GPU or the port can't be had.
     """
-    parser = argparse.ArgumentParser(prog="gpu exporter", description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--address", default="127.0.0.1", help="to listen on")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     found, note = nvml.gpus()
     if not found:
         sys.stderr.write(f"{note}\n")
         return 3
     with nvml.opened():
-        return serve(GpuCollector(nvml.devices()[0]), options.address, options.port)
+        collector = GpuCollector(
+            nvml.devices()[0],
+            compatible=options.compat,
+            constant=dict(options.label),
+            processes=options.processes,
+        )
+        return serve(collector, options.address, options.port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gpu exporter", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--address", default="127.0.0.1", help="to listen on")
+    parser.add_argument("--compat", nargs="*", default=(), choices=compat.KINDS)
+    parser.add_argument("--label", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--no-processes", dest="processes", action="store_false")
+    return parser
 
 
 if __name__ == "__main__":

@@ -50,12 +50,20 @@ class Device:
         What identifies it, and its model.
     handle
         NVML's own.
+    instance
+        GPU instance of a MIG device, which is a part of the GPU of that index; None: a whole GPU.
     """
 
     index: int
     uuid: str
     name: str
     handle: Any
+    instance: int | None = None
+
+    @property
+    def mig(self) -> bool:
+        """Whether it is a MIG device."""
+        return self.instance is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +123,26 @@ def devices() -> tuple[list[Device], int]:
         When the driver can't count them.
     """
     count = int(pynvml.nvmlDeviceGetCount())
-    present = [device for device in map(_device, range(count)) if device]
+    present = [part for device in map(_device, range(count)) if device for part in _parts(device)]
     chosen = visible([(it.index, it.uuid) for it in present], os.environ.get(VISIBLE_VARIABLE))
-    return [device for device in present if device.index in chosen], count
+    return [device for device in present if device.uuid in chosen], count
 
 
-def visible(present: Sequence[tuple[int, str]], variable: str | None) -> list[int]:
+def visible(present: Sequence[tuple[int, str]], variable: str | None) -> list[str]:
     """Choose GPUs as CUDA does from `CUDA_VISIBLE_DEVICES`.
 
     Parameters
     ----------
     present
-        Index and UUID of every GPU.
+        Index and UUID of every GPU, and of every MIG device in place of the GPU that it is a part of.
     variable
         Its value: indices or beginnings of UUIDs between commas; None when unset.
 
     Returns
     -------
-    list of int
-        Indices, in the order of the variable. The first entry that names no GPU
-        ends the list, as in CUDA.
+    list of str
+        UUIDs, in the order of the variable. The first entry that names no GPU ends
+        the list, as in CUDA. The index of a GPU that is cut up names its first part.
 
     Notes
     -----
@@ -142,39 +150,22 @@ def visible(present: Sequence[tuple[int, str]], variable: str | None) -> list[in
     node with GPUs of one model, the only kind where it matters little, both agree.
     """
     if variable is None:
-        return [index for index, _ in present]
-    chosen: list[int] = []
+        return [uuid for _, uuid in present]
+    chosen: list[str] = []
     for entry in variable.split(","):
-        index = _named(entry.strip(), present)
-        if index is None or index in chosen:
+        uuid = _named(entry.strip(), present)
+        if uuid is None or uuid in chosen:
             break
-        chosen.append(index)
+        chosen.append(uuid)
     return chosen
-
-
-def utilization_ratio(device: Device) -> float | None:
-    """Give the share of the last sample period (1/6 to 1 s) in which a kernel ran, 0..1."""
-    found = _offered(lambda: pynvml.nvmlDeviceGetUtilizationRates(device.handle).gpu)
-    return None if found is None else found / 100
 
 
 def memory(device: Device) -> Memory | None:
     """Give the memory of a GPU."""
-    found = _offered(
-        lambda: pynvml.nvmlDeviceGetMemoryInfo(device.handle, version=pynvml.nvmlMemory_v2)
-    ) or _offered(lambda: pynvml.nvmlDeviceGetMemoryInfo(device.handle))  # drivers before 510
+    found = offered(pynvml.nvmlDeviceGetMemoryInfo, device.handle, pynvml.nvmlMemory_v2) or offered(
+        pynvml.nvmlDeviceGetMemoryInfo, device.handle
+    )  # drivers before 510
     return found and Memory(total=int(found.total), used=int(found.used), free=int(found.free))
-
-
-def temperature_celsius(device: Device) -> float | None:
-    """Give the temperature of the die."""
-    sensor = pynvml.NVML_TEMPERATURE_GPU
-    return _offered(lambda: float(pynvml.nvmlDeviceGetTemperature(device.handle, sensor)))
-
-
-def power_watts(device: Device) -> float | None:
-    """Give the power of the board, which newer GPUs average over a second."""
-    return _thousandth(lambda: pynvml.nvmlDeviceGetPowerUsage(device.handle))
 
 
 def power_limit_watts(device: Device) -> float | None:
@@ -187,10 +178,12 @@ def energy_joules(device: Device) -> float | None:
     return _thousandth(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(device.handle))
 
 
-def clock_hertz(device: Device, clock: str) -> float | None:
-    """Give the frequency of the clock "sm" or "memory"."""
-    kind = {"sm": pynvml.NVML_CLOCK_SM, "memory": pynvml.NVML_CLOCK_MEM}[clock]
-    return _offered(lambda: pynvml.nvmlDeviceGetClockInfo(device.handle, kind) * 1e6)
+def offered(read: Callable[..., _Read], *arguments: Any) -> _Read | None:
+    """Call; give None for what this hardware, driver or user does not get, and raise anything else."""
+    try:
+        return read(*arguments)
+    except NOT_OFFERED:
+        return None
 
 
 def _describe(device: Device, driver: str) -> Gpu:
@@ -218,22 +211,36 @@ def _device(index: int) -> Device | None:
     return Device(index, str(uuid), str(name), handle)
 
 
-def _named(entry: str, present: Sequence[tuple[int, str]]) -> int | None:
-    """Give the index of the GPU that an entry names; None when none or several match."""
+def _parts(device: Device) -> list[Device]:
+    """Give the MIG devices that a GPU is cut into, or the GPU itself."""
+    try:
+        if not pynvml.nvmlDeviceGetMigMode(device.handle)[0]:
+            return [device]
+        places = range(pynvml.nvmlDeviceGetMaxMigDeviceCount(device.handle))
+    except pynvml.NVMLError:  # not offered, or lost meanwhile: its readings say so
+        return [device]
+    return [part for place in places if (part := _part(device, place))]
+
+
+def _part(device: Device, place: int) -> Device | None:
+    """Give a MIG device, or None where there is none, or it is not this user's."""
+    try:
+        handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(device.handle, place)
+        uuid, name = pynvml.nvmlDeviceGetUUID(handle), pynvml.nvmlDeviceGetName(handle)
+        instance = pynvml.nvmlDeviceGetGpuInstanceId(handle)
+    except pynvml.NVMLError:
+        return None
+    return Device(device.index, str(uuid), str(name), handle, int(instance))
+
+
+def _named(entry: str, present: Sequence[tuple[int, str]]) -> str | None:
+    """Give the UUID of the GPU that an entry names; None when none or several match."""
     if entry.isdecimal():
-        return next((index for index, _ in present if index == int(entry)), None)
-    matching = [index for index, uuid in present if entry and uuid.startswith(entry)]
+        return next((uuid for index, uuid in present if index == int(entry)), None)
+    matching = [uuid for _, uuid in present if entry and uuid.startswith(entry)]
     return matching[0] if len(matching) == 1 else None
 
 
 def _thousandth(read: Callable[[], int]) -> float | None:
-    found = _offered(read)
+    found = offered(read)
     return None if found is None else found / 1000
-
-
-def _offered(read: Callable[[], _Read]) -> _Read | None:
-    """Give None for what this hardware, driver or user does not get; raise anything else."""
-    try:
-        return read()
-    except NOT_OFFERED:
-        return None

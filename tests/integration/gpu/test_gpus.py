@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,10 @@ FIGURES: dict[str, int] = {
     "power_limit_mw": 700_000,
     "sm_mhz": 1_980,
     "memory_mhz": 2_619,
+    "ecc_corrected": 3,
+    "ecc_uncorrected": 1,
+    "reasons": 4 | 64,
+    "links": 18,
 }
 
 
@@ -51,10 +56,15 @@ def scrape(url: str) -> list[Sample]:
 
 def values(found: list[Sample], index: str = "0") -> dict[str, float]:
     return {
-        sample.name.removeprefix("escalade_gpu_") + sample.labels.get("clock", ""): sample.value
+        sample.name.removeprefix("escalade_gpu_") + "".join(extra(sample)): sample.value
         for sample in found
-        if sample.labels.get("index") == index and "error" not in sample.labels
+        if sample.labels.get("gpu") == index and "error" not in sample.labels
     }
+
+
+def extra(sample: Sample) -> list[str]:
+    """Give what a sample has beside the labels of its GPU."""
+    return [value for name, value in sample.labels.items() if name not in ("gpu", "uuid", "name")]
 
 
 def test_a_gpu_is_described_in_base_units(machine: Machine) -> None:
@@ -83,7 +93,22 @@ def test_the_exporter_converts_every_unit(machine: Machine, tmp_path: Path) -> N
         second = values(scrape(url))
 
     assert first == {
+        "up": 1,
         "utilization_ratio": 0.37,
+        "memory_activity_ratio": 0.18,
+        "memory_temperature_celsius": 55,
+        "throttledpower_cap": 1,
+        "throttledpower_brake": 0,
+        "throttledsoftware_thermal": 0,
+        "throttledhardware_thermal": 1,
+        "throttledhardware": 0,
+        "pcie_bytes_totalsent": 0,
+        "pcie_bytes_totalreceived": 0,
+        "nvlink_bytes_totalsent": 0,
+        "nvlink_bytes_totalreceived": 0,
+        "ecc_errors_totalcorrected": 3,
+        "ecc_errors_totaluncorrected": 1,
+        "xid_errors_total": 0,
         "temperature_celsius": 45,
         "power_watts": 250.5,
         "power_limit_watts": 700,
@@ -104,6 +129,7 @@ def test_what_the_hardware_does_not_offer_is_absent(machine: Machine, tmp_path: 
         found = values(scrape(url))
 
     assert found == {
+        "up": 1,
         "temperature_celsius": 45,
         "memory_total_bytes": 80e9,
         "memory_used_bytes": 10.5e9,
@@ -123,8 +149,8 @@ def test_a_gpu_lost_in_the_middle_of_a_reading_has_no_samples_and_is_counted(
         lost.error = 0
         again = scrape(url)
 
-    assert len(values(before, "1")) == 10
-    assert values(after, "1") == {}
+    assert len(values(before, "1")) == 25
+    assert values(after, "1") == {"up": 0, "xid_errors_total": 0}
     assert values(after, "0") == values(before, "0")
     assert values(again, "1") == values(before, "1")
     for found in (after, again):
@@ -132,7 +158,7 @@ def test_a_gpu_lost_in_the_middle_of_a_reading_has_no_samples_and_is_counted(
         assert errors.name == "escalade_gpu_errors_total"
         assert errors.value == 1
         assert errors.labels["error"] == "GPU is lost"
-        assert errors.labels["index"] == "1"
+        assert errors.labels["gpu"] == "1"
 
 
 def test_only_visible_gpus_are_found_and_read(
@@ -147,7 +173,7 @@ def test_only_visible_gpus_are_found_and_read(
         read = scrape(url)
 
     assert [gpu["index"] for gpu in found] == [1]
-    assert {sample.labels["index"] for sample in read if "index" in sample.labels} == {"1"}
+    assert {sample.labels["gpu"] for sample in read if "gpu" in sample.labels} == {"1"}
 
 
 def test_a_gpu_lost_before_is_left_out(machine: Machine) -> None:
@@ -196,7 +222,7 @@ def test_the_command_becomes_the_exporter(machine: Machine, tmp_path: Path) -> N
             process.terminate()
 
     assert process.returncode == 0
-    assert found["power_watts"] == 250.5
+    assert found["power_watts" + socket.gethostname()] == 250.5
     assert (tmp_path / "log").read_text() == f"GPU metrics: {url}, until Ctrl-C\n"
 
 

@@ -21,7 +21,7 @@ NAMES = ServiceNames.of(
     [{"queue_length": "llamacpp:requests_deferred", "requests_total": "truth_requests_total"}]
 )
 AT = 'job="service", instance="n1:8000"'
-GPU = 'job="gpu", instance="n1:9400", index="0", uuid="GPU-a", name="H100"'
+GPU = 'job="gpu", instance="n1:9400", gpu="0", uuid="GPU-a", name="H100"'
 DCGM = 'job="dcgm", instance="n1:9401", gpu="0", UUID="GPU-a"'
 CACHE = 'instance="n1:8000", job="service", cache_type="llm"'
 LONG = 120
@@ -56,7 +56,7 @@ def vram(free: str, of: str) -> str:
 
 
 AT_LABELS = {"job": "service", "instance": "n1:8000"}
-GPU_LABELS = {"job": "gpu", "instance": "n1:9400", "index": "0", "uuid": "GPU-a", "name": "H100"}
+GPU_LABELS = {"job": "gpu", "instance": "n1:9400", "gpu": "0", "uuid": "GPU-a", "name": "H100"}
 IN_PIECES = "is in pieces: an allocation failed within five minutes although enough was free"
 ANSWERED = "are answered by the llm cache at n1:8000"
 FAST = {"instance": "n1:8000", "mode": "fast", "cache_type": "llm"}

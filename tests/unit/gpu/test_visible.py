@@ -7,6 +7,8 @@ import pytest
 from escalade.gpu.nvml import visible
 
 NODE = [(0, "GPU-aa11"), (1, "GPU-aa22"), (3, "GPU-bb33")]
+UUIDS = dict(NODE)
+CUT = [(0, "MIG-11"), (0, "MIG-12"), (1, "GPU-22")]
 
 
 @pytest.mark.parametrize(
@@ -30,4 +32,21 @@ NODE = [(0, "GPU-aa11"), (1, "GPU-aa22"), (3, "GPU-bb33")]
 def test_the_variable_chooses_by_index_or_beginning_of_the_uuid(
     variable: str | None, expected: list[int]
 ) -> None:
-    assert visible(NODE, variable) == expected
+    assert visible(NODE, variable) == [UUIDS[index] for index in expected]
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (None, ["MIG-11", "MIG-12", "GPU-22"]),
+        ("MIG-12", ["MIG-12"]),
+        ("MIG-12,MIG-11", ["MIG-12", "MIG-11"]),
+        ("0", ["MIG-11"]),
+        ("1", ["GPU-22"]),
+        ("MIG-1", []),
+    ],
+)
+def test_a_gpu_that_is_cut_up_is_named_by_its_parts(
+    variable: str | None, expected: list[str]
+) -> None:
+    assert visible(CUT, variable) == expected

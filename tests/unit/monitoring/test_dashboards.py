@@ -110,7 +110,7 @@ def test_a_query_that_no_page_answers_is_told(samples: Samples) -> None:
         "node_cpu_seconds_total{mode=idel}"
     ]
     assert wanted('{__name__=~"llm_queue_length|no_such_queue"}') == ["no_such_queue{}"]
-    assert wanted("sum by (gpu) (escalade_gpu_memory_used_bytes)") == ["label gpu"]
+    assert wanted("sum by (index) (escalade_gpu_memory_used_bytes)") == ["label index"]
 
 
 @every_panel

@@ -304,7 +304,7 @@ def with_gpus(data: CellData, count: int = 2, nodes: int = 0) -> CellData:
     times = np.unique(data.series["timestamp"].to_numpy())
     columns: dict[tuple[str, str], np.ndarray] = {}
     for index in range(count):
-        label = json.dumps({"index": str(index), "instance": "127.0.0.1:9400"})
+        label = json.dumps({"gpu": str(index), "instance": "127.0.0.1:9400"})
         columns["escalade_gpu_utilization_ratio", label] = np.full(len(times), 0.4 + 0.1 * index)
         columns["escalade_gpu_memory_used_bytes", label] = np.full(
             len(times), (8 + index) * 2.0**30

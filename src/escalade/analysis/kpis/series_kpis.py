@@ -49,7 +49,8 @@ GPU_METRICS = {
     "gpu_memory_used_bytes": "escalade_gpu_memory_used_bytes",
     "gpu_power_watts": "escalade_gpu_power_watts",
 }
-GPU_LABELS = ("index", "uuid")
+GPU_LABELS = ("gpu", "index", "uuid")
+"""`index` is what cells that were measured before 2026-11-23 call a GPU's number."""
 _FEW_OF_NODE = f"fewer than two samples of {NODE_CPU_SECONDS} in the window"
 UNMONITORED = "monitoring is off, so nothing was scraped"
 """Why a cell without monitoring has no samples."""

@@ -15,7 +15,7 @@ USED = "escalade_gpu_memory_used_bytes"
 EVENTS = "escalade_cuda_fragmentation_events_total"
 SWARM_EVENTS = "swarm_cuda_fragmentation_events_total"
 _MEBIBYTE = 1024**2
-_OWN, _OTHER = "GPU {{index}} {{instance}}", "GPU {{gpu}} {{instance}}"
+_GPU = "GPU {{gpu}} {{instance}}"
 
 
 def gpu_board(limits: Limits, bands: Bands) -> Board:
@@ -61,9 +61,9 @@ def _dcgm(expression: str, own: str = USED) -> str:
 
 def _used() -> tuple[Query, ...]:
     return (
-        Query(_of(USED), _OWN),
-        Query(_dcgm(f"{_of('DCGM_FI_DEV_FB_USED')} * {_MEBIBYTE}"), _OTHER),
-        Query(f"{_of('swarm_vram_used_bytes')} unless on (instance) {USED}", _OTHER),
+        Query(_of(USED), _GPU),
+        Query(_dcgm(f"{_of('DCGM_FI_DEV_FB_USED')} * {_MEBIBYTE}"), _GPU),
+        Query(f"{_of('swarm_vram_used_bytes')} unless on (instance) {USED}", _GPU),
     )
 
 
@@ -85,9 +85,9 @@ def _temperature(bands: Bands) -> Panel:
         "Temperature",
         f"Of the die. Yellow from {yellow} °C, red from {red} °C: clocks fall there.",
         "celsius",
-        Query(_of(own), _OWN),
-        Query(_dcgm(_of("DCGM_FI_DEV_GPU_TEMP"), own), _OTHER),
-        Query(f"{_of('swarm_gpu_temp_celsius')} unless on (instance) {own}", _OTHER),
+        Query(_of(own), _GPU),
+        Query(_dcgm(_of("DCGM_FI_DEV_GPU_TEMP"), own), _GPU),
+        Query(f"{_of('swarm_gpu_temp_celsius')} unless on (instance) {own}", _GPU),
         band=bands.temperature_celsius,
     )
 
@@ -124,8 +124,8 @@ def _free(limits: Limits) -> Panel:
         f"Share of each GPU's memory. Below {limits.vram_free_ratio:.0%} no model should be added. "
         "An engine that takes its memory at the start, as vLLM does, is always low here.",
         "percentunit",
-        Query(own, _OWN),
-        Query(_dcgm(f"{free} / ({free} + {used})"), _OTHER),
+        Query(own, _GPU),
+        Query(_dcgm(f"{free} / ({free} + {used})"), _GPU),
         limit=limits.vram_free_ratio,
         above=False,
         most=1.0,
@@ -158,8 +158,8 @@ def _use() -> Panel:
         "GPU in use",
         "Share of the time in which a kernel ran, however small: 100 % does not mean full.",
         "percentunit",
-        Query(_of(own), _OWN),
-        Query(_dcgm(f"{_of('DCGM_FI_DEV_GPU_UTIL')} / 100", own), _OTHER),
+        Query(_of(own), _GPU),
+        Query(_dcgm(f"{_of('DCGM_FI_DEV_GPU_UTIL')} / 100", own), _GPU),
         most=1.0,
     )
 
@@ -170,9 +170,9 @@ def _power() -> Panel:
         "Power",
         "Of the board, with the limit that is in force.",
         "watt",
-        Query(_of(own), _OWN),
-        Query(_of("escalade_gpu_power_limit_watts"), f"limit of {_OWN}"),
-        Query(_dcgm(_of("DCGM_FI_DEV_POWER_USAGE"), own), _OTHER),
+        Query(_of(own), _GPU),
+        Query(_of("escalade_gpu_power_limit_watts"), f"limit of {_GPU}"),
+        Query(_dcgm(_of("DCGM_FI_DEV_POWER_USAGE"), own), _GPU),
     )
 
 
@@ -182,8 +182,8 @@ def _clocks() -> Panel:
         "Clocks",
         "A clock that falls under load means heat or a power limit.",
         "hertz",
-        Query(_of(own), "{{clock}} of GPU {{index}} {{instance}}"),
-        Query(_dcgm(f"{_of('DCGM_FI_DEV_SM_CLOCK')} * 1e6", own), f"sm of {_OTHER}"),
+        Query(_of(own), "{{clock}} of GPU {{gpu}} {{instance}}"),
+        Query(_dcgm(f"{_of('DCGM_FI_DEV_SM_CLOCK')} * 1e6", own), f"sm of {_GPU}"),
     )
 
 
@@ -194,6 +194,6 @@ def _errors() -> Panel:
         "cps",
         Query(
             f"rate({_of('escalade_gpu_errors_total')}[{WINDOW}])",
-            "{{error}}: GPU {{index}} {{instance}}",
+            "{{error}}: GPU {{gpu}} {{instance}}",
         ),
     )

@@ -93,7 +93,7 @@ def _vram_headroom(limits: Limits) -> Alert:
         hold="5m",
         severity="critical",
         summary="{{ $value | humanizePercentage }} of the memory of GPU "
-        f"{{{{ $labels.index }}}}{{{{ $labels.gpu }}}} at {{{{ $labels.instance }}}} is free, "
+        "{{ $labels.gpu }} at {{ $labels.instance }} is free, "
         f"less than {limits.vram_free_ratio:.0%}",
         action="Do not add replicas there; unload the model that is used least.",
     )

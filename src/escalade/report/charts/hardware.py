@@ -43,7 +43,7 @@ def _by_gpu(frame: pd.DataFrame) -> Lines:
     lines: Lines = {}
     for labels, mine in frame.groupby("labels", sort=True):
         ordered = mine.sort_values("timestamp")
-        name = clean(f"GPU {label_of(str(labels), 'index')}")
+        name = clean(f"GPU {_number(str(labels))}")
         if several:
             name += f" of {clean(label_of(str(labels), 'instance'))}"
         lines[name] = pd.Series(ordered["value"].to_numpy(), index=ordered["timestamp"].to_numpy())
@@ -55,6 +55,13 @@ def _by_gpu(frame: pd.DataFrame) -> Lines:
     at = frame["timestamp"].round()
     by_time = frame.groupby(at, sort=True)["value"]
     return {"mean": by_time.mean(), "lowest": by_time.min(), "highest": by_time.max()}
+
+
+def _number(labels: str) -> str:
+    """Give what a GPU is called: its number, with the UUID where it is a part of a GPU."""
+    number = label_of(labels, "gpu") or label_of(labels, "index")  # of cells before 2026-11-23
+    uuid = label_of(labels, "uuid")
+    return f"{number} {uuid}" if uuid.startswith("MIG-") else number
 
 
 def cpu_power_panel(cell: CellFacts) -> Panel:

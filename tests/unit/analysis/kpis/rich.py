@@ -46,7 +46,7 @@ NAMES = METRIC_NAMES | {
     "input_tokens_total": "service_prompt_tokens_total",
     "requests_total": "service_requests_total",
 }
-GPU = {"index": "0", "uuid": "GPU-0", "name": "H100"}
+GPU = {"gpu": "0", "uuid": "GPU-0", "name": "H100"}
 
 
 def rich_cell(kind: str, seed: int) -> CellData:

@@ -118,7 +118,7 @@ def test_a_hole_of_over_three_seconds_makes_power_invalid() -> None:
 
 @pytest.mark.parametrize(("power", "quality"), [(103.0, "ok"), (120.0, "flagged: power invalid")])
 def test_a_counter_is_held_against_the_integral_of_power(power: float, quality: str) -> None:
-    gpu = {"index": "0", "uuid": "GPU-1"}
+    gpu = {"gpu": "0", "uuid": "GPU-1"}
     gauge = scraped(GPU_POWER, gpu, dict.fromkeys(SECONDS, power))
     data = measured(joules(BOARD, 40.0, 100.0, **gpu), gauge, gpus=[{"index": 0}])
 
@@ -129,7 +129,7 @@ def test_a_counter_is_held_against_the_integral_of_power(power: float, quality: 
 
 
 def test_a_gpu_without_a_counter_has_its_power_integrated() -> None:
-    gauge = scraped(GPU_POWER, {"index": "0"}, {at: 60.0 if at < -5 else 80.0 for at in SECONDS})
+    gauge = scraped(GPU_POWER, {"gpu": "0"}, {at: 60.0 if at < -5 else 80.0 for at in SECONDS})
     data = measured(gauge, gpus=[{"index": 0}])
 
     assert figure(data, "energy_joules_per_request", "gross").value == pytest.approx(80.0)

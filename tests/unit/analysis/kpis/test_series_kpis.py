@@ -177,7 +177,7 @@ def test_every_gpu_has_its_own_rows() -> None:
         for index, value in ((0, 0.2), (1, 0.6))
         for row in scraped(
             "escalade_gpu_utilization_ratio",
-            {"index": str(index), "uuid": f"GPU-{index}", "name": "H100"},
+            {"gpu": str(index), "uuid": f"GPU-{index}", "name": "H100"},
             dict.fromkeys(SECONDS, value),
         )
     ]
@@ -190,7 +190,7 @@ def test_every_gpu_has_its_own_rows() -> None:
 
 
 def test_memory_and_power_of_a_gpu_by_hand() -> None:
-    gpu = {"index": "0", "uuid": "GPU-0", "name": "H100"}
+    gpu = {"gpu": "0", "uuid": "GPU-0", "name": "H100"}
     # the board draws 200 W in one half of its samples and 400 W in the other
     power = {at: 200.0 if at < 5 else 400.0 for at in SECONDS if 0 <= at < 10}
     kpis = kpis_of(
