@@ -10,6 +10,7 @@ from escalade.report.charts import drawing
 from escalade.report.charts.drawing import SIZE
 from escalade.report.charts.ladder import Scene, against_rate, draw_lines, panel
 from escalade.report.charts.lines import Line, Point, description, highest_of, table_of, told_band
+from escalade.report.charts.pieces import told_pieces
 from escalade.report.sections.energy import PER_REQUEST, PER_TOKEN, SCOPES, scopes_of
 
 if TYPE_CHECKING:
@@ -70,5 +71,6 @@ def _chart(scene: Scene, scope: str, thing: str, key: str) -> Chart:
     caption = (
         "Gross: all energy of the window by what was answered in it. Net: without what the same "
         f"scope draws while the service waits. {told_band(scene.lines, brief=True)}"
+        f"{told_pieces(scene.data, [scene.deployment])}"
     )
     return drawing.Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))

@@ -12,6 +12,7 @@ from escalade.report import words
 from escalade.report.charts import drawing, hover
 from escalade.report.charts.drawing import COLOURS
 from escalade.report.charts.lines import told
+from escalade.report.charts.pieces import mark_line
 from escalade.report.facts import INVALID, SATURATED
 from escalade.report.words import known
 
@@ -64,6 +65,7 @@ def against_rate(axes: Axes, scene: Scene) -> None:
     load_axis(axes, scene)
     _saturated(axes, scene)
     _capacity_band(axes, scene)
+    mark_line(axes, scene.data, scene.deployment)
 
 
 def load_axis(axes: Axes, scene: Scene) -> None:

@@ -27,6 +27,7 @@ from escalade.report.charts.lines import (
     table_of,
     told_band,
 )
+from escalade.report.charts.pieces import mark_lines, told_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +87,7 @@ def _of_one(data: ReportData, name: str, metric: str) -> list[Chart]:
 
     svg = drawing.picture(key, heading, description(lines, "s", data.axis), SIZE, draw)
     caption = f"{judged} in bold, p50 beside it. {told_band(lines)}{_beyond(limits, shown)}"
+    caption += told_pieces(data, [name])
     table = table_of(lines, data.axis)
     return [Chart(key, heading, svg, caption, table, view=words.title(metric))]
 
@@ -148,6 +150,7 @@ def _overlaid(
         axes = overlay.main_panel(figure, looks, strip=strip)
         scale = _scaled(axes, scene, shown, highest, metric)
         load_axis(axes, scene)
+        mark_lines(axes, data, {line.label: line.colour for line in scene.lines})
         _draw_limits(axes, shown, scale)
         draw_lines(axes, scene, scale, named=False)
         if strip:
@@ -156,6 +159,7 @@ def _overlaid(
     svg = drawing.picture(key, heading, description(scene.lines, "s", data.axis), size, draw)
     caption = f"A shape and a line for each deployment. {told_band(scene.lines)}"
     caption += _beyond(limits, shown)
+    caption += told_pieces(data, names, "dotted line of its colour")
     table = table_by_deployment(scene.lines, data.axis)
     return Chart(key, heading, svg, caption, table, view=words.title(metric))
 

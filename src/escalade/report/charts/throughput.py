@@ -16,6 +16,7 @@ from escalade.report.charts.ladder import (
     panel,
 )
 from escalade.report.charts.lines import description, highest_of, line_of, table_of, told_band
+from escalade.report.charts.pieces import told_pieces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +75,7 @@ def _throughput_chart(scene: Scene, place: int) -> Chart:
         "Throughput counts completions inside the window, goodput those within the objective"
         + ("; on the dashed line everything sent would be answered at once. " if opened else ". ")
         + told_band(scene.lines, brief=True)
+        + told_pieces(scene.data, [scene.deployment])
     )
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
 
@@ -96,4 +98,5 @@ def _tokens_chart(scene: Scene, place: int) -> Chart:
         key, heading, description(scene.lines, "tokens/s", scene.data.axis), SIZE, draw
     )
     caption = f"Tokens of all answers, counted when they came. {told_band(scene.lines, brief=True)}"
+    caption += told_pieces(scene.data, [scene.deployment])
     return Chart(key, heading, svg, caption, table_of(scene.lines, scene.data.axis))
