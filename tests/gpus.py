@@ -100,12 +100,21 @@ class Machine:
     @contextlib.contextmanager
     def exporter(self, log: Path, *options: str) -> Iterator[str]:
         """Give the URL of a running GPU exporter; it must end well."""
+        with self.running_exporter(log, *options) as (url, _):
+            yield url
+
+    @contextlib.contextmanager
+    def running_exporter(
+        self, log: Path, *options: str
+    ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+        """Give the process too, to stop it for a while."""
         port = free_port()
         argv = [sys.executable, "-m", "escalade.gpu.exporter", "--port", str(port), *options]
         with log.open("w") as opened, subprocess.Popen(argv, stderr=opened) as process:
+            url = f"http://127.0.0.1:{port}/metrics"
             try:
-                wait_http(f"http://127.0.0.1:{port}/metrics", 10, lambda: ended(process, log))
-                yield f"http://127.0.0.1:{port}/metrics"
+                wait_http(url, 10, lambda: ended(process, log))
+                yield url, process
             finally:
                 process.terminate()
         assert process.returncode == 0

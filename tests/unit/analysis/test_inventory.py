@@ -166,6 +166,7 @@ GATES = {
     "gates/test_table.py::test_live_counters_that_are_missing_or_wrong_flag_and_never_invalidate": (
         "live_metrics"
     ),
+    "gates/test_gpu_samples.py::test_a_gpu_that_is_lost_for_three_seconds_invalidates": "gpu_samples",
     "gates/test_gpu_headroom.py::test_a_fifth_of_the_fullest_gpus_memory_is_to_be_free": (
         "gpu_headroom"
     ),

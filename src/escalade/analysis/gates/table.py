@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from escalade.analysis.gates.calibration import calibration_gate
 from escalade.analysis.gates.gate import Found, Gate, passed
 from escalade.analysis.gates.gpu_headroom import gpu_headroom
+from escalade.analysis.gates.gpu_samples import gpu_samples
 from escalade.analysis.gates.instrument_gates import INSTRUMENT
 from escalade.analysis.gates.live_metrics import live_metrics
 from escalade.analysis.gates.loop_gates import LOOP
@@ -66,7 +67,8 @@ def _checked(found: Found, data: CellData) -> list[Gate]:
     gates = [check(found) for check in (*INSTRUMENT, *loop, *STATE)]
     if data.calibration is not None:
         gates.append(calibration_gate(data.calibration))
-    return gates + [gate for gate in (live_metrics(found), gpu_headroom(found)) if gate is not None]
+    further = (live_metrics(found), gpu_samples(found), gpu_headroom(found))
+    return gates + [gate for gate in further if gate is not None]
 
 
 def step_measured(outcome: Mapping[str, Any]) -> Gate:

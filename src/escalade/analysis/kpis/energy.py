@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from escalade.analysis.kpis.joules import bridged, mean_watts
 from escalade.analysis.kpis.neighbours import of_service
 from escalade.analysis.kpis.readings import Reading, label_of
 from escalade.analysis.measured.series import Samples, Track
@@ -67,8 +68,7 @@ class Meter:
         if self.method == INTEGRAL:
             found = samples.gauge(self.tracks, window)
             return None if found is None or found[2] < 2 else found[0]
-        growth = samples.growth(self.tracks, window)
-        return None if growth is None else growth.rate
+        return mean_watts(self.tracks, window, samples.max_age)
 
     def samples(self, samples: Samples, window: Window) -> FloatArray:
         """Give the power of one scrape interval after the other."""
@@ -108,6 +108,9 @@ def meters(samples: Samples) -> list[Meter]:
         method = NVML if scope == GPU else RAPL
         if scope == GPU and not tracks:
             tracks, method = of_service(samples.tracks(GPU_POWER)), INTEGRAL
+        elif scope == GPU:
+            powers = samples.tracks(GPU_POWER)
+            tracks = [bridged(track, powers) for track in tracks]
         if tracks:
             found.append(Meter(scope, method, tracks))
     return found

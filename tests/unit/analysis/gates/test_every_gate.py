@@ -18,12 +18,15 @@ FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck
 KIND, SEED = st.sampled_from(KINDS), st.integers(0, 2**32 - 1)
 AT_MOST = {
     "arrival_rate", "client_backlog", "client_cpu", "client_suspended", "gap_cv", "late_ratio",
-    "neighbours", "scrape_gap", "steal", "turnaround",
+    "gpu_samples", "neighbours", "scrape_gap", "steal", "turnaround",
 }  # fmt: skip
 AT_LEAST = {"gpu_headroom", "sample_floor", "scrape_coverage"}
 """Gates that a number decides by itself; others look at intervals, or at several numbers."""
 BY_CLIENT = {"client_cpu", "client_suspended"}
-BY_SAMPLES = {"scrape_coverage", "scrape_gap", "client_server_agreement", "neighbours"}
+BY_SAMPLES = {
+    *("scrape_coverage", "scrape_gap", "client_server_agreement", "neighbours"),
+    "gpu_samples",
+}
 
 
 @st.composite
