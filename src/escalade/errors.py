@@ -19,6 +19,14 @@ class InputError(EscaladeError):
     exit_code = 2
 
 
+class AbsentError(InputError):
+    """What was named is not there."""
+
+
+class ConflictError(InputError):
+    """What was asked for does not fit what is there, or its state."""
+
+
 class NoDataError(InputError):
     """A query or a file was answered, but holds nothing to compute from."""
 

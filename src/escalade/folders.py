@@ -43,7 +43,7 @@ def assembling(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _held(folder.parent, f".{folder.name}.", 0o777) as temporary:
+        with held(folder.parent, f".{folder.name}.", 0o777) as temporary:
             yield temporary
             _flush(temporary)
             temporary.rename(folder)
@@ -70,7 +70,7 @@ def passing(name: str) -> Iterator[Path]:
     """
     root = Path(tempfile.gettempdir())
     try:
-        with _held(root, f"escalade-{name}-{os.getuid()}.", 0o700) as temporary:
+        with held(root, f"escalade-{name}-{os.getuid()}.", 0o700) as temporary:
             yield temporary
     except OSError as error:
         raise InfrastructureError(
@@ -80,7 +80,23 @@ def passing(name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _held(root: Path, beginning: str, mode: int) -> Iterator[Path]:
+def held(root: Path, beginning: str, mode: int = 0o777) -> Iterator[Path]:
+    """Give a folder in another one that is removed at the end, with what it holds then.
+
+    Parameters
+    ----------
+    root
+        Where it is made.
+    beginning
+        Of its name: what a killed process left of that beginning is removed too.
+    mode
+        Of its permissions.
+
+    Raises
+    ------
+    OSError
+        When it can't be made.
+    """
     for left in root.glob(f"{_literal(beginning)}*.tmp"):
         _remove_if_left(left)
     folder = root / f"{beginning}{secrets.token_hex(4)}.tmp"

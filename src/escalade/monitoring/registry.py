@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from escalade.errors import InputError
+from escalade.errors import ConflictError, InputError
 from escalade.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Registry:
         """
         known = self._targets.setdefault((target.address, target.path), target)
         if known is not target:
-            raise InputError(
+            raise ConflictError(
                 f"{target.address}{target.path} is a target already, of job {known.job!r}; "
                 f"scraped as {target.job!r} too it would count twice. Remove one of them."
             )

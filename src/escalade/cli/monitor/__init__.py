@@ -54,6 +54,10 @@ COMMANDS = {
         "escalade.cli.monitor.collecting:collect",
         "Write figures, raw samples and coverage of a window of time into a folder.",
     ),
+    "serve": Lazy(
+        "escalade.cli.monitor.serving:serve",
+        "Serve the operations on sessions over HTTP, until Ctrl-C or SIGTERM; sessions go on.",
+    ),
     "open": Lazy(
         "escalade.cli.monitor.reopening:open_",
         "Serve archived Prometheus data again, until Ctrl-C.",

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -71,7 +71,7 @@ def collect(
         chosen = choose(client, wanted, lambda number: Slurm().times(number))
         collected = gather.collect(client, chosen, asked, out, name)
     if as_json:
-        rows = [_as_json(row) for row in collected.rows]
+        rows = [row.to_json() for row in collected.rows]
         typer.echo(json.dumps({**collected.content, "out": str(out), "rows": rows}, indent=1))
     else:
         _show(collected, out)
@@ -98,16 +98,6 @@ def url_of(session: str | None, prometheus: str | None, state: Path) -> str:
             + (problems or f"`escalade monitor start --session {session}` starts it on its data.")
         )
     return found.url
-
-
-def _as_json(row: Row) -> dict[str, Any]:
-    from dataclasses import asdict  # noqa: PLC0415
-
-    content = asdict(row)
-    for bound in ("low", "high"):  # JSON has no infinity
-        if content[bound] in {float("inf"), float("-inf")}:
-            content[bound] = None
-    return {**content, "labels": json.loads(row.labels)}
 
 
 def _show(collected: Collected, out: Path) -> None:

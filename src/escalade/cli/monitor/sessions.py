@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from escalade.cli.monitor.jobs import job_wish
 from escalade.cli.monitor.options import (
     STATE,
     Json,
@@ -23,10 +24,7 @@ from escalade.cli.tables import print_rows
 from escalade.errors import InfrastructureError, InputError
 
 if TYPE_CHECKING:
-    from escalade.monitoring.sessions.life import JobWish
     from escalade.monitoring.sessions.results import Status
-
-_DEFAULT_HOURS = 4.0
 
 
 def session_create(
@@ -83,7 +81,7 @@ def start(
     """
     wish = None
     if slurm or any(word is not None for word in (partition, account, qos, time)):
-        wish = _wish(partition, account, qos, time)
+        wish = job_wish(partition, account, qos, time)
     tell(service_in(state).start(session, wish, wait=wait), as_json=as_json)
 
 
@@ -134,49 +132,6 @@ def archive(
 ) -> None:
     """Write all data of a session into one file, for `escalade monitor open`."""
     tell(service_in(state).archive(session, out), as_json=as_json)
-
-
-def _wish(partition: str | None, account: str | None, qos: str | None, time: str | None) -> JobWish:
-    """Ask Slurm for what is said, and for what the site says where nothing is."""
-    from escalade.campaign.limits import check_component, hours_allowed  # noqa: PLC0415 - rarely
-    from escalade.campaign.site import load_site  # noqa: PLC0415
-    from escalade.monitoring.sessions.life import JobWish  # noqa: PLC0415
-    from escalade.runtime.slurm.commands import Slurm  # noqa: PLC0415
-    from escalade.runtime.slurm.notation import parse_time  # noqa: PLC0415
-    from escalade.runtime.slurm.request import ComponentRequest  # noqa: PLC0415
-
-    if not Slurm().available():
-        raise InputError(
-            "There is no Slurm on this machine: leave out --slurm, --partition, --account, --qos "
-            "and --time, then Prometheus runs here."
-        )
-    site = load_site()
-    usual = site.slurm.client
-    component = ComponentRequest(
-        "client",
-        partition=partition or usual.partition,
-        account=account or usual.account or site.account,
-        qos=qos or usual.qos or site.qos,
-        constraint=usual.constraint,
-        reservation=usual.reservation,
-    )
-    for key in site.required:
-        if getattr(component, key) is None:
-            raise InputError(f"Site {site.site} takes no job without {key}: name it with --{key}.")
-    check_component(component, site)
-    seconds = _DEFAULT_HOURS * 3600
-    allowed = min((hours for _, _, hours in hours_allowed(component, site)), default=_DEFAULT_HOURS)
-    if time is None:
-        seconds = min(seconds, allowed * 3600)
-    else:
-        found = parse_time(f"{time}:00" if time.isdigit() else time)
-        if not found:
-            raise InputError(
-                f"--time {time!r}: expected minutes, HH:MM:SS or D-HH:MM:SS, as in 90 or 01:30:00."
-            )
-        seconds = found
-    setup = tuple(site.defaults().get("setup", ()))
-    return JobWish(component, seconds, setup, site.slurm.interface)
 
 
 def _all(names: list[str], state: Path, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from escalade.errors import EscaladeError, InfrastructureError, InputError
+from escalade.errors import ConflictError, EscaladeError, InfrastructureError, InputError
 from escalade.files import tail
 from escalade.monitoring import archive as archives
 from escalade.monitoring import manager
@@ -116,7 +116,7 @@ def delete(session: SessionFolder, *, force: bool) -> Changed:
             _end_unread(session)
         else:
             if found.held and not force:
-                raise InputError(
+                raise ConflictError(
                     f"Session {session.id} is {found.state}, and its data would go with it: `escalade "
                     f"monitor stop --session {session.id}` first, or delete it with --force."
                 )
@@ -130,13 +130,13 @@ def delete(session: SessionFolder, *, force: bool) -> Changed:
 def archive(session: SessionFolder, destination: Path) -> Changed:
     """Write all data into one file; see `MonitoringService.archive`."""
     if destination.exists():
-        raise InputError(f"{destination} exists: name another file.")
+        raise ConflictError(f"{destination} exists: name another file.")
     with session.locked():
         found = situation.look(session, session.read())
         if found.state == "running" and found.live is not None:
             manager.archive(found.live.state, destination, found.live.call)
         elif found.held:
-            raise InputError(f"Session {session.id} can't be archived now. {found.why}")
+            raise ConflictError(f"Session {session.id} can't be archived now. {found.why}")
         else:
             _archive_stopped(session, destination)
     return Changed(session.id, f"archived in {destination}")
@@ -194,7 +194,7 @@ def sweep(session: SessionFolder) -> None:
 def _archive_stopped(session: SessionFolder, destination: Path) -> None:
     data = session.prometheus / archives.DATA
     if not data.is_dir():
-        raise InputError(f"Session {session.id} has no data: it was never started.")
+        raise ConflictError(f"Session {session.id} has no data: it was never started.")
     config = session.prometheus / archives.CONFIGURATION
     archives.pack({archives.DATA: data, archives.CONFIGURATION: config}, destination)
 
@@ -265,14 +265,14 @@ def _held(session: SessionFolder, found: Situation) -> Changed:
     if found.state == "running":
         return _now(session, changed=False)
     if found.state == "elsewhere":
-        raise InputError(f"Session {session.id} can't be started here. {found.why}")
+        raise ConflictError(f"Session {session.id} can't be started here. {found.why}")
     return Changed(session.id, f"is {found.state} already. {found.why}".strip(), changed=False)
 
 
 def _end(session: SessionFolder, found: Situation) -> None:
     """End what runs, in order: keeper, exporters and Prometheus; then what may be left."""
     if found.state == "elsewhere":
-        raise InputError(f"Session {session.id} can't be stopped from here. {found.why}")
+        raise ConflictError(f"Session {session.id} can't be stopped from here. {found.why}")
     if found.job is not None:
         _end_job(found.job.id, graceful=found.state == "running")
     elif found.live is not None:
@@ -314,6 +314,6 @@ def _end_unread(session: SessionFolder) -> None:
     if live.job is not None:
         _end_job(live.job, graceful=True)
     elif not live.here() and live.host != os.uname().nodename:
-        raise InputError(f"Session {session.id} runs on {live.host}: delete it there.")
+        raise ConflictError(f"Session {session.id} runs on {live.host}: delete it there.")
     else:
         _end_keeper(session, live)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from escalade.errors import InputError
+from escalade.errors import ConflictError, InputError
 from escalade.monitoring.sessions import resolver
 from escalade.monitoring.sessions.record import Client, Page, Record
 from escalade.monitoring.sessions.targets import (
@@ -121,20 +121,20 @@ def added(record: Record, new: Sequence[Page], client: Client | None) -> Record:
     if client is not None:
         known = clients.setdefault(client.id, client)
         if known.node != client.node:
-            raise InputError(
+            raise ConflictError(
                 f"Client {client.id!r} is connected from node {known.node!r}, not "
                 f"{client.node!r}. Remove it first (client-remove), or name another client."
             )
     entries = {page.key: page for page in record.pages}
     for page in new:
         if page.client_id is not None and page.client_id not in clients:
-            raise InputError(
+            raise ConflictError(
                 f"Client {page.client_id!r} is not connected to session {record.id}; connected: "
                 f"{', '.join(clients) or 'none'}. `escalade monitor client-connect` connects one."
             )
         there = entries.setdefault(page.key, page)
         if _said(there) != _said(page):
-            raise InputError(
+            raise ConflictError(
                 f"{page.kind} {page.name!r} of client {page.client_id or '(none)'} is registered "
                 f"as {there.given} already, not as {page.given}. Remove it first, or name the new "
                 "one otherwise."

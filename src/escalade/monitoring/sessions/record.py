@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from escalade.errors import InfrastructureError, InputError
+from escalade.errors import AbsentError, ConflictError, InfrastructureError, InputError
 from escalade.files import write_json
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class SessionFolder:
             raise self._damaged(f"it can't be read as JSON ({error})") from error
         found = content.get("schema") if isinstance(content, dict) else None
         if isinstance(found, int) and found > SCHEMA:
-            raise InputError(
+            raise ConflictError(
                 f"{path} has schema {found}, and this Escalade knows {SCHEMA}: a newer one wrote "
                 "it. Use that one for this session."
             )
@@ -323,21 +323,21 @@ class SessionFolder:
         except FileNotFoundError:
             return False
 
-    def _absent(self) -> InputError:
+    def _absent(self) -> AbsentError:
         known = ", ".join(session_ids(self.root)) or "none"
-        return InputError(
+        return AbsentError(
             f"There is no session {self.id!r} in {self.root}; there: {known}. "
             f"`escalade monitor session-create --run-id {self.id}` makes one."
         )
 
-    def _taken(self) -> InputError:
-        return InputError(
+    def _taken(self) -> ConflictError:
+        return ConflictError(
             f"{self.path} exists: a session of that id was created before. Use it, name another "
             f"id, or `escalade monitor delete --session {self.id}`."
         )
 
-    def _damaged(self, why: str) -> InputError:
-        return InputError(
+    def _damaged(self, why: str) -> ConflictError:
+        return ConflictError(
             f"The record {self.path / _FILE} is damaged: {why}. Nothing is done with it. Put the "
             f"file right, or `escalade monitor delete --session {self.id} --force`, which ends what "
             f"still runs of it; its data are in {self.prometheus / 'data'}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from escalade.errors import InputError
+from escalade.errors import AbsentError, ConflictError
 from escalade.monitoring import manager, renderer
 from escalade.monitoring.sessions import exporters, life, pages, situation, statuses, targets
 from escalade.monitoring.sessions.keeper import rule_files
@@ -89,7 +89,7 @@ def remove_service(folder: SessionFolder, name: str, client_id: str | None) -> C
         raise _unknown("service", name, [page.name for page in found], folder.id)
     if len(own) > 1:
         clients = ", ".join(str(page.client_id) for page in own)
-        raise InputError(f"Clients {clients} each have a service {name!r}: name one of them.")
+        raise ConflictError(f"Clients {clients} each have a service {name!r}: name one of them.")
     return _remove(folder, f"service {name} removed", key=own[0].key)
 
 
@@ -145,6 +145,6 @@ def _take(
         raise
 
 
-def _unknown(what: str, name: str, known: Sequence[str], session: str) -> InputError:
+def _unknown(what: str, name: str, known: Sequence[str], session: str) -> AbsentError:
     listed = ", ".join(dict.fromkeys(known)) or "none"
-    return InputError(f"Session {session} has no {what} {name!r}; it has: {listed}.")
+    return AbsentError(f"Session {session} has no {what} {name!r}; it has: {listed}.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,6 +79,14 @@ class Row:
     n: int
     coverage: float | None
     quality: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain JSON content, which has no infinity: there is no bound then."""
+        content = asdict(self)
+        for bound in ("low", "high"):
+            if content[bound] in {math.inf, -math.inf}:
+                content[bound] = None
+        return {**content, "labels": json.loads(self.labels)}
 
 
 @dataclass(frozen=True, slots=True)

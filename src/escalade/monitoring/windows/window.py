@@ -32,6 +32,8 @@ _CLOCK_SECONDS = 1.0  # two clocks of one cluster agree to that
 _SLACK_SCRAPES = 3
 _SLACK_SECONDS = 5.0  # Prometheus scrapes a new target up to six seconds late
 _USUAL_INTERVAL = 60.0
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # beyond, a zone may lead out of the calendar
+_MOST_SECONDS = 3650 * _UNITS["d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,11 @@ def parse_time(text: str, option: str) -> float:
         raise InputError(
             f"{option}: {text!r} is no time; expected one as in 2025-10-01T10:00:00Z."
         ) from None
+    if not _FIRST_YEAR <= read.year <= _LAST_YEAR:
+        raise InputError(
+            f"{option}: {text!r} lies outside of {_FIRST_YEAR} to {_LAST_YEAR}; expected one as in "
+            "2025-10-01T10:00:00Z."
+        )
     if read.tzinfo is None:
         raise InputError(
             f"{option}: {text!r} has no time zone and would be another moment on another machine. "
@@ -148,12 +155,13 @@ def parse_duration(text: str) -> float:
     """
     found = _DURATION.fullmatch(text.strip())
     parts = re.findall(r"(\d+)(ms|[smhdw])", found[1]) if found else []
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
-    if not seconds > 0:
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < seconds <= _MOST_SECONDS:
         raise InputError(
-            f"--last: {text!r} is no length of time; expected one as in 10m, 90s or 1h30m."
+            f"--last: {text!r} is no length of time up to ten years; expected one as in 10m, 90s "
+            "or 1h30m."
         )
-    return float(seconds)
+    return seconds
 
 
 def iso(time: float) -> str:
