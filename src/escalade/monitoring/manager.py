@@ -36,6 +36,7 @@ __all__ = [
     "await_up",
     "open_archive",
     "reload",
+    "scrapes",
     "start",
     "stop",
 ]
@@ -228,6 +229,19 @@ def reload(
         raise InfrastructureError(
             f"New targets were not taken: {error}{_end_of(Path(state.log))}"
         ) from error
+
+
+def scrapes(state: PrometheusState, registry: Registry, rule_files: Sequence[Path] = ()) -> bool:
+    """Tell whether Prometheus goes by these targets and rules.
+
+    Raises
+    ------
+    InfrastructureError
+        When it does not answer.
+    """
+    with PrometheusClient(state.url) as client:
+        loaded = client.loaded_configuration()
+    return says(loaded, render(registry, state.scrape_interval_seconds, rule_files))
 
 
 def call_here(function: Callable[..., object], *arguments: object) -> object:

@@ -12,7 +12,7 @@ from escalade.errors import InfrastructureError
 from escalade.files import tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _READY = b"1"
@@ -24,6 +24,8 @@ def start(
     log: Path,
     environment: Mapping[str, str] | None = None,
     timeout: float = 20.0,
+    *,
+    inherited: Sequence[int] = (),
 ) -> None:
     """Run `python -m <module> <folder>`, which detaches itself, and wait until it is ready.
 
@@ -39,6 +41,8 @@ def start(
         Variables beside those of this process.
     timeout
         Seconds until it must be ready.
+    inherited
+        Open files that it gets, under the same numbers.
 
     Raises
     ------
@@ -56,6 +60,7 @@ def start(
             text=True,
             timeout=timeout,
             check=False,
+            pass_fds=inherited,
         )
     except subprocess.TimeoutExpired:
         raise InfrastructureError(

@@ -180,6 +180,14 @@ def finish(run: RunFolder, by: str) -> ledger.Swept:
     return swept
 
 
+def sweep(run: RunFolder, by: str) -> None:
+    """End everything of a run whose driver is gone, its keepers too."""
+    try:
+        finish(run, by)
+    finally:
+        _stop_keeper(run)
+
+
 def _cancel_jobs(run: RunFolder) -> bool:
     if not run.jobs.exists():
         return True
@@ -241,8 +249,7 @@ def _sweep_earlier(campaign_folder: Path) -> None:
     for driver_file in sorted(campaign_folder.glob("*/driver.json")):
         earlier = RunFolder(driver_file.parent, 0.0)
         if not earlier.over.exists():
-            finish(earlier, by="next driver")
-            _stop_keeper(earlier)
+            sweep(earlier, by="next driver")
 
 
 def _drop_old(campaign_folder: Path) -> None:

@@ -14,11 +14,13 @@ import pytest
 from escalade.monitoring import manager
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.registry import Registry, Target
+from escalade.monitoring.sessions.service import MonitoringService
 from escalade.runtime import tools
 from escalade.runtime.driver import driving
 from escalade.runtime.endpoints import free_port, wait_http
 from escalade.runtime.local import LocalLauncher
 from escalade.runtime.steps import StepSpec
+from integration.monitoring.sessions import left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,6 +129,18 @@ def cell(
     manager.await_up(victim.state, victim.registry, 20)
     time.sleep(5)
     return Cell(**shared.__dict__, victim=victim, late=late, up=up)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    for tool in ("prometheus", "promtool", "node_exporter"):
+        tools.ensure(tool)
+    folder = tmp_path / "monitor"
+    yield folder
+    service = MonitoringService(folder)
+    for session in service.sessions():
+        service.delete(session, force=True)
+    assert left(folder) == []
 
 
 @pytest.fixture

@@ -6,71 +6,20 @@ import json
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
-from typer.testing import CliRunner
 
 from escalade import manifest
-from escalade.cli.monitor import app
 from escalade.errors import EscaladeError, InputError
 from escalade.monitoring.client import PrometheusClient
 from escalade.monitoring.sessions.service import MonitoringService
 from escalade.monitoring.windows.window import iso
-from escalade.runtime import tools
 from escalade.runtime.endpoints import free_port
+from integration.monitoring.sessions import left, run, scraped, told, until_dead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    for tool in ("prometheus", "promtool", "node_exporter"):
-        tools.ensure(tool)
-    folder = tmp_path / "monitor"
-    yield folder
-    service = MonitoringService(folder)
-    for session in service.sessions():
-        service.delete(session, force=True)
-    assert left(folder) == []
-
-
-def left(folder: Path) -> list[int]:
-    """Name the processes that still work in a folder."""
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(folder) in word for word in process.info["cmdline"] or [])
-    ]
-
-
-def run(root: Path, *words: str, code: int = 0) -> str:
-    done = CliRunner().invoke(app, [*words, "--state", str(root)])
-    if isinstance(done.exception, EscaladeError):
-        assert done.exception.exit_code == code
-        return str(done.exception)
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.output
-
-
-def told(root: Path, session: str = "bench01", code: int = 0) -> dict[str, Any]:
-    content = run(root, "status", "--session", session, "--json", code=code)
-    return dict(json.loads(content))
-
-
-def scraped(root: Path) -> dict[str, Any]:
-    """Give the status once every target was scraped, well or not."""
-    deadline = time.monotonic() + 30
-    while True:
-        found = told(root)
-        missing = [it for it in found["targets"] if it["last_scrape"] is None]
-        if not missing:
-            return found
-        assert time.monotonic() < deadline, missing
-        time.sleep(0.1)
 
 
 def test_the_quick_start_runs_as_it_is_written(root: Path) -> None:
@@ -149,14 +98,6 @@ def test_what_is_killed_is_told_and_starts_again_on_its_data(root: Path) -> None
     assert "Its keeper was killed" in until_dead(root)["problems"][0]
     service.start("bench01")
     assert service.status("bench01").state == "running"
-
-
-def until_dead(root: Path) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
-    while MonitoringService(root).status("bench01").state == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return told(root, code=3)
 
 
 def test_a_damaged_record_is_told_and_force_leaves_nothing_running(root: Path) -> None:

@@ -22,12 +22,14 @@ from escalade.runtime.endpoints import free_port, wait_http
 from escalade.runtime.local import LocalLauncher
 from escalade.runtime.slurm import steps
 from escalade.runtime.slurm.script import clean_environment
+from escalade.runtime.spool import Spool
 from escalade.runtime.steps import StepSpec
 
 if TYPE_CHECKING:
     from escalade.monitoring.sessions.record import Page
 
 KINDS = ("node", "gpu", "process")
+_STEPS = "exporter."
 _READY_SECONDS = 15.0
 _ANY = "0.0.0.0"  # noqa: S104 - on another job's node nobody knows which address is reached
 
@@ -35,7 +37,7 @@ _ANY = "0.0.0.0"  # noqa: S104 - on another job's node nobody knows which addres
 def step_name(page: Page) -> str:
     """Name the step of an exporter; names of nodes are letters, digits, dots and hyphens."""
     node = "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in page.name)
-    return f"exporter.{node}"
+    return f"{_STEPS}{page.kind}.{node}"
 
 
 def deploy(held: dict[str, Any], page: dict[str, Any], logs: str, address: str) -> dict[str, Any]:
@@ -105,6 +107,17 @@ def withdraw(held: dict[str, Any], step: str) -> bool:
     except InputError:
         return False
     return True
+
+
+def withdraw_others(held: dict[str, Any], names: list[str]) -> list[str]:
+    """End the exporters of other names, on the node of the session's Prometheus; name them."""
+    launcher, allocation = LocalLauncher(), AllocationState.from_json(held)
+    known = [name for name in Spool(allocation.steps).notes("request") if name.startswith(_STEPS)]
+    lost = [name for name in known if name not in names]
+    running = [name for name in lost if launcher.state(allocation, name).running]
+    for name in running:
+        launcher.stop(allocation, name)
+    return running
 
 
 def states(held: dict[str, Any], names: list[str]) -> dict[str, str]:

@@ -9,7 +9,9 @@ outlives it. It ends when Prometheus does, on SIGTERM, and when the session's fo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import signal
 import sys
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError
 from escalade.monitoring import manager
-from escalade.monitoring.sessions import exporters, resolver, targets
+from escalade.monitoring.sessions import exporters, locks, resolver, targets
 from escalade.monitoring.sessions.live import Ended, Live
 from escalade.monitoring.sessions.record import SessionFolder
 from escalade.runtime import daemon, processes, tools
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     from escalade.runtime.allocation import AllocationState
     from escalade.runtime.driver import RunFolder
 
+MODULE = "escalade.monitoring.sessions.keeper"
 LOG = "keeper.log"
 LEASE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _LOOKS_AT_THE_FOLDER = 10
+_TOKEN, _HANDLE = "ESCALADE_SESSION_START", "ESCALADE_SESSION_LOCK"
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -50,10 +54,10 @@ class Keeper:
     session
         Its folder.
     token
-        Of the start; None takes the last one.
+        Of the start.
     """
 
-    def __init__(self, session: SessionFolder, token: str | None = None) -> None:
+    def __init__(self, session: SessionFolder, token: str) -> None:
         self._session = session
         self._token = token
         self._launcher = LocalLauncher()
@@ -71,11 +75,7 @@ class Keeper:
         """
         record = self._session.read()
         launch = record.launch
-        if (
-            launch is None
-            or launch.stopped_at is not None
-            or self._token not in {None, launch.token}
-        ):
+        if launch is None or launch.stopped_at is not None or self._token != launch.token:
             daemon.say("this start of the session is over before it began")
             return
         os.environ.setdefault(tools.FOLDER_VARIABLE, launch.tools)
@@ -204,15 +204,51 @@ def _own_job(launch: Launch) -> str | None:
     return None if launch.launcher == "local" else os.environ.get("SLURM_JOB_ID", launch.job)
 
 
+def launch_here(session: SessionFolder, token: str, timeout: float) -> None:
+    """Run a keeper on this machine and wait until its Prometheus is ready.
+
+    The lock is its own from before it exists: nobody takes a start whose command was killed for
+    one that came to nothing.
+
+    Raises
+    ------
+    InfrastructureError
+        When it ends, or is not ready in time; with the end of its log.
+    """
+    with locks.holding(session.keeper_lock) as handle:
+        os.ftruncate(handle, 0)
+        environment = {_TOKEN: token, _HANDLE: str(handle)}
+        log = session.logs / LOG
+        daemon.start(MODULE, session.path, log, environment, timeout, inherited=[handle])
+
+
+def keeper_of(session: SessionFolder) -> processes.Identity | None:
+    """Give the process of the keeper on this machine; None of one that has not said it yet."""
+    try:
+        told = json.loads(session.keeper_lock.read_bytes())
+        return processes.Identity(int(told["pid"]), int(told["start_time"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _tell_who(handle: int) -> None:
+    """Write into the lock which process this is."""
+    os.set_inheritable(handle, False)  # noqa: FBT003 - the signature of os
+    with contextlib.suppress(OSError):  # on a full disk it stays unsaid
+        os.pwrite(handle, json.dumps(dataclasses.asdict(processes.own_identity())).encode(), 0)
+
+
 def main(arguments: list[str]) -> int:
     """Keep the session in the folder named first; with a token, in the foreground of a job."""
     session = SessionFolder.at(Path(arguments[0]))
-    token = arguments[1] if len(arguments) > 1 else None
     try:
-        if token is None:
-            Keeper(session).keep(daemon.detach(session.logs / LOG))
+        if len(arguments) > 1:
+            Keeper(session, arguments[1]).keep(lambda: None)
         else:
-            Keeper(session, token).keep(lambda: None)
+            token, handle = os.environ.pop(_TOKEN), int(os.environ.pop(_HANDLE))
+            ready = daemon.detach(session.logs / LOG)
+            _tell_who(handle)
+            Keeper(session, token).keep(ready)
     except EscaladeError as error:
         daemon.say(error)
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -14,12 +15,12 @@ from escalade.errors import ConflictError, EscaladeError, InfrastructureError, I
 from escalade.files import tail
 from escalade.monitoring import archive as archives
 from escalade.monitoring import manager
-from escalade.monitoring.sessions import exporters, resolver, situation
-from escalade.monitoring.sessions.keeper import LOG
-from escalade.monitoring.sessions.live import Live, read_any_live
+from escalade.monitoring.sessions import exporters, locks, resolver, situation, taking
+from escalade.monitoring.sessions.keeper import LOG, MODULE, keeper_of, launch_here
+from escalade.monitoring.sessions.live import read_any_live
 from escalade.monitoring.sessions.record import Launch
 from escalade.monitoring.sessions.results import Changed
-from escalade.runtime import daemon, driver, processes, tools
+from escalade.runtime import driver, processes, tools
 from escalade.runtime.driver import RunFolder
 from escalade.runtime.slurm.commands import Slurm
 from escalade.runtime.slurm.queue import Queue
@@ -29,11 +30,11 @@ from escalade.runtime.slurm.script import sbatch_script
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from escalade.monitoring.sessions.live import Live
     from escalade.monitoring.sessions.record import Record, SessionFolder
     from escalade.monitoring.sessions.situation import Situation
     from escalade.runtime.slurm.request import ComponentRequest
 
-_KEEPER = "escalade.monitoring.sessions.keeper"
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 40.0
 _LOOK_SECONDS = 0.05
@@ -68,7 +69,7 @@ def start(session: SessionFolder, wish: JobWish | None, wait: float) -> Changed:
         record = session.read()
         found = situation.look(session, record)
         if found.held:
-            return _held(session, found)
+            return _held(session, record, found)
         tools.find("prometheus")  # before anything is written down
         sweep(session)
         launch = Launch(
@@ -83,7 +84,7 @@ def start(session: SessionFolder, wish: JobWish | None, wait: float) -> Changed:
         record = record.changed(f"started {where}", launch=launch, addresses={}, ports={})
         session.write(record)
         if wish is None:
-            _start_here(session)
+            _start_here(session, launch.token)
         else:
             launch = _submit(session, record, launch, wish)
     if wish is not None:
@@ -183,12 +184,16 @@ def settle(
 
 
 def sweep(session: SessionFolder) -> None:
-    """End what a killed keeper may have left on this machine."""
+    """End what a killed keeper may have left on this machine, and remove what was half written."""
+    taking.sweep_files(session, runs=False)
     for path in (session.path / "runs").glob("*/*/driver.json"):
         run = RunFolder(path.parent, 0.0)
         identity = driver.driver_identity(run.path)
         if not run.over.exists() and (identity is None or not identity.alive()):
-            driver.finish(run, by="next command")
+            with contextlib.suppress(
+                InfrastructureError
+            ):  # all has ended; a full disk has no room to say so
+                driver.sweep(run, by="next command")
 
 
 def _archive_stopped(session: SessionFolder, destination: Path) -> None:
@@ -199,9 +204,15 @@ def _archive_stopped(session: SessionFolder, destination: Path) -> None:
     archives.pack({archives.DATA: data, archives.CONFIGURATION: config}, destination)
 
 
-def _start_here(session: SessionFolder) -> None:
-    (session.path / "runs").mkdir(exist_ok=True)
-    daemon.start(_KEEPER, session.path, session.logs / LOG, timeout=_READY_SECONDS)
+def _start_here(session: SessionFolder, token: str) -> None:
+    try:
+        (session.path / "runs").mkdir(exist_ok=True)
+        launch_here(session, token, _READY_SECONDS)
+    except OSError as error:
+        raise InfrastructureError(
+            f"Session {session.id} was not started: {session.path} can't be written: "
+            f"{error.strerror or error}."
+        ) from error
 
 
 def _submit(session: SessionFolder, record: Record, launch: Launch, wish: JobWish) -> Launch:
@@ -211,7 +222,7 @@ def _submit(session: SessionFolder, record: Record, launch: Launch, wish: JobWis
         components=(wish.component,),
         time_limit_seconds=wish.seconds,
         log=session.logs / "job.log",
-        command=(sys.executable, "-P", "-m", _KEEPER, str(session.path), launch.token),
+        command=(sys.executable, "-P", "-m", MODULE, str(session.path), launch.token),
         setup=wish.setup,
     )
     slurm = Slurm()
@@ -261,8 +272,9 @@ def _now(session: SessionFolder, *, changed: bool) -> Changed:
     return Changed(session.id, f"runs at {url}{job}", changed, live=True, problems=problems)
 
 
-def _held(session: SessionFolder, found: Situation) -> Changed:
-    if found.state == "running":
+def _held(session: SessionFolder, record: Record, found: Situation) -> Changed:
+    if found.state == "running" and found.live is not None:
+        taking.catch_up(session, record, found.live)
         return _now(session, changed=False)
     if found.state == "elsewhere":
         raise ConflictError(f"Session {session.id} can't be started here. {found.why}")
@@ -275,22 +287,25 @@ def _end(session: SessionFolder, found: Situation) -> None:
         raise ConflictError(f"Session {session.id} can't be stopped from here. {found.why}")
     if found.job is not None:
         _end_job(found.job.id, graceful=found.state == "running")
-    elif found.live is not None:
-        _end_keeper(session, found.live)
+    _end_keeper(session)
     sweep(session)
 
 
-def _end_keeper(session: SessionFolder, live: Live) -> None:
-    if not live.keeper_alive():
-        return
-    processes.send(live.identity, signal.SIGTERM)
+def _end_keeper(session: SessionFolder) -> None:
+    """End the keeper on this machine, also one that is only coming up."""
+    told = False
     deadline = time.monotonic() + _STOP_SECONDS
-    while live.keeper_alive():
+    while locks.held(session.keeper_lock):
+        keeper = keeper_of(session)
+        if not told and keeper is not None:  # else it says who it is in a moment
+            processes.send(keeper, signal.SIGTERM)
+            told = True
         if time.monotonic() > deadline:
             said = " ".join(tail(session.logs / LOG, 3))
+            kill = f"kill -9 {keeper.pid}" if keeper else f"fuser -k {session.keeper_lock}"
             raise InfrastructureError(
-                f"The keeper of session {session.id}, process {live.pid}, does not end ({said}). "
-                f"`kill -9 {live.pid}` ends it; all that it started follows."
+                f"The keeper of session {session.id} does not end ({said}). `{kill}` ends it; all "
+                "that it started follows."
             )
         time.sleep(_LOOK_SECONDS)
 
@@ -309,11 +324,8 @@ def _end_job(job: str, *, graceful: bool) -> None:
 def _end_unread(session: SessionFolder) -> None:
     """End what runs of a session whose record can't be read: its keeper's file tells."""
     live = read_any_live(session.path)
-    if live is None:
-        return
-    if live.job is not None:
+    if live is not None and live.job is not None:
         _end_job(live.job, graceful=True)
-    elif not live.here() and live.host != os.uname().nodename:
+    elif live is not None and not live.here() and live.host != os.uname().nodename:
         raise ConflictError(f"Session {session.id} runs on {live.host}: delete it there.")
-    else:
-        _end_keeper(session, live)
+    _end_keeper(session)

@@ -150,6 +150,11 @@ def read_any_live(folder: Path) -> Live | None:
     return read_live(folder, token)
 
 
+def damaged(folder: Path) -> bool:
+    """Tell whether there is a keeper's file that says nothing."""
+    return (folder / _LIVE).exists() and read_any_live(folder) is None
+
+
 def read_ended(folder: Path, token: str) -> Ended | None:
     """Give how the Prometheus of a start ended; None while it runs, or where nobody saw it."""
     content = _read(folder / _ENDED, token)

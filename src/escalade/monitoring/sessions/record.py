@@ -8,9 +8,7 @@ in files of its own (`live`): the record holds what is wanted.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import re
 import secrets
 import shutil
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from escalade.errors import AbsentError, ConflictError, InfrastructureError, InputError
 from escalade.files import write_json
+from escalade.monitoring.sessions import locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +29,7 @@ SCHEMA = 1
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE = "session.json"
 _LOCK = "lock"
-_LOCK_SECONDS = 120.0
-_LOOK_SECONDS = 0.05
+_ROOT_LOCK = ".lock"
 _EVENTS_KEPT = 200
 
 Kind = Literal["service", "node", "dcgm", "gpu", "process"]
@@ -175,6 +173,11 @@ class SessionFolder:
         """Rule files."""
         return self.path / "rules"
 
+    @property
+    def keeper_lock(self) -> Path:
+        """Held while a keeper runs on this machine, from before it begins; says who it is."""
+        return self.path / "keeper.lock"
+
     def exists(self) -> bool:
         """Tell whether there is such a session, readable or not."""
         return (self.path / _FILE).exists()
@@ -213,6 +216,8 @@ class SessionFolder:
 
     def write(self, record: Record) -> None:
         """Write the record; the caller holds the lock."""
+        for left in self.path.glob(f".{_FILE}.*.tmp"):  # by a command that was killed
+            left.unlink(missing_ok=True)
         write_json(self.path / _FILE, record.model_dump(mode="json", by_alias=True))
 
     def create(self, record: Record, rules: dict[str, str]) -> None:
@@ -225,17 +230,21 @@ class SessionFolder:
         InfrastructureError
             When it can't be written.
         """
-        if self.path.exists():
+        if self.path.exists() and not self._is_remnant():
             raise self._taken()
         new = self.root / f".{self.id}.{secrets.token_hex(4)}.new"
         try:
-            (new / "rules").mkdir(parents=True, mode=0o700)
-            (new / "logs").mkdir()
-            (new / _LOCK).touch(mode=0o600)
-            for name, text in rules.items():
-                (new / "rules" / name).write_text(text, encoding="utf-8")
-            write_json(new / _FILE, record.model_dump(mode="json", by_alias=True))
-            new.rename(self.path)
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._alone_in_root():
+                (new / "rules").mkdir(parents=True, mode=0o700)
+                (new / "logs").mkdir()
+                (new / _LOCK).touch(mode=0o600)
+                for name, text in rules.items():
+                    (new / "rules" / name).write_text(text, encoding="utf-8")
+                write_json(new / _FILE, record.model_dump(mode="json", by_alias=True))
+                if self._is_remnant():
+                    shutil.rmtree(self.path)
+                new.rename(self.path)
         except OSError as error:
             if self.path.exists():
                 raise self._taken() from error
@@ -259,19 +268,13 @@ class SessionFolder:
             raise InfrastructureError(
                 f"{self.path} could not be removed: {error.strerror or error}. It is as it was."
             ) from error
-        for left in [*self.root.glob(".*.deleted")]:  # with what a crash left of others
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
+        with contextlib.suppress(OSError), self._alone_in_root():
+            pass
 
     def busy(self) -> bool:
         """Tell whether a command is changing the session at this moment."""
-        try:
-            handle = os.open(self.path / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            return not _taken(handle)
-        finally:
-            os.close(handle)
+        return locks.held(self.path / _LOCK)
 
     @contextlib.contextmanager
     def locked(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -289,38 +292,40 @@ class SessionFolder:
         InfrastructureError
             When another command holds it for two minutes, or the waiting was given up.
         """
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            handle = self._open_lock()
+        with contextlib.ExitStack() as stack:
             try:
-                while not _taken(handle):
-                    if time.monotonic() > deadline or given_up():
-                        raise InfrastructureError(
-                            f"Session {self.id} is being changed by another command. Wait for it, or see which process has "
-                            f"{self.path / _LOCK} open (`fuser`)."
-                        )
-                    time.sleep(_LOOK_SECONDS)
-                if self._is_lock(handle):  # it may have been deleted meanwhile
-                    yield
-                    return
+                stack.enter_context(locks.holding(self.path / _LOCK, given_up))
+            except FileNotFoundError:
+                raise self._absent() from None
+            except TimeoutError:
+                raise InfrastructureError(
+                    f"Session {self.id} is being changed by another command. Wait for it, or see "
+                    f"which process has {self.path / _LOCK} open (`fuser`)."
+                ) from None
+            except OSError as error:
+                raise InfrastructureError(
+                    f"Session {self.id} can't be locked: {self.path / _LOCK}: "
+                    f"{error.strerror or error}."
+                ) from error
+            yield
+
+    @contextlib.contextmanager
+    def _alone_in_root(self) -> Iterator[None]:
+        """Be the only one that makes sessions here, and remove what killed commands left."""
+        lock = self.root / _ROOT_LOCK
+        with locks.holding(lock):
+            try:
+                for left in [*self.root.glob(".*.new"), *self.root.glob(".*.deleted")]:
+                    shutil.rmtree(left, ignore_errors=True)
+                yield
             finally:
-                os.close(handle)
+                lock.unlink(missing_ok=True)
 
-    def _open_lock(self) -> int:
+    def _is_remnant(self) -> bool:
+        """Tell whether there are only last notes of processes whose session was removed by hand."""
         try:
-            return os.open(self.path / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
-        except FileNotFoundError:
-            raise self._absent() from None
-        except OSError as error:
-            raise InfrastructureError(
-                f"Session {self.id} can't be locked: {self.path / _LOCK}: "
-                f"{error.strerror or error}."
-            ) from error
-
-    def _is_lock(self, handle: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(handle), (self.path / _LOCK).stat())
-        except FileNotFoundError:
+            return {entry.name for entry in self.path.iterdir()} <= {"runs", _LOCK}
+        except OSError:
             return False
 
     def _absent(self) -> AbsentError:
@@ -349,11 +354,3 @@ def session_ids(root: Path) -> list[str]:
     return sorted(
         path.parent.name for path in root.glob(f"*/{_FILE}") if _ID.fullmatch(path.parent.name)
     )
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

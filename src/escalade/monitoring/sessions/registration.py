@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from escalade.errors import AbsentError, ConflictError
-from escalade.monitoring import manager, renderer
-from escalade.monitoring.sessions import exporters, life, pages, situation, statuses, targets
-from escalade.monitoring.sessions.keeper import rule_files
+from escalade.errors import AbsentError, ConflictError, EscaladeError
+from escalade.monitoring.sessions import (
+    exporters,
+    life,
+    pages,
+    situation,
+    statuses,
+    taking,
+    targets,
+)
 from escalade.monitoring.sessions.results import Changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from escalade.monitoring.registry import Registry
     from escalade.monitoring.sessions.pages import Wanted
     from escalade.monitoring.sessions.record import Client, Record, SessionFolder
-    from escalade.monitoring.sessions.situation import Situation
+    from escalade.monitoring.sessions.results import TargetStatus
 
 
 def register(
@@ -51,6 +56,7 @@ def register(
         live = found.live if found.state == "running" else None
         problems: dict[str, str] = {}
         if live is not None:
+            taking.end_others(before, live)
             settled, problems = life.settle(folder, settled, live, keys)
         registry = targets.registry_of(
             settled, live.addresses if live else {}, live.ports if live else {}
@@ -58,9 +64,15 @@ def register(
         changed = _watched(settled) != _watched(before)
         if changed:
             settled = settled.changed(what)
-            _take(folder, before, settled, found, registry)
-    known = statuses.of_pages(settled, live, keys, wait) if wanted else ()
+            taking.take(folder, before, settled, live, registry)
+        elif live is not None:
+            taking.catch_up(folder, settled, live)
     said = [problems.get(page.key, "") for page in new]
+    known: tuple[TargetStatus, ...] = ()
+    try:
+        known = statuses.of_pages(settled, live, keys, wait) if wanted else ()
+    except EscaladeError as error:
+        said.append(f"it is registered, but Prometheus does not answer: {error}")
     said += [
         f"{it.kind} {it.name} ({it.url}) is {it.health}: {it.last_error or 'not scraped yet'}"
         for it in known
@@ -119,30 +131,13 @@ def _remove(
             after, live.addresses if live else {}, live.ports if live else {}
         )
         after = after.changed(what)
-        _take(folder, before, after, found, registry)
+        taking.take(folder, before, after, live, registry)
         for page in gone:
             if live is not None and page.ours:
                 live.call(exporters.withdraw, live.allocation, exporters.step_name(page))
+        if live is not None:
+            taking.end_others(after, live)
     return Changed(folder.id, what, live=live is not None)
-
-
-def _take(
-    folder: SessionFolder, before: Record, after: Record, found: Situation, registry: Registry
-) -> None:
-    """Write the record and have Prometheus take it; as before, where that fails."""
-    folder.write(after)
-    if found.state != "running" or found.live is None:
-        return
-    try:
-        manager.reload(
-            found.live.state,
-            registry,
-            rule_files(folder, after),
-            lambda path: renderer.check("config", path),
-        )
-    except BaseException:
-        folder.write(before)
-        raise
 
 
 def _unknown(what: str, name: str, known: Sequence[str], session: str) -> AbsentError:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from escalade.errors import EscaladeError
 from escalade.files import tail
-from escalade.monitoring.sessions import results
+from escalade.monitoring.sessions import locks, results
 from escalade.monitoring.sessions.keeper import LOG
-from escalade.monitoring.sessions.live import Live, read_ended, read_live
+from escalade.monitoring.sessions.live import Live, damaged, read_ended, read_live
 from escalade.runtime.slurm.commands import Slurm, SlurmUnreachableError
 
 if TYPE_CHECKING:
@@ -84,9 +84,19 @@ def _local(session: SessionFolder, launch: Launch, live: Live | None) -> Situati
         return Situation("elsewhere", live, why=why)
     if live is not None and live.keeper_alive():
         return Situation("running", live)
-    if live is None and session.busy():
-        return Situation("starting")
+    if live is None and (locks.held(session.keeper_lock) or session.busy()):
+        return Situation("starting", why=_unread(session))
     return _dead(session, launch, live, None)
+
+
+def _unread(session: SessionFolder) -> str:
+    """Say that what the keeper wrote can't be read; "" where it only has not written yet."""
+    if not damaged(session.path):
+        return ""
+    return (
+        f"Its keeper runs, but {session.path / 'live.json'} can't be read. `escalade monitor stop "
+        f"--session {session.id}` ends it, and `start` goes on with its data."
+    )
 
 
 def job_name(session: str) -> str:

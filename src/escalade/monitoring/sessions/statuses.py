@@ -84,8 +84,9 @@ def _statuses(
         at = where.get(page.key)
         seen = known.get((f"{at[0]}:{at[1]}", page.path)) if at else None
         status = _status(page, at, seen, now)
-        if not status.last_error and seen is None and live is not None:
-            why = live.problems.get(page.key) or "Prometheus does not know it yet"
+        if not status.last_error and status.last_scrape is None and live is not None:
+            why = "not scraped yet" if seen else "Prometheus does not know it yet"
+            why = live.problems.get(page.key, why) if seen is None else why
             status = dataclasses.replace(status, last_error=why)
         said.append(dataclasses.replace(status, exporter=ours.get(page.key, "")))
     return tuple(said)
