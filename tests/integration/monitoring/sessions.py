@@ -29,7 +29,7 @@ def left(folder: Path) -> list[int]:
 def run(root: Path, *words: str, code: int = 0) -> str:
     done = CliRunner().invoke(app, [*words, "--state", str(root)])
     if isinstance(done.exception, EscaladeError):
-        assert done.exception.exit_code == code
+        assert done.exception.exit_code == code, done.exception
         return str(done.exception)
     assert done.exit_code == code, (done.output, done.exception)
     return done.output
