@@ -7,6 +7,7 @@ taken away again. A target that was there all the time tells whether a scrape wa
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -127,7 +128,7 @@ def _parts(service: MonitoringService) -> tuple[float, float, float]:
     moments.append(time.monotonic())
     manager.reload(live.state, registry)
     moments.append(time.monotonic())
-    rendered, checked, reloaded = (b - a for a, b in zip(moments[:-1], moments[1:], strict=True))
+    rendered, checked, reloaded = (b - a for a, b in itertools.pairwise(moments))
     return rendered, checked, reloaded - rendered
 
 
@@ -136,9 +137,9 @@ def _witness(service: MonitoringService, began: float) -> tuple[int, int]:
     url = service.status(SESSION).url
     with PrometheusClient(str(url)) as client:
         found = client.raw_samples(f'up{{job="{WITNESS}"}}', began, time.time())
-    stamps = [began, *found["timestamp"][found["value"] == 1]]
-    gaps = [later - sooner for sooner, later in zip(stamps[1:-1], stamps[2:], strict=True)]
-    return len(stamps) - 1, sum(round(gap / INTERVAL_SECONDS) - 1 for gap in gaps)
+    stamps = list(found["timestamp"][found["value"] == 1])
+    gaps = [later - sooner for sooner, later in itertools.pairwise(stamps)]
+    return len(stamps), sum(round(gap / INTERVAL_SECONDS) - 1 for gap in gaps)
 
 
 if __name__ == "__main__":
