@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 _OWN_PATH = "/metrics"
 _CHECK_SECONDS = 60.0
+_UNITS = (
+    ("y", 31_536_000_000, True),
+    ("w", 604_800_000, True),
+    ("d", 86_400_000, True),
+    ("h", 3_600_000, False),
+    ("m", 60_000, False),
+    ("s", 1000, False),
+    ("ms", 1, False),
+)
+"""Of Prometheus' durations: name, milliseconds, whether it is named only where nothing is left over."""
 _READER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _WRITER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml where PyYAML has it: ten times as fast with a thousand targets."""
@@ -150,8 +160,12 @@ def _labels(target: Target) -> dict[str, Any]:
 
 def _duration(milliseconds: int) -> str:
     """Spell a duration as Prometheus itself does, so that the two can be compared."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds}s" * (seconds > 0) + f"{rest}ms" * (rest > 0)
+    spelled = ""
+    for unit, length, only_whole in _UNITS:
+        if milliseconds >= length and not (only_whole and milliseconds % length):
+            number, milliseconds = divmod(milliseconds, length)
+            spelled += f"{number}{unit}"
+    return spelled
 
 
 def _plain(configuration: str) -> Any:

@@ -163,6 +163,26 @@ def test_a_folder_may_be_relative_to_the_callers_own(
     assert (tmp_path / "log").stat().st_size > 0
 
 
+@pytest.mark.parametrize("seconds", [1.5, 60.0, 90.0, 3600.0])
+def test_new_targets_are_taken_at_any_scrape_interval(
+    allocate: Callable[[str], AllocationState], tmp_path: Path, seconds: float
+) -> None:
+    """Prometheus shows 60 s as 1m: a comparison of texts must not take that for another one."""
+    state = manager.start(
+        LAUNCHER,
+        allocate("interval"),
+        folder=tmp_path,
+        registry=Registry(),
+        log=tmp_path / "log",
+        scrape_interval_seconds=seconds,
+    )
+
+    manager.reload(state, Registry([Target("late", "127.0.0.1:1")]))
+
+    with PrometheusClient(state.url) as client:
+        assert "job_name: late" in client.loaded_configuration()
+
+
 def test_taken_ports_without_end_are_an_error(
     cell: Cell,
     allocate: Callable[[str], AllocationState],

@@ -44,7 +44,19 @@ def test_any_text_arrives_as_it_is_and_stays_text(job: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "spelled"), [(1, "1s"), (0.1, "100ms"), (1.5, "1s500ms"), (90, "90s")]
+    ("seconds", "spelled"),
+    [
+        (1, "1s"),
+        (0.1, "100ms"),
+        (1.5, "1s500ms"),
+        (59, "59s"),
+        (60, "1m"),
+        (61.25, "1m1s250ms"),
+        (90, "1m30s"),
+        (3600, "1h"),
+        (86_400, "1d"),
+        (90_000, "25h"),
+    ],
 )
 def test_intervals_are_spelled_as_prometheus_spells_them(seconds: float, spelled: str) -> None:
     assert yaml.safe_load(render(Registry(), seconds))["global"]["scrape_interval"] == spelled
