@@ -136,7 +136,7 @@ def test_only_the_gpus_of_the_job_are_seen_and_exported(
     assert [gpu["index"] for gpu in environment["gpus"]] == [1, 2]
     series = pd.read_parquet(cell / "series.parquet")
     exported = series[series.metric == "escalade_gpu_utilization_ratio"].labels.unique()
-    assert sorted(json.loads(labels)["index"] for labels in exported) == ["1", "2"]
+    assert sorted(json.loads(labels)["gpu"] for labels in exported) == ["1", "2"]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from escalade.campaign import events
+from escalade.campaign import dcgm_series, events
 from escalade.campaign.deploy import release_allocation
 from escalade.campaign.measure import read_outcomes, steps_of
 from escalade.campaign.state import (
@@ -80,9 +80,13 @@ def _series(here: CellRun, outcomes: list[dict[str, Any]]) -> pd.DataFrame:
     if not here.cell.monitored:
         return collector.empty_series()
     client = PrometheusClient(read_prometheus(here.state).url)
-    selectors = collector.selectors(list(read_service(here.state).get("metric_names", {}).values()))
+    gpus = read_exporters(here.state)["gpus"]
+    names = list(read_service(here.state).get("metric_names", {}).values())
+    selectors = collector.selectors([*names, *(dcgm_series.NAMES if gpus else ())])
     frames = [
-        collector.window_series(client, outcome, selectors).assign(step=outcome["step"])
+        dcgm_series.by_our_names(collector.window_series(client, outcome, selectors), gpus).assign(
+            step=outcome["step"]
+        )
         for outcome in outcomes
         if outcome["started_at"] is not None
     ]

@@ -26,6 +26,7 @@ from escalade.campaign.state import (
 )
 from escalade.errors import EscaladeError, InfrastructureError, ServiceFailedError
 from escalade.files import tail, write_json, write_table
+from escalade.gpu.dcgm import why_not
 from escalade.gpu.nvml import gpus
 from escalade.load.prompts import read_prompts
 from escalade.load.schedule import draw_schedule
@@ -149,7 +150,10 @@ def deploy_exporters(here: CellRun) -> None:
             ),
         }
         if found and place in allocation.services:
-            commands["gpu"] = own_exporter_command("gpu.exporter")
+            if dcgm := _dcgm(here, place, labels):
+                targets.append(dcgm)
+            else:
+                commands["gpu"] = own_exporter_command("gpu.exporter")
         targets += [_start_exporter(here, place, name, commands[name], labels) for name in commands]
     live, target = _live_metrics(here)
     content = {
@@ -311,6 +315,22 @@ def _nodes(allocation: AllocationState) -> list[tuple[Place, dict[str, str]]]:
     return [
         (place, {"node": place.node, "place": side}) for side, place in reversed(first.values())
     ]
+
+
+def _dcgm(here: CellRun, place: Place, labels: dict[str, str]) -> dict[str, Any] | None:
+    """Give the target of DCGM's exporter on a node, where it can stand for our own."""
+    monitoring = here.run.plan.campaign.monitoring
+    if (port := monitoring.dcgm_port) is None:
+        return None
+    allocation = read_allocation(here.state)
+    seconds = monitoring.scrape_interval_seconds
+    call = launcher_for(allocation).call
+    if why := call(allocation, place, why_not, place.address, port, seconds):
+        logger.info("DCGM's exporter is not scraped on %s: %s", place.node, why)
+        return None
+    logger.info("DCGM's exporter on %s is scraped in place of ours", place.node)
+    at = f"{place.address}:{port}"
+    return {"job": "gpu", "address": at, "path": "/metrics", "labels": labels}
 
 
 def _start_exporter(

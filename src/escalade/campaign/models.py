@@ -93,11 +93,27 @@ class Deployment(Section):
         return self
 
 
+DCGM_PORT = 9400
+"""Of DCGM's exporter, unless its site says another."""
+
+
 class Monitoring(Section):
     """What Prometheus does in each cell."""
 
     scrape_interval_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.0
     """Time between two scrapes of every target."""
+    dcgm_port: Annotated[int, Field(ge=1, le=65535)] | None = DCGM_PORT
+    """Where DCGM's exporter listens on nodes with GPUs. One that tells all GPUs of the job, and reads them as often as it is
+    scraped, is scraped in place of our own (docs/gpu.md); null: never."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if (
+            content.get("dcgm_port") == DCGM_PORT
+        ):  # cells keep the hash that they had before this key
+            del content["dcgm_port"]
+        return content
 
 
 class Execution(Section):

@@ -29,7 +29,7 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
-class _Name:
+class Name:
     """A foreign name of one of our readings."""
 
     name: str
@@ -39,40 +39,40 @@ class _Name:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-_DCGM = (
-    _Name("DCGM_FI_DEV_SM_CLOCK", "SM clock frequency (in MHz).", own.CLOCK, 1e-6, {"clock": "sm"}),
-    _Name(
+DCGM_NAMES = (
+    Name("DCGM_FI_DEV_SM_CLOCK", "SM clock frequency (in MHz).", own.CLOCK, 1e-6, {"clock": "sm"}),
+    Name(
         "DCGM_FI_DEV_MEM_CLOCK",
         "Memory clock frequency (in MHz).",
         own.CLOCK,
         1e-6,
         {"clock": "memory"},
     ),
-    _Name("DCGM_FI_DEV_MEMORY_TEMP", "Memory temperature (in C).", own.MEMORY_TEMPERATURE, 1),
-    _Name("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C).", own.TEMPERATURE, 1),
-    _Name("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W).", own.POWER, 1),
-    _Name(
+    Name("DCGM_FI_DEV_MEMORY_TEMP", "Memory temperature (in C).", own.MEMORY_TEMPERATURE, 1),
+    Name("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C).", own.TEMPERATURE, 1),
+    Name("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W).", own.POWER, 1),
+    Name(
         "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
         "Total energy consumption since boot (in mJ).",
         own.ENERGY,
         1e3,
     ),
-    _Name("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %).", own.UTILIZATION, 100),
-    _Name("DCGM_FI_DEV_MEM_COPY_UTIL", "Memory utilization (in %).", own.MEMORY_ACTIVITY, 100),
-    _Name(
+    Name("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %).", own.UTILIZATION, 100),
+    Name("DCGM_FI_DEV_MEM_COPY_UTIL", "Memory utilization (in %).", own.MEMORY_ACTIVITY, 100),
+    Name(
         "DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB).", own.MEMORY_FREE, 1 / _MEBIBYTE
     ),
-    _Name(
+    Name(
         "DCGM_FI_DEV_FB_USED", "Framebuffer memory used (in MiB).", own.MEMORY_USED, 1 / _MEBIBYTE
     ),
-    _Name(
+    Name(
         "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL",
         "Total number of single-bit volatile ECC errors.",
         own.ECC,
         1,
         {"kind": "corrected"},
     ),
-    _Name(
+    Name(
         "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL",
         "Total number of double-bit volatile ECC errors.",
         own.ECC,
@@ -81,8 +81,8 @@ _DCGM = (
     ),
 )
 _SWARM = (
-    _Name("swarm_vram_used_bytes", "Memory of the GPU in use.", own.MEMORY_USED, 1),
-    _Name("swarm_gpu_temp_celsius", "Temperature of the GPU.", own.TEMPERATURE, 1),
+    Name("swarm_vram_used_bytes", "Memory of the GPU in use.", own.MEMORY_USED, 1),
+    Name("swarm_gpu_temp_celsius", "Temperature of the GPU.", own.TEMPERATURE, 1),
 )
 _HOST_RAM = "swarm_host_ram_used_bytes"
 
@@ -108,7 +108,7 @@ def families(
     What counts is written as `untyped`: its names lack the `_total` that the format asks of a
     counter, and Prometheus stores no type.
     """
-    for name in _DCGM if kind == DCGM else _SWARM:
+    for name in DCGM_NAMES if kind == DCGM else _SWARM:
         family = Metric(name.name, name.help, "unknown" if name.own.endswith("_total") else "gauge")
         for device, found in read:
             for sample in found:
