@@ -3,113 +3,24 @@
 from __future__ import annotations
 
 import http.client
-import json
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from escalade.errors import AbsentError, InfrastructureError
-from escalade.monitoring.http import stored
-from escalade.monitoring.http.wanted import NewCollection
-from escalade.monitoring.sessions.record import SessionFolder
+from api_server import TOKEN, Reply, Server, answer_on, serve
 from escalade.monitoring.sessions.service import MonitoringService
-from escalade.monitoring.windows import gather
 from escalade.runtime import tools
-from support import usual_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TOKEN = "only-for-tests-0123456789abcdef"  # noqa: S105 - opens nothing
 MEBIBYTE = 1 << 20
 CHUNK = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer: its status, and its body read as JSON where it is some."""
-
-    status: int
-    content: Any
-
-
-@dataclass
-class Server:
-    """A server of its own process."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    root: Path
-    log: Path
-
-    def open(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
-
-    def send(self, *pieces: bytes) -> Reply:
-        """Send bytes as they are, and read one answer."""
-        with self.open() as line:
-            for piece in pieces:
-                line.sendall(piece)
-            return answer_on(line)
-
-    def ask(self, method: str, path: str, body: Any = None, host: str | None = None) -> Reply:
-        content = b"" if body is None else json.dumps(body).encode()
-        return self.send(self.head(method, path, host, f"Content-Length: {len(content)}"), content)
-
-    def head(self, method: str, path: str, host: str | None = None, *lines: str) -> bytes:
-        words = [
-            f"{method} {path} HTTP/1.1",
-            f"Host: {host or f'127.0.0.1:{self.port}'}",
-            f"Authorization: Bearer {TOKEN}",
-            "Content-Type: application/json",
-            "Connection: close",
-            *lines,
-        ]
-        return "\r\n".join([*words, "", ""]).encode()
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
-
-
-def answer_on(line: socket.socket) -> Reply:
-    answer = http.client.HTTPResponse(line)
-    answer.begin()
-    body = answer.read()
-    told = json.loads(body) if answer.headers.get_content_type() == "application/json" else body
-    return Reply(answer.status, told)
-
-
-def serve(root: Path, log: Path) -> Server:
-    secret = log.with_suffix(".token")
-    secret.write_text(TOKEN)
-    secret.chmod(0o600)
-    argv = (sys.executable, "-m", "escalade", "monitor", "serve", "--port", "0")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*argv, "--root", str(root), "--token-file", str(secret)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=usual_signals,
-        )
-    deadline = time.monotonic() + 60
-    while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return Server(process, int(found[1]), root, log)
 
 
 @pytest.fixture(scope="module")
@@ -381,127 +292,3 @@ def test_without_the_token_nothing_is_told_or_done(server: Server, line: str) ->
         at = re.sub(r"\{[^}]+\}", "some", path)
         words = f"{method} {at} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{line}\r\n\r\n"
         assert server.send(words.encode("latin-1")).status == 401, (method, at)
-
-
-def test_two_servers_on_one_root_lose_nothing_of_each_other(server: Server) -> None:
-    other = serve(server.root, server.log.with_name("other.log"))
-    try:
-        both = [server, other]
-        with ThreadPoolExecutor(16) as crowd:
-            made = list(
-                crowd.map(
-                    lambda n: both[n % 2].ask("POST", "/v1/sessions", {"session": "one"}).status,
-                    range(16),
-                )
-            )
-            registered = list(
-                crowd.map(
-                    lambda n: (
-                        both[n % 2]
-                        .ask(
-                            "POST",
-                            "/v1/sessions/one/services",
-                            {"services": [{"name": f"s{n}", "endpoint": f"127.0.0.1:{n + 1}"}]},
-                        )
-                        .status
-                    ),
-                    range(16),
-                )
-            )
-        assert sorted(made) == [201] + [409] * 15
-        assert {status // 100 for status in registered} == {2}
-        found = other.ask("GET", "/v1/sessions/one").content
-        assert {target["name"] for target in found["targets"]} == {f"s{n}" for n in range(16)}
-        assert server.ask("DELETE", "/v1/sessions/one").status == 200
-    finally:
-        assert other.end() == 0
-
-
-@pytest.mark.slow
-def test_a_server_that_is_ended_while_it_starts_a_session_leaves_a_whole_one(
-    tmp_path: Path,
-) -> None:
-    server = serve(tmp_path / "sessions", tmp_path / "serve.log")
-    server.ask("POST", "/v1/sessions", {"session": "begun"})
-    replies: list[Reply | None] = []
-    asking = threading.Thread(target=lambda: replies.append(started(server)))
-    asking.start()
-    time.sleep(0.2)
-    assert server.end() == 0
-    asking.join(60)
-
-    service = MonitoringService(tmp_path / "sessions")
-    try:
-        state = service.status("begun").state
-        assert state in {"created", "running"}
-        if replies[0] is not None and replies[0].status == 200:
-            assert state == "running"
-    finally:
-        service.delete("begun", force=True)
-
-
-def started(server: Server) -> Reply | None:
-    try:
-        return server.ask("POST", "/v1/sessions/begun/start", {})
-    except (OSError, http.client.HTTPException):
-        return None
-
-
-@pytest.mark.slow
-def test_a_server_that_is_killed_while_it_creates_leaves_whole_sessions(tmp_path: Path) -> None:
-    root = tmp_path / "sessions"
-    server = serve(root, tmp_path / "serve.log")
-    done: list[str] = []
-
-    def create_many(crowd: str) -> None:
-        for number in range(200):
-            try:
-                reply = server.ask("POST", "/v1/sessions", {"session": f"{crowd}{number}"})
-            except (OSError, http.client.HTTPException):
-                return
-            if reply.status == 201:
-                done.append(f"{crowd}{number}")
-
-    crowds = [threading.Thread(target=create_many, args=(name,)) for name in "abc"]
-    for crowd in crowds:
-        crowd.start()
-    while len(done) < 20:
-        time.sleep(0.005)
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait()
-    for crowd in crowds:
-        crowd.join(60)
-
-    again = serve(root, tmp_path / "again.log")
-    try:
-        told = again.ask("GET", "/v1/sessions").content["sessions"]
-        assert {session["state"] for session in told} == {"created"}
-        assert set(done) <= {session["session"] for session in told}
-        assert again.ask("POST", "/v1/sessions", {"session": "next"}).status == 201
-    finally:
-        assert again.end() == 0
-
-
-@pytest.mark.slow
-def test_a_session_that_is_deleted_while_it_is_collected_stays_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = MonitoringService(tmp_path)
-    service.create("gone", scrape_interval_seconds=0.2)
-    service.start("gone")
-    url = str(service.status("gone").url)
-    service.register_service("gone", "self", f"{url}/metrics")
-    write = gather.artifacts.write
-
-    def deleted_before(*arguments: Any) -> None:
-        service.delete("gone", force=True)
-        write(*arguments)
-
-    monkeypatch.setattr(gather.artifacts, "write", deleted_before)
-    with pytest.raises((AbsentError, InfrastructureError)):
-        stored.collect(
-            service, SessionFolder(tmp_path, "gone"), NewCollection(name="late", last="1s")
-        )
-
-    assert list(tmp_path.iterdir()) == []
-    assert service.create("gone").state == "created"
