@@ -12,12 +12,12 @@ from rich.table import Table
 
 from escalade.campaign.configuration import merged, profile_configuration, read_configuration
 from escalade.campaign.design import PAIRED, order_words
-from escalade.campaign.plan import describe
 from escalade.campaign.presets import given_by_suite
 from escalade.campaign.run import open_run
 from escalade.campaign.search import searched_slos
 from escalade.campaign.standards import shortfalls
 from escalade.cli import allocations
+from escalade.cli.amounts import amount_lines, amounts
 from escalade.cli.arguments import Configuration  # noqa: TC001 - typer reads it
 from escalade.cli.progress import duration
 from escalade.errors import InputError
@@ -44,20 +44,21 @@ def plan(
         bool, typer.Option("--render", help="Print batch scripts and srun lines too.")
     ] = False,
 ) -> None:
-    """Print cells, steps, duration, disk use, and node-hours on a cluster; nothing is started."""
+    """Print cells, steps, requests, duration, disk use and node-hours; nothing is started."""
     content = read_configuration(config)
     if profile is not None:
         content = merged(content, profile_configuration(profile))
     opened = open_run(content, [str(config)])
     cluster = allocations.cost_and_site(opened)
+    cost = None if cluster is None else cluster[0]
     if as_json:
         slurm = {} if cluster is None else {"slurm": allocations.cost_json(*cluster)}
         suite = {"suite": given_by_suite(content)} if content.get("suite") else {}
-        typer.echo(json.dumps({**_plan_json(opened), **suite, **slurm}, indent=1))
+        typer.echo(json.dumps({**_plan_json(opened, cost), **suite, **slurm}, indent=1))
         return
     console = Console()
     console.print(_plan_table(opened))
-    _print_totals(opened, console)
+    _print_totals(opened, cost, console)
     _print_suite(content, opened, console)
     if cluster is not None:
         allocations.print_cost(*cluster, console)
@@ -75,12 +76,13 @@ def _render(opened: CampaignRun, cluster: tuple[Cost, Site] | None) -> None:
         typer.echo(text)
 
 
-def _plan_json(opened: CampaignRun) -> dict[str, object]:
+def _plan_json(opened: CampaignRun, cost: Cost | None) -> dict[str, object]:
     unfinished = {cell.name for cell in opened.unfinished}
     return {
         "campaign": opened.name,
         "expected_seconds": opened.plan.expected_seconds,
         "disk_bytes": opened.plan.disk_bytes,
+        "totals": amounts(opened, cost),
         "stale": opened.plan.stale(opened.folder),
         "components": [part.name for part in opened.plan.campaign.components],
         "short": [each.words for each in shortfalls(opened.plan.campaign)],
@@ -174,19 +176,13 @@ def _what_is_run(whole: Plan) -> str:
     )
 
 
-def _print_totals(opened: CampaignRun, console: Console) -> None:
+def _print_totals(opened: CampaignRun, cost: Cost | None, console: Console) -> None:
     whole = opened.plan
     console.print(_what_is_run(whole), highlight=False, soft_wrap=True)
-    lanes = whole.campaign.execution.parallel_cells
     if whole.campaign.design == PAIRED:
         console.print(order_words(whole.campaign), highlight=False, soft_wrap=True)
-    console.print(
-        f"{describe(whole.cells)} in {lanes} lane{'s' * (lanes != 1)}: "
-        f"{'at most' if whole.campaign.load.search else 'about'} "
-        f"{duration(whole.expected_seconds)} and {whole.disk_bytes / 1e6:.1f} MB in {opened.folder.path}.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    for line in amount_lines(opened, cost):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if parts := whole.campaign.components:
         names = ", ".join(part.name for part in parts)
         longest = sum(part.longest_seconds for part in parts)

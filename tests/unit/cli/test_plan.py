@@ -81,6 +81,47 @@ def test_json_has_the_same_figures() -> None:
     assert cost["node_hours"]["gpu"]["at_most"] == pytest.approx(limit / 3600)
 
 
+def test_the_whole_is_told_in_amounts() -> None:
+    cells = (content := json.loads(plan("--json")))["cells"]
+    totals = content["totals"]
+
+    assert (totals["cells"], totals["cells_to_measure"], totals["steps"]) == (4, 4, 4)
+    assert totals["requests"] == sum(cell["requests"] for cell in cells) >= 4 * 2 * 60
+    assert totals["load_seconds"] >= 4 * 60
+    assert totals["disk_bytes"] == pytest.approx(sum(cell["disk_bytes"] for cell in cells))
+    assert "kB a cell" in totals["disk_basis"]
+    overhead = totals["expected_seconds"] - sum(cell["expected_seconds"] for cell in cells)
+    longest = sum(cell["longest_seconds"] for cell in cells)
+    assert totals["longest_seconds"] == pytest.approx(longest + overhead)
+    assert totals["node_hours"]["local (this machine)"]["at_most"] == pytest.approx(longest / 3600)
+
+    output = plan()
+    assert f"{totals['requests']:,} requests in" in output
+    assert "node-hours left, local (this machine): " in output
+    assert f"disk: {totals['disk_basis']}." in output
+
+
+def test_amounts_on_a_cluster_have_the_node_hours_of_its_partitions() -> None:
+    content = json.loads(plan("--profile", "meluxina", "--json"))
+
+    assert content["totals"]["node_hours"] == content["slurm"]["node_hours"]
+    assert set(content["totals"]["node_hours"]) == {"cpu", "gpu"}
+
+
+def test_requests_that_nobody_knows_beforehand_are_none() -> None:
+    closed = {"load": {"arrivals": "closed", "ladder": [{"concurrency": 2, "window_seconds": 60}]}}
+    path = Path("closed.yaml")
+    path.write_text(yaml.safe_dump({**CAMPAIGN, **closed}), encoding="utf-8")
+
+    told = [
+        CliRunner().invoke(app, ["plan", str(path), *more], catch_exceptions=False).output
+        for more in ([], ["--json"])
+    ]
+
+    assert "an unknown number of requests in" in told[0]
+    assert json.loads(told[1])["totals"]["requests"] is None
+
+
 def test_json_of_a_campaign_on_one_machine_says_nothing_of_slurm() -> None:
     assert "slurm" not in json.loads(plan("--json"))
 
