@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from escalade.campaign import dcgm_series, events
+from escalade.campaign.accounted import note_energy
 from escalade.campaign.deploy import release_allocation
 from escalade.campaign.measure import read_outcomes, steps_of
 from escalade.campaign.state import (
@@ -68,6 +69,9 @@ def archive_cell(here: CellRun) -> None:
     write_json(here.folder.environment, _environment(here))
     release_allocation(here.state, keep=_others_wait(here))
     shutil.rmtree(here.folder.prometheus, ignore_errors=True)
+    stages = _stages(here)
+    since = stages[0]["started_at"] if stages else None
+    note_energy(here.folder.energy, allocation.job, since)
     write_json(here.folder.cell, _cell_outcome(here, allocation))
 
 

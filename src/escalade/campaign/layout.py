@@ -69,6 +69,11 @@ class CellFolder:
         return self.path / "bounds.json"
 
     @property
+    def energy(self) -> Path:
+        """What Slurm's accounting has on the service's energy; only where the site gathers it."""
+        return self.path / "energy.json"
+
+    @property
     def calibrating(self) -> Path:
         """Folder of what the calibration stands on: its schedule, request log, null server's log."""
         return self.path / "calibration"

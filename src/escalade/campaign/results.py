@@ -26,6 +26,7 @@ from escalade.analysis.verdicts.cost import cost
 from escalade.analysis.verdicts.judge import Slo, judge
 from escalade.analysis.verdicts.targets import Target, target_table
 from escalade.analysis.verdicts.what_if import limit_rows
+from escalade.campaign.accounted import energy_rows
 from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.holdings import holdings_of
@@ -120,6 +121,8 @@ def write_verdicts(folder: CampaignFolder, cells: Sequence[CellData], campaign: 
         verdicts["targets"] = _targets(folder, cells, kpis, verdicts, campaign)
     if (question := question_of(campaign)) is not None:
         verdicts["pairs"] = compare_pairs(kpis, cells, verdicts["gates"], question)
+    if accounted := energy_rows(folder, cells):
+        verdicts["energy_accounted"] = accounted
     holdings, untold = holdings_of(folder, cells)
     prices = campaign.prices.judged
     verdicts["cost"] = cost(holdings, untold, prices, kpis=kpis, cells=cells, verdicts=verdicts)

@@ -50,7 +50,8 @@ ABSENT = {
     DRAM: "no RAPL counter of the memory was scraped: not every processor has one, and where it has "
     "the same rights are needed as for the package",
     GPU: "no GPU was scraped",
-    NODE: "nothing measures whole nodes: a site's own meters (IPMI, Slurm's energy accounting) are not read",
+    NODE: "nothing that is scraped measures whole nodes; what Slurm's energy accounting has of a cell, "
+    "where a site keeps it, is told apart",
 }
 """Why a scope has no figure, and what would measure it."""
 

@@ -39,12 +39,41 @@ class EnergyView:
     remarks: tuple[str, ...]
     """Why scopes have no figure."""
     table: Table
+    accounted: Table
+    """What Slurm's accounting has: whole nodes, over a whole cell."""
 
 
 def energy_view(data: ReportData) -> EnergyView:
     """Give the section: what was measured, and why the other scopes have no figure."""
     sentences = [text for name in data.deployments if (text := energy_sentence(data, name))]
-    return EnergyView(tuple(sentences), tuple(_notes(data)), tuple(_absent(data)), _table(data))
+    return EnergyView(
+        tuple(sentences), tuple(_notes(data)), tuple(_absent(data)), _table(data), _accounted(data)
+    )
+
+
+def _accounted(data: ReportData) -> Table:
+    """List what Slurm's accounting has of the service's steps, each by itself."""
+    columns = (
+        *("Cell", "Job step", "Scope", "Source", "Nodes", "Energy", "Over", "Mean power"),
+        "Nodes by name",
+    )
+    found = data.verdicts.get("energy_accounted") or []
+    rows = [
+        (
+            words.clean(row.get("cell")),
+            words.clean(f"{row.get('step')} ({row.get('name')})"),
+            words.clean(row.get("scope")),
+            f"Slurm, {words.clean(row.get('source'))}",
+            words.plain(known(row.get("nodes")), 0),
+            words.single(known(row.get("joules")), "J"),
+            words.single(known(row.get("seconds")), "s"),
+            words.single(known(row.get("mean_watts")), "W"),
+            words.clean(row.get("hosts")),
+        )
+        for row in found
+        if isinstance(row, dict)
+    ]
+    return Table(columns if rows else (), tuple(rows))
 
 
 def labels_of(data: ReportData, cells: Sequence[CellFacts], metric: str) -> list[str]:

@@ -84,13 +84,20 @@ def parse_sacct_times(text: str) -> list[JobTimes]:
 
 def _times(state: str, began: str, ended: str, program: str) -> JobTimes:
     known = JobState(state)
-    start = _unix(began, program)
+    start = unix(began, program)
     if known is JobState.PENDING:
         start = None  # what stands there is when it is expected to begin
-    return JobTimes(known, start, _unix(ended, program) if known.ended else None)
+    return JobTimes(known, start, unix(ended, program) if known.ended else None)
 
 
-def _unix(text: str, program: str) -> float | None:
+def unix(text: str, program: str) -> float | None:
+    """Give a local time as Unix seconds; None where there is none.
+
+    Raises
+    ------
+    InfrastructureError
+        When it is no time.
+    """
     if text in {"Unknown", "None", "N/A", "(null)", ""}:
         return None
     try:
