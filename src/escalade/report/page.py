@@ -11,7 +11,6 @@ import jinja2
 from markupsafe import Markup
 
 from escalade.report import words
-from escalade.report.axis import at, level
 from escalade.report.charts.distribution import distribution_charts
 from escalade.report.charts.energy import energy_charts
 from escalade.report.charts.front import front_charts
@@ -25,6 +24,7 @@ from escalade.report.embedded import embed
 from escalade.report.facts import VALID
 from escalade.report.sections.bottleneck import bottleneck_groups
 from escalade.report.sections.bounds import bounds_shown
+from escalade.report.sections.caches import caches_table
 from escalade.report.sections.comparison import comparison_section, since_baseline
 from escalade.report.sections.components import parts
 from escalade.report.sections.concerns import NOTE, concerns, marks_of, notes_of
@@ -37,11 +37,10 @@ from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade, grade_lines
 from escalade.report.sections.headroom import headroom_groups
 from escalade.report.sections.identity import identity
-from escalade.report.sections.judgement import run_of
 from escalade.report.sections.limits import limits
 from escalade.report.sections.margins import margins
 from escalade.report.sections.methods import formulas
-from escalade.report.sections.objectives import objective, slo_table
+from escalade.report.sections.objectives import slo_table
 from escalade.report.sections.origin import origin
 from escalade.report.sections.pairs import pairs_section
 from escalade.report.sections.partial import partial_words
@@ -50,6 +49,7 @@ from escalade.report.sections.search import trials_table
 from escalade.report.sections.stability import stability_table
 from escalade.report.sections.standards import standards_view
 from escalade.report.sections.story import summary
+from escalade.report.sections.strip import verdict_strip
 from escalade.report.sections.targets import targets_table
 from escalade.report.sections.trends import trends_section
 from escalade.report.tables import (
@@ -72,8 +72,6 @@ if TYPE_CHECKING:
 SYMBOLS = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT_RUN": "–"}
 """A sign beside each verdict: colour alone tells nothing to one reader in twelve."""
 
-_FIRST = {"FAIL": -2, "PASS": -1}
-"""What a reader sees first: red, then green, then the rest in its own order."""
 _SHOWN_CONCERNS, _SHOWN_LINKS = 8, 12
 _OPEN_CELLS = 2
 
@@ -95,15 +93,6 @@ class Head:
     remarks: tuple[str, ...] = ()
     anchor: str = ""
     warnings: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One field of the strip under the title."""
-
-    verdict: str
-    word: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -203,6 +192,7 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "slos": _slos(data, marks),
         "comparison": comparison_section(data),
         "trends": trends_section(data),
+        "caches": caches_table(data),
         "limits": limits(data),
         "stability": stability_table(data),
         "contention": contention_table(data),
@@ -231,48 +221,10 @@ def content_of(data: ReportData) -> dict[str, Any]:
     }
 
 
-def verdict_strip(data: ReportData) -> list[Verdict]:
-    """Give the verdicts that count, red and green first, then what they rest on, the grade last."""
-    several = len(data.deployments) > 1 or data.repetitions > 1
-    judged = [
-        Verdict(
-            str(row.get("verdict")),
-            str(row.get("verdict")).replace("_", " "),
-            f"{objective(row)} {at(level(row))}" + (f", {_where(row, data)}" if several else ""),
-        )
-        for row in data.slos
-        if row.get("counts")
-    ]
-    strip = sorted(judged, key=lambda each: _FIRST.get(each.verdict, 0))
-    failed = [cell for cell in data.facts if not cell.finished]
-    if failed:
-        counts = f"{len(failed)} of {words.counted(len(data.facts), 'cell')}"
-        strip.insert(0, Verdict("FAIL", "FAILED", counts))
-    if data.partial is not None:
-        strip.insert(0, Verdict("INCONCLUSIVE", "PARTIAL", f"{data.partial.words} measured"))
-    if not strip:
-        why = "no objective names a rate where it has to hold"
-        strip.append(Verdict("", "No verdict", why if data.axis.open else "there is no rate"))
-    if not data.axis.open:
-        strip.append(Verdict("", *data.axis.warning))
-    if data.verdicts.get("note"):
-        note = "These runs only" if data.repetitions > 1 else "This run only"
-        strip.append(Verdict("", note, words.counted(data.repetitions, "repetition")))
-    if data.exploratory:
-        strip.append(Verdict("", "Exploratory", "short windows"))
-    if (graded := grade(data)) is not None:
-        strip.append(Verdict("", f"Data quality {graded[0]}", graded[1]))
-    return strip
-
-
-def _where(row: dict[str, Any], data: ReportData) -> str:
-    deployment = words.clean(row.get("deployment"))
-    run = run_of(row, data.deployments.get(deployment, ()))
-    return f"{deployment}, {run}" if run else deployment
-
-
 def _slos(data: ReportData, marks: Marks) -> dict[str, Any]:
     table = slo_table(data, marks)
+    if not table.rows:
+        return {}
     framed = any(row.get("counts") for row in data.slos)
     remark = "Value with 95 % interval and number of requests. "
     remark += (
@@ -280,7 +232,13 @@ def _slos(data: ReportData, marks: Marks) -> dict[str, Any]:
         if framed
         else "None of them counts for the outcome of the campaign: no objective names its rate."
     )
-    return {"table": table, "heads": [Head(text) for text in table.columns], "remark": remark}
+    many = len(data.facts) > _OPEN_CELLS
+    return {
+        "table": table,
+        "heads": [Head(text) for text in table.columns],
+        "remark": remark,
+        "folded": f"Each of {len(data.facts)} cells at each step" if many else "",
+    }
 
 
 def _kpis(cell: CellFacts, data: ReportData, marks: Marks) -> dict[str, Any]:

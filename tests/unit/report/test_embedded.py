@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,3 +104,22 @@ def test_results_of_an_earlier_release_have_nothing_to_explore(one: ReportData) 
     del (older := dict(one.verdicts))["limits"]
 
     assert limits(type(one)(one.campaign, one.kpis, older, one.cells, one.provenance)) == []
+
+
+def test_an_objective_that_too_few_requests_leave_open_says_so() -> None:
+    data = campaign.report_data(rates=(0.5, 2.0))
+    row = {**data.limits[0], "value": None, "ci_low": None, "ci_high": None, "n": 12}
+    short = {"quality": "not estimable: needs n ≥ 36", "value": None}
+    data.kpis.loc[
+        (data.kpis["step"] == row["step"])
+        & (data.kpis["metric"] == "latency_seconds")
+        & (data.kpis["stat"] == "p90"),
+        list(short),
+    ] = list(short.values())
+    unbounded = {**data.limits[1], "ci_high": float("inf")}
+
+    (found,) = limits(replace(data, verdicts={**data.verdicts, "limits": [row, unbounded]}))
+
+    none, half = found["steps"]
+    assert none["lacking"] == "too few requests: needs n ≥ 36, has 12"
+    assert half["lacking"].startswith("so few requests do not bound p90 on this side: has ")

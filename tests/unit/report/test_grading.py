@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from escalade.report.page import render, verdict_strip
+from escalade.report.page import render
 from escalade.report.sections.grading import grade, grade_lines
+from escalade.report.sections.strip import verdict_strip
 
 if TYPE_CHECKING:
     from escalade.report.data import ReportData

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from escalade.report.marks import Marks, Touched
-from escalade.report.page import environment, render, verdict_strip
+from escalade.report.page import environment, render
 from escalade.report.sections.concerns import NOTE, WARNING, concerns, marks_of, notes_of
 from escalade.report.sections.margins import margins
 from unit.report import campaign
@@ -183,13 +183,3 @@ def test_a_margin_is_told_in_the_unit_and_in_per_cent_by_value_and_by_worse_end(
     assert told == ["0.6 s (40 %)", "0.3 s (20 %)", "0.90 s"]
     assert (line.interval, line.n) == ("[0.80, 1.20]", "80")
     assert line.where == "smollm2, this run only"
-
-
-def test_the_strip_begins_with_red_then_green_and_ends_with_the_grade() -> None:
-    data = campaign.report_data(rates=RATES)
-    row = {**data.slos[0], "counts": True}
-    slos = [{**row, "verdict": verdict} for verdict in ("INCONCLUSIVE", "PASS", "FAIL")]
-    strip = verdict_strip(replace(data, verdicts={**data.verdicts, "slos": slos}))
-
-    assert [each.verdict for each in strip[:3]] == ["FAIL", "PASS", "INCONCLUSIVE"]
-    assert strip[-1].word.startswith("Data quality")

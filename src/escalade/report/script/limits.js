@@ -10,7 +10,7 @@ function decide(step, limit, objective) {
   }
   if (step.fixed) return [step.fixed, step.reason];
   const known = step.low !== null || step.high !== null;
-  if (!known) return ["INCONCLUSIVE", "there is no interval"];
+  if (!known) return ["INCONCLUSIVE", step.lacking || "there is no interval"];
   const low = step.low ?? -Infinity, high = step.high ?? Infinity, atLeast = objective.at_least;
   if (atLeast ? high < limit : low > limit) {
     return step.no_fail ? ["INCONCLUSIVE", step.no_fail] : ["FAIL", ""];
@@ -21,7 +21,7 @@ function decide(step, limit, objective) {
       ? ["INCONCLUSIVE", "the limit is under ten times the client's resolution"]
       : ["PASS", ""];
   }
-  return ["INCONCLUSIVE", "the limit lies within the interval"];
+  return ["INCONCLUSIVE", step.lacking || "the limit lies within the interval"];
 }
 
 /** An objective on a rate is not asked of steps that were sent less. */
@@ -55,6 +55,7 @@ function exploreLimit(box, objective, place) {
     make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `What if, ${objective.title}` },
       make("table", {},
         make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), body)));
+  const behind = new Set(objective.steps.flatMap((step) => step.members ?? []));
   const rows = objective.steps.map((step) => {
     const now = make("td"), why = make("td", { class: "why" });
     const given = make("td", {}, step.given ? chip(step.given) : "not judged here");
@@ -66,7 +67,8 @@ function exploreLimit(box, objective, place) {
   function update(limit) {
     const held = new Map();
     for (const { step, now, why } of rows) {
-      held.has(step.where) || held.set(step.where, []);
+      const told = !behind.has(step);  // of repetitions that a verdict over all stands for, only that one
+      told && !held.has(step.where) && held.set(step.where, []);
       if (!applies(step, limit, objective)) {
         now.replaceChildren("not asked of it");
         why.textContent = "fewer requests were sent";
@@ -75,7 +77,7 @@ function exploreLimit(box, objective, place) {
       const [verdict, reason] = decide(step, limit, objective);
       now.replaceChildren(chip(verdict));
       why.textContent = reason;
-      if (verdict === "PASS") held.get(step.where).push(step.load);
+      if (told && verdict === "PASS") held.get(step.where).push(step.load);
     }
     const told = `${plain(limit * factor)}${unit ? `\u00a0${unit}` : ""}`;
     slider.setAttribute("aria-valuetext", told);

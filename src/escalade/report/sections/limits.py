@@ -10,6 +10,7 @@ from escalade.report import words
 from escalade.report.axis import level, short
 from escalade.report.facts import SATURATED
 from escalade.report.sections.objectives import objective, subject
+from escalade.report.tables import shortened
 from escalade.report.words import known
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _step(
         "high": _finite(high),
         "given": words.clean(judged.get("verdict")) if judged else None,
         **{name: words.clean(row[name]) for name in _CONDITIONS if row.get(name)},
+        "lacking": _lacking(row, slo, data),
         "least_limit": _finite(known(row.get("least_limit"))),
         "members": _members(row, rows),
     }
@@ -113,6 +115,27 @@ def _told(row: Mapping[str, Any], slo: Mapping[str, Any], low: float, high: floa
     value = words.amount(known(row.get("value")), low, high, words.clean(slo.get("unit") or ""))
     n = known(row.get("n"))
     return f"{value}, n = {words.plain(n, 0)}" if n > 0 else value
+
+
+def _lacking(row: Mapping[str, Any], slo: Mapping[str, Any], data: ReportData) -> str:
+    """Say why no interval decides where there is none, or none on the side that would have to hold."""
+    low, high = words.bounds(row.get("ci_low"), row.get("ci_high"))
+    n = known(row.get("n"))
+    has = f"has {words.plain(n, 0)}" if n > 0 else "has none"
+    if row.get("cell") is None:
+        return ""
+    if math.isnan(low) and math.isnan(high):
+        label = ", ".join(words.clean(slo[key]) for key in ("workload", "of") if slo.get(key))
+        place = words.clean(row.get("cell")), int(known(row.get("step")))
+        found = data.estimate(*place, str(slo.get("metric")), str(slo.get("stat")), label or None)
+        short = shortened(found)
+        if short.startswith("needs n"):
+            return f"too few requests: {short}, {has}"
+        return found.no_interval or short
+    worst = low if slo.get("at_least") else high
+    if math.isinf(worst):
+        return f"so few requests do not bound {slo.get('stat')} on this side: {has}"
+    return ""
 
 
 def _finite(value: float) -> float | None:

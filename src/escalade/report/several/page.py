@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from escalade.report import words
 from escalade.report.embedded import embed
-from escalade.report.page import SYMBOLS, environment, style, verdict_strip
+from escalade.report.page import SYMBOLS, environment, style
 from escalade.report.sections.concerns import NOTE, concerns
 from escalade.report.sections.findings import findings_on_page
 from escalade.report.sections.grading import grade
 from escalade.report.sections.identity import identity, moment
 from escalade.report.sections.limits import limits
 from escalade.report.sections.story import summary
+from escalade.report.sections.strip import verdict_strip
 from escalade.report.sections.trends import trends_of
 from escalade.report.several.chart import views
 from escalade.report.several.told import labels, overview, remarks

@@ -239,6 +239,8 @@ class Explored(Part):
     """Why it can't be PASS."""
     no_fail: str | None
     """Why it can't be FAIL."""
+    lacking: str | None
+    """What is lacking where its interval is none, or has no end on the side that decides: requests mostly."""
     least_limit: float | None
     """Smallest limit that can be passed, in the metric's unit."""
     members: list[int]
