@@ -2,13 +2,14 @@
 # PYTHON=/path/to/python3.12 chooses the Python to make it with.
 
 VENV ?= .venv
+PICTURE ?= docs/report.png
 BIN := $(VENV)/bin
 PATHS := src tests scripts benchmarks envs
 WORKFLOW := Snakefile rules
 BOOTSTRAP = python=$$(PYTHON="$(PYTHON)" sh envs/find_python.sh) && "$$python" -P envs/bootstrap.py --venv "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-dev tools demo test test-all check lock dag clean
+.PHONY: help env env-dev tools demo picture test test-all check lock dag clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -24,6 +25,11 @@ tools: env ## Find Prometheus and node_exporter, or fetch them without root
 
 demo: env ## Run a real campaign on this machine and print the path of its report
 	@$(BIN)/escalade run config/config.yaml --profile profiles/local
+
+picture: ## Take docs/report.png anew from the demo's report; needs Chromium, and a demo run on a quiet machine
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,2100 \
+		--screenshot=$(PICTURE) file://$(CURDIR)/results/demo/report.html
+	$(BIN)/python -c "from PIL import Image; Image.open('$(PICTURE)').convert('P', palette=Image.Palette.ADAPTIVE, colors=96).save('$(PICTURE)', optimize=True)"
 
 check: env-dev ## Lint and types: what takes seconds
 	$(BIN)/ruff check $(PATHS)
