@@ -196,6 +196,11 @@ CASES = [
         fires=[(AT_LABELS, f"CUDA memory at n1:8000 {IN_PIECES}")],
     ),
     Case(
+        "allocations that succeeded when they were tried again",
+        "CudaFragmentation",
+        {f'escalade_cuda_fragmentation_events_total{{kind="retry", {AT}}}': growing(10)},
+    ),
+    Case(
         "an event of long ago",
         "CudaFragmentation",
         {f"swarm_cuda_fragmentation_events_total{{{AT}}}": "0x5 1x120"},  # at 60 s

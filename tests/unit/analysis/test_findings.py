@@ -190,7 +190,7 @@ NEARLY: dict[str, Callable[[], Made]] = {
     "ladder-too-high": lambda: fine(1, offered=(2.0, 5.0, 14.0, 20.0)),
     "ladder-too-coarse": lambda: fine(1, offered=(2.0, 8.0, 14.0)),
     "cache-hits-too-few": lambda: counted(0.58),  # up to 0.609 with its interval
-    "cuda-memory-in-pieces": lambda: in_pieces(lacks=2.0),
+    "cuda-memory-in-pieces": lambda: in_pieces(retry=5.0, lacks=2.0),
     "cuda-memory-too-small": lambda: in_pieces(oom=3.0, retry=5.0),
     **SCENARIOS_NEARLY,
 }
@@ -465,9 +465,8 @@ def test_fragmentation_begins_at_the_lowest_rate_with_events() -> None:
 
     # three steps from the third on: of the rates 2, 5, 8, 9.5, 14
     assert row["measured"] == (
-        "6 allocations failed and 15 allocations succeeded only once idle memory had been given "
-        "back, for which idle and free CUDA memory would have sufficed; it begins at 8 requests/s "
-        "(step 3)"
+        "6 allocations failed for which idle and free CUDA memory would have sufficed, and 15 succeeded "
+        "when idle memory had been given back; it begins at 8 requests/s (step 3)"
     )
     assert row["steps"] == [3, 4, 5]
     assert "max_split_size_mb:128" in row["next"][0]
@@ -490,3 +489,19 @@ def test_counts_that_are_missing_are_not_called_fine() -> None:
     made = fine(1).put("cuda_fragmentation_events", math.nan, label='{kind="oom"}')
 
     assert one(made, "cuda-memory-in-pieces")["kind"] == UNSEEN
+
+
+def test_allocations_that_succeeded_in_the_end_are_told_and_no_finding() -> None:
+    row = one(in_pieces(retry=5.0), "cuda-memory-in-pieces")
+
+    assert row["kind"] == FINE
+    assert row["measured"] == (
+        "CUDA memory: no allocation failed for want of memory that was there in pieces; 15 succeeded "
+        "when idle memory had been given back"
+    )
+
+
+def test_events_that_a_service_does_not_tell_apart_count() -> None:
+    made = fine(1).put("cuda_fragmentation_events", lambda step: 4.0 if step == 4 else 0.0)
+
+    assert one(made, "cuda-memory-in-pieces")["steps"] == [4]

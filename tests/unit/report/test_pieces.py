@@ -24,14 +24,17 @@ ON = "CUDA memory is in pieces from"
 
 
 def counted(data: ReportData, events: Mapping[int, float], deployment: str) -> ReportData:
-    """Give the report of a service that counted these events by step, and 0 in the others."""
+    """Give the report of a service that counted these events by step, and 0 in the others.
+
+    In every step 7 more allocations succeeded when they were tried again.
+    """
     mine = data.kpis[(data.kpis["deployment"] == deployment) & (data.kpis["step"] > 0)]
     steps = mine.drop_duplicates(["cell", "step"]).assign(
         metric=EVENTS, stat="value", unit="events"
     )
     rows = [
         steps.assign(
-            value=[events.get(step, 0.0) if label == FAILED else 0.0 for step in steps["step"]],
+            value=[events.get(step, 0.0) if label == FAILED else 7.0 for step in steps["step"]],
             source=f"series.parquet{label}",
             quality="ok",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from escalade.analysis.capacity.figures import Evidence
 from escalade.analysis.findings.rule import LIMIT, Fine, Hit, Rule, Unseen
 from escalade.analysis.findings.subject import SHOWN
-from escalade.analysis.kpis.fragmentation_kpis import EVENTS, FAILED, LACKS, RETRIED
+from escalade.analysis.kpis.fragmentation_kpis import EVENTS, LACKS, RETRIED
 
 if TYPE_CHECKING:
     from escalade.analysis.capacity.figures import Figure, Figures
@@ -29,36 +29,27 @@ class _Counted(NamedTuple):
 
 
 def in_pieces(subject: Subject) -> Answer:
-    """Fire when an allocation failed, or had to be tried again, though memory would have sufficed."""
+    """Fire when an allocation failed though memory would have sufficed.
+
+    One that succeeded when it was tried again is no reason: any cache that fills up gives idle
+    memory back, and the better settings do so more often.
+    """
     counted = _counted(subject, EVENTS)
     if not counted:
         return _unknown(subject, EVENTS)
-    events = [each for each in counted if each.row.value > 0]
+    events = [each for each in counted if each.row.value > 0 and not _is_retried(each)]
+    retried = sum(each.row.value for each in counted if _is_retried(each))
+    again = f"{retried:.0f} succeeded when idle memory had been given back" if retried else ""
     if not events:
-        return Fine("CUDA memory: no allocation lacked memory that was there in pieces")
-    begin = events[0]
-    failed, retried, untold = (
-        sum(each.row.value for each in events if _is(each, label))
-        for label in (FAILED, RETRIED, "")
-    )
-    said = [
-        f"{count:.0f} allocations {what}"
-        for count, what in (
-            (failed, "failed"),
-            (retried, "succeeded only once idle memory had been given back"),
-            (untold, "failed or were tried again"),
-        )
-        if count > 0
-    ]
+        words = "CUDA memory: no allocation failed for want of memory that was there in pieces"
+        return Fine(f"{words}; {again}" if again else words)
+    begin, count = events[0], sum(each.row.value for each in events)
     words = (
-        f"{' and '.join(said)}, for which idle and free CUDA memory would have sufficed; it begins at "
-        f"{begin.rate:.4g} requests/s (step {begin.step})"
+        f"{count:.0f} allocations failed for which idle and free CUDA memory would have sufficed"
+        f"{f', and {again}' if again else ''}; it begins at {begin.rate:.4g} requests/s (step {begin.step})"
     )
-    return Hit(
-        words,
-        tuple(each.evidence(EVENTS, _of(each)) for each in events[:SHOWN]),
-        _next(begin.figures),
-    )
+    proofs = [each.evidence(EVENTS, "failed in pieces") for each in events[:SHOWN]]
+    return Hit(words, tuple(proofs), _next(begin.figures))
 
 
 def too_little(subject: Subject) -> Answer:
@@ -95,14 +86,8 @@ def _unknown(subject: Subject, metric: str) -> Answer:
     return Unseen(f"{metric}: {why[0]}") if why else None
 
 
-def _is(each: _Counted, label: str) -> bool:
-    return each.row.source.endswith(label) if label else "{" not in each.row.source
-
-
-def _of(each: _Counted) -> str:
-    if _is(each, FAILED):
-        return "failed"
-    return "tried again" if _is(each, RETRIED) else "failed or tried again"
+def _is_retried(each: _Counted) -> bool:
+    return each.row.source.endswith(RETRIED)
 
 
 def _next(figures: Figures) -> tuple[str, ...]:
@@ -120,8 +105,8 @@ RULES = (
         "cuda-memory-in-pieces",
         LIMIT,
         "CUDA memory is in pieces",
-        "`cuda_fragmentation_events` is above 0 in any step",
-        "Memory that was there could not be used: requests fail by it, or wait while the device is synchronised.",
+        "`cuda_fragmentation_events` of allocations that failed is above 0 in any step; those that succeeded when tried again do not count",
+        "Memory that was there could not be used, and requests fail by it.",
         "PyTorch's allocator cuts segments for tensors of many sizes; what is idle beside a part in use can't be given back.",
         (
             "ask for fewer sizes: pad batches to a few lengths, or take the largest memory at the start",

@@ -95,19 +95,22 @@ def _temperature(bands: Bands) -> Panel:
 def _fragmentation() -> Panel:
     return figure(
         "CUDA fragmentation events",
-        "Events in the time that is shown: an allocation failed or was tried again although enough "
-        "memory was free, in pieces. The service itself counts them; the driver can't.",
+        "Events in the time that is shown: an allocation failed although enough memory was free, in "
+        "pieces. The service itself counts them; the driver can't.",
         "short",
-        *_grown("increase", "$__range"),
+        *_grown("increase", "$__range", 'kind="oom"'),
         red_from=1.0,
     )
 
 
-def _grown(function: str, window: str) -> tuple[Query, ...]:
+def _grown(function: str, window: str, *matchers: str) -> tuple[Query, ...]:
     """Ask for events by the service's own names; by the swarm's where it has no others."""
     theirs = f"{function}({_of(SWARM_EVENTS)}[{window}]) unless on (instance) {EVENTS}"
     return (
-        Query(f"{function}({_of(EVENTS)}[{window}])", "{{kind}}: device {{device}} {{instance}}"),
+        Query(
+            f"{function}({selector(EVENTS, INSTANCE, *matchers)}[{window}])",
+            "{{kind}}: device {{device}} {{instance}}",
+        ),
         Query(theirs, "{{instance}}"),
     )
 

@@ -126,10 +126,10 @@ def _rate(limits: Limits, names: ServiceNames) -> Alert:
 
 
 def _fragmentation() -> Alert:
-    own, swarm = "escalade_cuda_fragmentation_events_total", "swarm_cuda_fragmentation_events_total"
+    own = "escalade_cuda_fragmentation_events_total"
+    of_failed = selector(own, 'kind="oom"'), selector("swarm_cuda_fragmentation_events_total")
     grown, theirs = (
-        total(f"increase({selector(name)}[{_EVENT_WINDOW}])", "job", "instance")
-        for name in (own, swarm)
+        total(f"increase({selected}[{_EVENT_WINDOW}])", "job", "instance") for selected in of_failed
     )
     return Alert(
         name="CudaFragmentation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from escalade.analysis.kpis.fragmentation_kpis import EVENTS
+from escalade.analysis.kpis.fragmentation_kpis import EVENTS, RETRIED
 from escalade.report import words
 from escalade.report.charts import drawing
 from escalade.report.charts.drawing import COLOURS
@@ -20,13 +20,14 @@ _DOTTED = (0, (1, 1.5))
 
 
 def begins(data: ReportData, deployment: str) -> float | None:
-    """Give the lowest arrival rate of a deployment at which events were counted, in 1/s.
+    """Give the lowest arrival rate of a deployment at which allocations failed in pieces, in 1/s.
 
-    None where none were, or nothing counts them, or the load has no rate.
+    None where none did, or nothing counts them, or the load has no rate.
     """
     if not data.axis.open:
         return None
     counted = data.kpis[(data.kpis["metric"] == EVENTS) & (data.kpis["value"] > 0)]
+    counted = counted[~counted["source"].str.endswith(RETRIED)]
     places = {
         (str(cell), int(step)) for cell, step in zip(counted["cell"], counted["step"], strict=True)
     }
