@@ -7,6 +7,7 @@ joined again, whole idle segments given back when the device has no more, `max_s
 from __future__ import annotations
 
 import bisect
+import itertools
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,11 @@ class OutOfMemorySimulatedError(Exception):
 class Block:
     """A piece of a segment; its neighbours are pieces of the same one."""
 
+    _numbers = itertools.count()
+
     def __init__(self, size: int) -> None:
         self.size = size
+        self.number = next(self._numbers)
         self.before: Block | None = None
         self.after: Block | None = None
 
@@ -66,7 +70,7 @@ class CachingAllocator:
         self.retries = self.ooms = 0
         self.truth = {"fragmentation": 0, "capacity": 0, "retry": 0}
         self._max_split = max_split or 2**62
-        self._idle: list[tuple[int, int, Block]] = []  # by size; the id makes blocks comparable
+        self._idle: list[tuple[int, int, Block]] = []  # by size, of equals the oldest first
         self.observers: list[Callable[[int, int, int, int], None]] = []
         self._C = SimpleNamespace(_cuda_attach_out_of_memory_observer=self.observers.append)
         self.cuda = SimpleNamespace(
@@ -138,10 +142,10 @@ class CachingAllocator:
         self._keep(rest)
 
     def _keep(self, block: Block) -> None:
-        bisect.insort(self._idle, (block.size, id(block), block))
+        bisect.insort(self._idle, (block.size, block.number, block))
 
     def _take(self, block: Block) -> bool:
-        place = bisect.bisect_left(self._idle, (block.size, id(block)))
+        place = bisect.bisect_left(self._idle, (block.size, block.number))
         if place == len(self._idle) or self._idle[place][2] is not block:
             return False
         del self._idle[place]
