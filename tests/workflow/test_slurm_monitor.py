@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from escalade import manifest
 from slurm.campaigns import jobs
 from workplace import ROOT
 
@@ -81,6 +82,20 @@ def test_the_quick_start_runs_as_a_job(sessions: Sessions) -> None:
     deployed = json.loads(run("exporter-deploy", *OWN, "--kind", "node", "--json"))
     assert deployed["targets"][0]["health"] == "up", deployed
     assert {it["health"] for it in sessions.status()["targets"]} == {"up"}
+
+    number = sessions.cluster.run(
+        "login",
+        ["sbatch", "--parsable", "--wait", "--partition=cpu", "--output=/dev/null", "--wrap=sleep 4"],
+        capture_output=True,
+    ).stdout.strip()  # fmt: skip
+    out = sessions.folder / "metrics"
+    run("collect", *OWN, "--last", "3s", "--out", str(out / "last"))
+    run("collect", *OWN, "--job", number, "--out", str(out / "job"))
+    window = json.loads((out / "job" / "collection.json").read_text())["window"]
+    assert 3.0 <= window["end"] - window["start"] <= 15.0
+    for name in ("last", "job"):
+        assert manifest.verify(out / name) == []
+        assert (out / name / "slices" / "node.csv").exists()
 
     run("stop", *OWN)
     assert sessions.status()["state"] == "stopped"
