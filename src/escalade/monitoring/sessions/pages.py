@@ -15,9 +15,10 @@ from escalade.monitoring.sessions.targets import (
     checked_service,
     read_endpoint,
 )
+from escalade.runtime.slurm.routes import addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from escalade.monitoring.sessions.record import Kind
 
@@ -50,8 +51,13 @@ class Wanted:
     job: str | None = None
     gpus: int = 0
 
-    def page(self) -> Page:
+    def page(self, here: Callable[[], list[str]] = addresses) -> Page:
         """Find out where it may be.
+
+        Parameters
+        ----------
+        here
+            Gives the addresses of this machine.
 
         Raises
         ------
@@ -63,7 +69,7 @@ class Wanted:
             hosts: tuple[str, ...] = () if self.job is None else (str(self.node),)
             port, path = 0, "/metrics"
         else:
-            hosts, port, path = resolver.hosts_of(endpoint), endpoint.port, endpoint.path
+            hosts, port, path = resolver.hosts_of(endpoint, here=here), endpoint.port, endpoint.path
         return Page(
             kind=cast("Kind", self.kind),
             name=self.name,
