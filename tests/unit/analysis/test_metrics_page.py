@@ -66,7 +66,12 @@ def test_every_gate_is_documented_with_whether_it_invalidates() -> None:
         calibration=not_calibrated("not tried"),
         environment={**plain.environment, "gpus": [{"uuid": "GPU-0"}]},
     )
-    counters = series_frame([(1, "up", '{"instance": "127.0.0.1:9000", "job": "load"}', 0.0, 1.0)])
+    counters = series_frame(
+        [
+            (1, "up", '{"instance": "127.0.0.1:9000", "job": "load"}', 0.0, 1.0),
+            (1, "escalade_gpu_up", '{"uuid": "GPU-0"}', 0.0, 1.0),
+        ]
+    )
     opened = replace(opened, series=pd.concat([opened.series, counters], ignore_index=True))
     gates = {
         row["gate"]: row["invalidates"]

@@ -177,7 +177,7 @@ FRAGMENTATION = (
     Metric("cuda_fragmentation_ratio", ("mean", "max"), "ratio", "lower", "share of the memory that PyTorch has reserved which is idle and can't be given back: inactive_split / reserved; one row per device", SERIES, "CUDA memory", SAMPLED_MAX, where_used=True),
 )
 ENERGY = (
-    Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules / time between the samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", SAMPLED, where_used=True),
+    Metric("power_watts", ("mean",), "W", "lower", "growth of the counter of joules over the window / its length, the counter read at both ends on straight lines between its samples; without a counter the power, weighted by time; one row per scope (package, dram, gpu)", SERIES, "Energy", SAMPLED, where_used=True),
     Metric("energy_joules_per_request", ("gross", "net"), "J", "lower", "power_watts / throughput_qps; net: (power_watts − idle_power_watts) / throughput_qps; one row per scope", f"{SERIES}, {LOG}", "Energy", PAIRED, where_used=True),
     Metric("energy_joules_per_token", ("gross", "net"), "J", "lower", "power_watts / output_tokens_per_second; net: (power_watts − idle_power_watts) / output_tokens_per_second; one row per scope", f"{SERIES}, {LOG}", "Energy", PAIRED, where_used=True),
     Metric("idle_power_watts", VALUE, "W", "lower", "power in the pause of the cell (before, between or after its steps) in which it was least, from two samples or more; one row per scope", SERIES, "Energy", per_cell=True, where_used=True),
