@@ -86,6 +86,50 @@ def test_no_hostile_name_in_a_path_reaches_a_file(server: Server) -> None:
     assert server.ask("GET", "/v1/sessions").status == 200
 
 
+LABELS = [
+    'a"} or vector(1) #',
+    "a', job: 'b",
+    "two\nlines",
+    "- x: &a [*a]",
+    "${HOME} $1 {{ .Value }} %n",
+    "!!python/object:os.system",
+    "\u202egnp.exe",
+    "\x00",
+    "\ud800",
+    "\\",
+    "\u00fc" * 128,
+]
+
+
+@pytest.mark.slow
+def test_hostile_labels_are_labels_and_nothing_else(server: Server) -> None:
+    assert server.ask("POST", "/v1/sessions", {"session": "labels"}).status == 201
+    started = server.ask("POST", "/v1/sessions/labels/start", {})
+    assert started.content["live"], started
+    taken = set()
+    for number, label in enumerate(LABELS):
+        service = {"name": label, "endpoint": f"127.0.0.1:{number + 1}"}
+        body = {"services": [service], "wait_seconds": 0}
+        reply = server.ask("POST", "/v1/sessions/labels/services", body)
+        assert reply.status in {200, 422}, (label, reply)
+        if reply.status == 200:
+            assert reply.content["live"]
+            taken.add(label)
+
+    found = server.ask("GET", "/v1/sessions/labels").content
+    assert {target["name"] for target in found["targets"]} == taken
+    assert len(found["targets"]) == len(taken)
+    assert found["state"] == "running"
+    jobs = set()
+    deadline = time.monotonic() + 30
+    while jobs != taken and time.monotonic() < deadline:
+        reply = server.ask("POST", "/v1/sessions/labels/query", {"expression": "up"})
+        jobs = {series["labels"]["job"] for series in reply.content["series"]}
+        time.sleep(0.2)
+    assert jobs == taken
+    assert server.ask("DELETE", "/v1/sessions/labels?force=true").status == 200
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -214,6 +258,29 @@ def test_silent_connections_lose_their_place(server: Server) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.5)
         assert {heard(line) for line in lines} == {b""}
+    finally:
+        for line in lines:
+            line.close()
+
+
+@pytest.mark.slow
+def test_who_asks_and_does_not_read_takes_nobodys_place(server: Server) -> None:
+    """What a stranger may ask for without a token, over and over on lines that are not read."""
+    asked = b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100
+    lines = []
+    try:
+        for _ in range(80):
+            line = socket.socket()
+            lines.append(line)
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            line.connect(("127.0.0.1", server.port))
+            line.sendall(asked)
+        assert server.ask("GET", "/v1/sessions").status == 200
+        kept = psutil.Process(server.process.pid)
+        deadline = time.monotonic() + 60
+        while len(kept.net_connections("tcp")) > 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
     finally:
         for line in lines:
             line.close()

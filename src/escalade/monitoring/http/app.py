@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Security
@@ -112,9 +113,12 @@ def _add_open_pages(app: FastAPI) -> None:
         """Tell that the server answers; needs no token."""
         return told.Health(version=__version__)
 
+    @functools.cache
+    def page() -> str:
+        return operations_page(app.openapi())
+
     async def docs() -> HTMLResponse:
-        page = operations_page(app.openapi())
-        return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
+        return HTMLResponse(page(), headers={"Content-Security-Policy": _PAGE_POLICY})
 
     app.add_api_route("/health", health, operation_id="health", tags=["Server"])
     app.add_api_route("/docs", docs, include_in_schema=False)

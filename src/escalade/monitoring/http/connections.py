@@ -1,4 +1,4 @@
-"""Connections that nobody can hold for nothing: silent ones have a deadline, and give way first."""
+"""Connections that nobody can hold for nothing: silent ones and ones that are not read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class BoundedConnection(H11Protocol):
     """A connection of uvicorn that is closed when its client lets it wait.
 
     It waits for its client until the head of a request is there, and after an answer until the
-    rest of that request's body is: bytes that come one by one do not make it wait longer. While a
+    rest of that request's body is: bytes that come one by one do not make it wait longer. It waits
+    too where its client does not read what it asked for. While a
     request is worked on, and while its body comes, the gate has deadlines of its own.
 
     Parameters
@@ -41,6 +42,7 @@ class BoundedConnection(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait; close another connection where there are too many."""
@@ -65,6 +67,18 @@ class BoundedConnection(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._unread = True
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Go on: it has read."""
+        super().resume_writing()
+        self._unread = False
+        self._watch()
+
     def give_up(self) -> None:
         """Close it, also where its client does not read."""
         self._forget()
@@ -75,8 +89,12 @@ class BoundedConnection(H11Protocol):
             self.transport.close()
 
     def _watch(self) -> None:
-        waits = self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE
-        if not waits or self.transport.is_closing():
+        if self.transport.is_closing():
+            waits = self.transport.get_write_buffer_size() > 0
+        else:
+            asks = self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE
+            waits = asks or self._unread
+        if not waits:
             self._forget()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(WAIT_SECONDS, self.give_up)

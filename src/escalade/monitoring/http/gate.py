@@ -67,13 +67,14 @@ class Gate:
             return
         answer = _Answer(send)
         refusal = self._refusal(scope, Headers(scope=scope))
-        if refusal is None and self._inside >= self._limits.requests:
+        counted = scope["path"] not in OPEN  # a stranger must not take the places of others
+        if refusal is None and counted and self._inside >= self._limits.requests:
             words = f"{self._inside} requests are being worked on, the most at once."
             refusal = Refusal(503, "busy", words, headers={"Retry-After": "1"})
         if refusal is not None:
             await answer.refuse(refusal)
             return
-        self._inside += 1
+        self._inside += counted
         try:
             await self._let_in(scope, receive, answer)
         except Exception as error:
@@ -83,7 +84,7 @@ class Gate:
             words = f"An unexpected {type(error).__name__}."
             await answer.refuse(Refusal(500, "internal", words))
         finally:
-            self._inside -= 1
+            self._inside -= counted
 
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         host = headers.get("host", "")
