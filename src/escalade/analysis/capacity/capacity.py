@@ -8,6 +8,7 @@ universal scalability law, between the best stable step and the first that gave 
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -195,14 +196,21 @@ def _usable(row: Mapping[str, Any]) -> bool:
 
 def _named(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the steps that the fit leaves out, with the first gate that failed."""
-    alike: dict[str, list[str]] = {}
+    alike: dict[str, list[tuple[str, str]]] = {}
     for step, gate in sorted(left_out(gates).items()):
-        alike.setdefault(str(gate["detail"]), []).append(str(step))
-    return [
-        f"step{'s' * many} {', '.join(steps)} {'are' if many else 'is'} left out: {detail}"
-        for detail, steps in alike.items()
-        for many in [len(steps) > 1]
-    ]
+        detail = str(gate["detail"])
+        alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", detail), []).append((str(step), detail))
+    return [_told(steps) for steps in alike.values()]
+
+
+def _told(steps: Sequence[tuple[str, str]]) -> str:
+    """Say why steps are left out, where their reasons differ by their numbers at most."""
+    numbers = ", ".join(step for step, _ in steps)
+    first = steps[0][1]
+    if len(steps) == 1:
+        return f"step {numbers} is left out: {first}"
+    varies = any(detail != first for _, detail in steps)
+    return f"steps {numbers} are left out: {first}{f' (in step {steps[0][0]})' * varies}"
 
 
 def fitted(ladder: Sequence[Rung], seed: int) -> Capacity:
