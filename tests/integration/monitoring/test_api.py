@@ -169,6 +169,7 @@ def test_the_example_with_curl_runs_as_it_is_written(server: Server, workplace: 
     assert server.ask("GET", "/v1/sessions/bench01").status == 404
 
 
+@pytest.mark.slow
 def test_the_example_in_python_runs_as_it_is_written(
     server: Server, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
