@@ -22,7 +22,7 @@ SERVERS_OWN = {
 COMMANDS = {
     "plan": Lazy(
         "escalade.cli.plan:plan",
-        "Print cells, steps, duration, disk use, and node-hours on a cluster; nothing is started.",
+        "Print cells, steps, requests, duration, disk use and node-hours; nothing is started.",
     ),
     "run": Lazy(
         "escalade.cli.campaigns:run",

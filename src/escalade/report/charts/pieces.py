@@ -24,7 +24,7 @@ def begins(data: ReportData, deployment: str) -> float | None:
 
     None where none did, or nothing counts them, or the load has no rate.
     """
-    if not data.axis.open:
+    if not data.axis.open or "source" not in data.kpis:
         return None
     counted = data.kpis[(data.kpis["metric"] == EVENTS) & (data.kpis["value"] > 0)]
     counted = counted[~counted["source"].str.endswith(RETRIED)]

@@ -47,6 +47,7 @@ NAMES = METRIC_NAMES | {
     "requests_total": "service_requests_total",
 }
 GPU = {"gpu": "0", "uuid": "GPU-0", "name": "H100"}
+PIECES = {"device": "0", "uuid": "GPU-0", **SERVICE_TARGET}
 
 
 def rich_cell(kind: str, seed: int) -> CellData:
@@ -230,6 +231,12 @@ def _samples(rng: np.random.Generator) -> list[Any]:
         gauge("escalade_gpu_utilization_ratio", 0.0, 1.0, **GPU),
         gauge("escalade_gpu_memory_used_bytes", 1e9, 8e10, **GPU),
         gauge("escalade_gpu_power_watts", 60.0, 700.0, **GPU),
+        *(
+            counter("escalade_cuda_fragmentation_events_total", 0.5, kind=kind, **PIECES)
+            for kind in ("oom", "retry")
+        ),
+        counter("escalade_cuda_capacity_events_total", 0.2, **PIECES),
+        gauge("escalade_cuda_allocator_fragmentation_ratio", 0.0, 0.9, **PIECES),
         scraped("node_rapl_package_joules_total", {"index": "0", **NODE_TARGET}, _joules(rng)),
     ]
     return [row for part in parts for row in part]
