@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -214,7 +215,8 @@ def test_a_command_that_is_killed_leaves_the_session_as_before_or_as_wanted(
 def test_a_start_that_is_killed_goes_on_and_can_be_stopped(root: Path) -> None:
     service = session(root, start=False)
     starting = subprocess.Popen(
-        ["escalade", "monitor", "start", *OWN, "--state", str(root)], start_new_session=True
+        [sys.executable, "-m", "escalade", "monitor", "start", *OWN, "--state", str(root)],
+        start_new_session=True,
     )
     deadline = time.monotonic() + SECONDS
     while not (root / "bench01" / "keeper.lock").exists() and time.monotonic() < deadline:
