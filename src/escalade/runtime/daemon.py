@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -103,9 +104,10 @@ def detach(log: Path) -> Callable[[], None]:
 
 
 def say(message: object) -> None:
-    """Write a line with the time into the log of a detached process."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {message}\n")
-    sys.stderr.flush()
+    """Write a line with the time into the log of a detached process; on a full disk it is lost."""
+    with contextlib.suppress(OSError):  # what happens is not to depend on whether it can be told
+        sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {message}\n")
+        sys.stderr.flush()
 
 
 def _redirect(log: Path) -> None:
