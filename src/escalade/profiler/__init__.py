@@ -1,0 +1,1 @@
+"""The multi-node GPU profiler: a head that stores, agents on nodes that send, sessions as windows."""
