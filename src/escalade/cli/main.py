@@ -104,6 +104,10 @@ COMMANDS = {
         "escalade.cli.models:app", "Models in a limited memory: plan, load, measure, give back."
     ),
     "gpu": Lazy("escalade.cli.gpu:app", "GPUs of this machine: what goes on them, what is free."),
+    "profile": Lazy(
+        "escalade.cli.profile:app",
+        "GPUs of many nodes, read finely: a head, agents on nodes, sessions as windows of time.",
+    ),
     "monitor": Lazy(
         "escalade.cli.monitor:app",
         "Prometheus by itself: windows of time, archives, dashboards, alerts.",

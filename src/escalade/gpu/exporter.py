@@ -10,6 +10,7 @@ import argparse
 import collections
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pynvml
@@ -22,7 +23,7 @@ from escalade.gpu.xids import Xids
 from escalade.runtime.exposition import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from escalade.gpu.nvml import Device
 
@@ -46,6 +47,11 @@ class GpuCollector(Collector):
         Labels that every sample gets, such as the node.
     processes
         Also the memory of each process.
+    only
+        Names of `METRICS` that are read and served; all by default. What else the exporter knows
+        of a GPU, as whether it can be read, is served anyway.
+    timestamps
+        Have every sample of a GPU carry the time at which that GPU was read.
     """
 
     def __init__(
@@ -55,11 +61,15 @@ class GpuCollector(Collector):
         compatible: Sequence[str] = (),
         constant: Mapping[str, str] | None = None,
         processes: bool = True,
+        only: Collection[str] | None = None,
+        timestamps: bool = False,
     ) -> None:
         self._devices = list(devices)
         self._compatible = compatible
         self._constant = dict(constant or {})
         self._processes = processes
+        self._only = None if only is None else frozenset(only)
+        self._timestamps = timestamps
         self._errors: collections.Counter[tuple[str, str]] = collections.Counter()
         self._xids = Xids(devices)
         self._lock = threading.Lock()
@@ -71,30 +81,35 @@ class GpuCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give the samples of this moment."""
         with self._lock:
-            read = [(device, found) for device in self._devices if (found := self._read(device))]
+            times: dict[str, float] = {}
+            read = [(it, found) for it in self._devices if (found := self._read(it, times))]
             self._xids.read()
-            families = [*self._own(read), *self._kept(read)]
+            families = [*self._own(read, times), *self._kept(read)]
             for kind in self._compatible:
                 families += compat.families(kind, read, self._constant)
             if compat.DCGM in self._compatible:
                 families += self._last_xids(_DCGM_XID, "Value of the last XID error encountered.")
         return families
 
-    def _read(self, device: Device) -> list[Sample]:
+    def _read(self, device: Device, times: dict[str, float]) -> list[Sample]:
         """Give all samples of a GPU, or none: half a GPU would look like a whole one."""
+        if self._timestamps:
+            times[device.uuid] = time.time()
         try:
-            return list(samples(device, processes=self._processes))
+            return list(samples(device, processes=self._processes, only=self._only))
         except pynvml.NVMLError as error:
             self._errors[device.uuid, str(error)] += 1
             return []
 
-    def _own(self, read: Sequence[tuple[Device, Sequence[Sample]]]) -> Iterable[Metric]:
+    def _own(
+        self, read: Sequence[tuple[Device, Sequence[Sample]]], times: Mapping[str, float]
+    ) -> Iterable[Metric]:
         families = {name: _family(name, text) for name, text in METRICS.items()}
         for device, found in read:
             labels = self._labels(device)
             for sample in found:
                 families[sample.name].add_sample(
-                    sample.name, {**labels, **sample.labels}, sample.value
+                    sample.name, {**labels, **sample.labels}, sample.value, times.get(device.uuid)
                 )
         return [family for family in families.values() if family.samples]
 
@@ -155,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compatible=options.compat,
             constant=dict(options.label),
             processes=options.processes,
+            only=options.only,
+            timestamps=options.timestamps,
         )
         return serve(collector, options.address, options.port)
 
@@ -165,6 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", default="127.0.0.1", help="to listen on")
     parser.add_argument("--compat", nargs="*", default=(), choices=compat.KINDS)
     parser.add_argument("--label", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--only", nargs="+", choices=[*METRICS], metavar="METRIC")
+    parser.add_argument("--timestamps", action="store_true", help="of the readings, in samples")
     parser.add_argument("--no-processes", dest="processes", action="store_false")
     return parser
 

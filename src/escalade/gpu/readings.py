@@ -97,7 +97,6 @@ _FIELDS = (
     _Field(pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, _ALL_LINKS, _KIBIBYTE, NVLINK, _OUT),
     _Field(pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, _ALL_LINKS, _KIBIBYTE, NVLINK, _IN),
 )
-_ASKED = [(field.identifier, field.scope) for field in _FIELDS]
 _ABSENT = (
     pynvml.NVML_ERROR_NOT_SUPPORTED,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
@@ -114,7 +113,9 @@ _VALUES = {
 }
 
 
-def samples(device: Device, *, processes: bool = True) -> Iterator[Sample]:
+def samples(
+    device: Device, *, processes: bool = True, only: frozenset[str] | None = None
+) -> Iterator[Sample]:
     """Read a GPU; NVML must be open.
 
     Parameters
@@ -124,22 +125,25 @@ def samples(device: Device, *, processes: bool = True) -> Iterator[Sample]:
         power, clocks and temperature are those of the whole board.
     processes
         Also the memory of each process.
+    only
+        Names of `METRICS` to read; what else there is is not asked for. All by default.
 
     Raises
     ------
     pynvml.NVMLError
         When a reading fails for another reason than that it is not offered.
     """
-    if not device.mig:
+    wanted = frozenset(METRICS) if only is None else only
+    if not device.mig and wanted & {UTILIZATION, MEMORY_ACTIVITY}:
         yield from _use(device)
-    if found := nvml.memory(device):
+    if wanted & {MEMORY_TOTAL, MEMORY_USED, MEMORY_FREE} and (found := nvml.memory(device)):
         yield Sample(MEMORY_TOTAL, _NONE, found.total)
         yield Sample(MEMORY_USED, _NONE, found.used)
         yield Sample(MEMORY_FREE, _NONE, found.free)
     if not device.mig:
-        yield from _board(device)
-        yield from _fields(device)
-    if processes:
+        yield from _board(device, wanted)
+        yield from _fields(device, wanted)
+    if processes and PROCESS_MEMORY in wanted:
         yield from _processes(device)
 
 
@@ -151,24 +155,36 @@ def _use(device: Device) -> Iterator[Sample]:
         yield Sample(MEMORY_ACTIVITY, _NONE, rates.memory / 100)
 
 
-def _board(device: Device) -> Iterator[Sample]:
+def _board(device: Device, wanted: frozenset[str]) -> Iterator[Sample]:
     handle = device.handle
-    sensor = pynvml.NVML_TEMPERATURE_GPU
-    celsius = nvml.offered(pynvml.nvmlDeviceGetTemperature, handle, sensor)
-    if celsius is not None:
-        yield Sample(TEMPERATURE, _NONE, celsius)
-    milliwatts = nvml.offered(pynvml.nvmlDeviceGetPowerUsage, handle)
-    if milliwatts is not None:
-        yield Sample(POWER, _NONE, milliwatts / 1000)
-    if (limit := nvml.power_limit_watts(device)) is not None:
+    if TEMPERATURE in wanted:
+        sensor = pynvml.NVML_TEMPERATURE_GPU
+        celsius = nvml.offered(pynvml.nvmlDeviceGetTemperature, handle, sensor)
+        if celsius is not None:
+            yield Sample(TEMPERATURE, _NONE, celsius)
+    if POWER in wanted:
+        milliwatts = nvml.offered(pynvml.nvmlDeviceGetPowerUsage, handle)
+        if milliwatts is not None:
+            yield Sample(POWER, _NONE, milliwatts / 1000)
+    if POWER_LIMIT in wanted and (limit := nvml.power_limit_watts(device)) is not None:
         yield Sample(POWER_LIMIT, _NONE, limit)
+    if CLOCK in wanted:
+        yield from _clocks(handle)
+    if THROTTLED in wanted and (active := _reasons(handle)) is not None:
+        for reason, bit in _REASONS.items():
+            yield Sample(THROTTLED, {"reason": reason}, float(bool(active & bit)))
+    if ECC in wanted:
+        yield from _ecc(handle)
+
+
+def _clocks(handle: Any) -> Iterator[Sample]:
     for clock, kind in (("sm", pynvml.NVML_CLOCK_SM), ("memory", pynvml.NVML_CLOCK_MEM)):
         megahertz = nvml.offered(pynvml.nvmlDeviceGetClockInfo, handle, kind)
         if megahertz is not None:
             yield Sample(CLOCK, {"clock": clock}, megahertz * 1e6)
-    if (active := _reasons(handle)) is not None:
-        for reason, bit in _REASONS.items():
-            yield Sample(THROTTLED, {"reason": reason}, float(bool(active & bit)))
+
+
+def _ecc(handle: Any) -> Iterator[Sample]:
     counted = pynvml.NVML_VOLATILE_ECC
     for name, kind in (
         ("corrected", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED),
@@ -187,13 +203,17 @@ def _reasons(handle: Any) -> int | None:
     return None if found is None else int(found)
 
 
-def _fields(device: Device) -> Iterator[Sample]:
-    read = nvml.offered(pynvml.nvmlDeviceGetFieldValues, device.handle, _ASKED)
+def _fields(device: Device, wanted: frozenset[str]) -> Iterator[Sample]:
+    fields = [field for field in _FIELDS if field.name in wanted]
+    if not fields:
+        return
+    asked = [(field.identifier, field.scope) for field in fields]
+    read = nvml.offered(pynvml.nvmlDeviceGetFieldValues, device.handle, asked)
     if read is None:
-        if (joules := nvml.energy_joules(device)) is not None:
+        if ENERGY in wanted and (joules := nvml.energy_joules(device)) is not None:
             yield Sample(ENERGY, _NONE, joules)
         return
-    for field, found in zip(_FIELDS, read, strict=True):
+    for field, found in zip(fields, read, strict=True):
         if found.nvmlReturn in _ABSENT:
             continue
         if found.nvmlReturn != pynvml.NVML_SUCCESS:

