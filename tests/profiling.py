@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -70,10 +72,8 @@ class Child:
 
     def kill_all(self) -> None:
         """End it with all that it started, at once."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(10)
 
 
@@ -123,7 +123,9 @@ class Rig:
             cwd=self.folder,
             timeout=120,
         )
-        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode == code, (
+            f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
@@ -148,3 +150,57 @@ def until(true: Callable[[], object], seconds: float = READY_SECONDS) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+class Wire:
+    """A line between nodes and head that a test can cut: nothing passes then, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._there = ("127.0.0.1", port)
+        self._passes = threading.Event()
+        self._passes.set()
+        self._closed = False
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._passes.clear()
+
+    def mend(self) -> None:
+        self._passes.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._passes.set()
+        self._server.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._join, args=(near,), daemon=True).start()
+
+    def _join(self, near: socket.socket) -> None:
+        self._passes.wait()
+        try:
+            far = socket.create_connection(self._there, 5)
+        except OSError:
+            near.close()
+            return
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while piece := source.recv(1 << 16):
+                self._passes.wait()
+                sink.sendall(piece)
+        except OSError:
+            pass
+        finally:
+            for each in (source, sink):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)

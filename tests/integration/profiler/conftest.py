@@ -1,4 +1,4 @@
-"""Fixtures of machines with GPUs."""
+"""A head, nodes, and GPUs that are simulated."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gpus import Machine, build_library
+from profiling import Rig, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -23,7 +25,16 @@ def machine(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
 
 
 @pytest.fixture
-def no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide a real driver of this machine, if there is one."""
-    (tmp_path / "libnvidia-ml.so.1").write_bytes(b"not a library")
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+def rig(machine: Machine, tmp_path: Path) -> Iterator[Rig]:
+    machine.model("h100")
+    machine.model("h100")
+    made = Rig(tmp_path, freq=250, options=("--enable-bandwidth", "--enable-nvlink"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wire(rig: Rig) -> Iterator[Wire]:
+    made = Wire(rig.port)
+    yield made
+    made.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from escalade.errors import InfrastructureError, ToolMissingError
-from escalade.runtime import tool_sources, toolbox, tools
+from escalade.runtime import tool_sources, tools
 from escalade.runtime.distribution import Distribution
 
 SYSTEM = Path("/var/lib/apt/lists")

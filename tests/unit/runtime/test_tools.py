@@ -351,8 +351,36 @@ def test_a_database_counts_only_with_the_extension(
 
 
 def test_a_tool_that_few_recipes_need_is_none_that_every_campaign_fetches() -> None:
-    assert "postgres" not in tools.NAMES
-    assert tools.ON_DEMAND == ("postgres",)
+    assert tools.ON_DEMAND == ("postgres", "vmagent")
+    assert not {*tools.ON_DEMAND} & {*tools.NAMES}
+
+
+def vmagent(path: Path, version: str, helps: str) -> Path:
+    """Make a program that answers as vmagent does: a version on -version, options on -help."""
+    path.write_text(f'#!/bin/sh\ncase "$1" in -help) echo "{helps}";; *) echo "{version}";; esac\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_that_was_built_without_a_version_proves_itself_by_its_options(
+    path: Path, folder: Path
+) -> None:
+    vmagent(path / "vmagent", "", "  -remoteWrite.tmpDataPath string")
+    assert tools.find("vmagent").version == tool_sources.UNKNOWN
+
+    vmagent(path / "vmagent", "", "  -something.else")
+    with pytest.raises(ToolMissingError, match="says no version"):
+        tools.find("vmagent")
+
+
+def test_the_version_of_an_official_vmagent_is_read_from_its_tag(path: Path, folder: Path) -> None:
+    said = "vmagent-20240501-000000-tags-v1.101.0-0-g5334f0c2c"
+    vmagent(path / "vmagent", said, "")
+    assert tools.find("vmagent").version == "1.101.0"
+
+    vmagent(path / "vmagent", said.replace("v1.101.0", "v1.60.0"), "")
+    with pytest.raises(ToolMissingError, match=r"1\.60\.0, 1\.70 or newer is needed"):
+        tools.find("vmagent")
 
 
 def test_a_wheel_that_is_not_the_pinned_one_is_refused(

@@ -97,14 +97,15 @@ class Nodes:
             if known is not None and alive and known.instance != instance:
                 raise ConflictError(
                     f"Another agent sends as node {name!r} (last {now - known.last_seen:.0f} s ago). "
-                    "End it, or connect by another name: --name."
+                    "End it, or connect by another name (`--name`)."
                 )
             self._nodes[name] = Node(
                 name, instance, gpus, now, offset, rejected=known.rejected if known else 0
             )
             self._silent.discard(name)
             self._write()
-        self._say(f"{name}: connected, {gpus} GPUs, clock {offset:+.3f} s")
+        if gpus and not (alive and known is not None and known.gpus == gpus):
+            self._say(f"{name}: connected, {gpus} GPUs, clock {offset:+.3f} s")
 
     def leave(self, name: str, instance: str) -> None:
         """Take note that a node's agent has ended in order."""

@@ -146,7 +146,7 @@ class Agent:
         )
 
     def _vmagent(self, exporter: str | None) -> Vmagent:
-        return Vmagent(self._folder, self._settings, self._relay.url, exporter)
+        return Vmagent(self._folder, self._settings, self._relay.proxy, exporter)
 
     def _headers(self) -> dict[str, str]:
         headers = {**self._head.headers(), "X-Escalade-Node": self._settings.name}
@@ -203,7 +203,7 @@ def drain(folder: NodeFolder, settings: NodeSettings, seconds: float, head: Head
     headers = {"X-Escalade-Node": settings.name, "X-Escalade-Queue-Bytes": "0"}
     relay = Relay(settings.head, WRITE, lambda: {**head.headers(), **headers}, said.append)
     relay.start()
-    vmagent = Vmagent(folder, settings, relay.url, None)
+    vmagent = Vmagent(folder, settings, relay.proxy, None)
     deadline, left, quiet = time.monotonic() + seconds, None, 0
     try:
         while time.monotonic() < deadline and vmagent.alive() and quiet < 3:

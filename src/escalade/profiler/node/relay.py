@@ -12,12 +12,16 @@ import http.client
 import secrets
 import threading
 import time
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+URL = "http://head.invalid/write"
+"""Where vmagent believes to write to. It names its queue after this: it must never change."""
+_USER = "vmagent"
 _AGAIN_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 _FINAL = frozenset({200, 202, 204, 400, 409, 413})
@@ -57,16 +61,17 @@ class Relay:
         self.holding = 0
         """Blocks that the head does not have yet."""
         self._secret = secrets.token_urlsafe(16)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, f"/{self._secret}"))
+        basic = b64encode(f"{_USER}:{self._secret}".encode()).decode()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, f"Basic {basic}"))
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="relay"
         )
 
     @property
-    def url(self) -> str:
-        """Where vmagent writes to; nobody else can guess it."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/{self._secret}"
+    def proxy(self) -> str:
+        """The proxy by which vmagent writes to `URL`; its password nobody else can guess."""
+        return f"http://{_USER}:{self._secret}@127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
         """Serve in threads."""
@@ -137,20 +142,25 @@ class Relay:
             self._say(f"the head {self._head} is back after {away:.0f} s; sending what was kept")
 
 
-def _handler(relay: Relay, path: str) -> type[BaseHTTPRequestHandler]:
+def _handler(relay: Relay, password: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            if not secrets.compare_digest(self.path, path) or not length.isdecimal():
+            given = self.headers.get("Proxy-Authorization", "")
+            if (
+                not secrets.compare_digest(given.encode(), password.encode())
+                or not length.isdecimal()
+            ):
                 self.close_connection = True
-                self._answer(http.client.NOT_FOUND)
+                self._answer(http.client.FORBIDDEN)
                 return
             body = self.rfile.read(int(length))
             kept = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version")
-            given = {name: self.headers[name] for name in kept if name in self.headers}
-            self._answer(relay.pass_on(body, given))
+            self._answer(
+                relay.pass_on(body, {it: self.headers[it] for it in kept if it in self.headers})
+            )
 
         def _answer(self, status: int) -> None:
             self.send_response(status)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from escalade.files import write_text
+from escalade.profiler.node.relay import URL
 from escalade.runtime.endpoints import free_port
 from escalade.runtime.lifeline import die_with_parent
 
@@ -34,14 +35,14 @@ class Vmagent:
     ----------
     folder, settings
         Of the agent.
-    write_url
-        Where it writes to: the relay.
+    proxy
+        By which it writes: the relay.
     exporter
         `host:port` that it scrapes; None: it only sends what is queued.
     """
 
     def __init__(
-        self, folder: NodeFolder, settings: NodeSettings, write_url: str, exporter: str | None
+        self, folder: NodeFolder, settings: NodeSettings, proxy: str, exporter: str | None
     ) -> None:
         write_text(folder.scrapes, _scrape_configuration(settings, exporter))
         self._port = free_port()
@@ -50,6 +51,7 @@ class Vmagent:
         command = [
             settings.vmagent,
             f"-promscrape.config={folder.scrapes}",
+            f"-remoteWrite.url={URL}",
             f"-remoteWrite.tmpDataPath={folder.queue}",
             "-remoteWrite.queues=1",
             f"-remoteWrite.flushInterval={flush}",
@@ -63,7 +65,7 @@ class Vmagent:
         # What others must not see is no argument: everybody may read those.
         environment = {
             **os.environ,
-            "VMAGENT_remoteWrite_url": write_url,
+            "VMAGENT_remoteWrite_proxyURL": proxy,
             "VMAGENT_httpAuth_username": "escalade",
             "VMAGENT_httpAuth_password": self._secret,
             "GOMAXPROCS": "1",
