@@ -47,6 +47,10 @@ COMMANDS = {
         "escalade.cli.profile.sessions:stop",
         "End one session or all, and write their files.",
     ),
+    "stat": Lazy(
+        "escalade.cli.profile.stat:stat",
+        "Tell what each GPU of a session came to, and draw it over time.",
+    ),
     "recover": Lazy(
         "escalade.cli.profile.recovering:recover",
         "List, resume or export the sessions of a head, also of one that died.",

@@ -1,0 +1,1 @@
+"""What the files of sessions tell: read back, reckoned, drawn."""
