@@ -22,6 +22,7 @@ from escalade.gpu.exporter import GpuCollector
 from escalade.monitoring.http.tokens import read_token
 from escalade.profiler.node.folder import NodeFolder
 from escalade.profiler.node.head import HeadLine, HeadUnreachableError
+from escalade.profiler.node.queue import damage
 from escalade.profiler.node.relay import Relay
 from escalade.profiler.node.vmagent import Vmagent
 from escalade.profiler.reading import metrics
@@ -39,8 +40,6 @@ _SKEW_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _CLOCK_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0
-_YOUNG_SECONDS = 3.0
-_DEATHS = 3
 
 
 class Agent:
@@ -99,16 +98,13 @@ class Agent:
 
     def _keep(self, exporter: str, gpus: int) -> None:
         """Keep vmagent running, and the head informed, until the end."""
-        deaths, clock_at = 0, 0.0
+        clock_at = 0.0
         while not self._ended.is_set():
             if not self._folder.has_room():
-                self._say(
-                    f"the disk of {self._folder.root} is full: readings are lost until there is room"
-                )
-                while not self._folder.has_room() and not self._ended.wait(_LOOK_SECONDS):
-                    pass
+                self._await_room()
                 continue
-            vmagent, began = self._vmagent(exporter), time.monotonic()
+            self._set_damage_aside()
+            vmagent = self._vmagent(exporter)
             while not self._ended.wait(_LOOK_SECONDS) and vmagent.alive():
                 self._queued = vmagent.pending()
                 if not self._connected or time.monotonic() - clock_at >= _CLOCK_SECONDS:
@@ -122,16 +118,22 @@ class Agent:
             self._say(
                 f"vmagent ended with code {code}; it is started again (see {self._folder.log})"
             )
-            deaths = deaths + 1 if time.monotonic() - began < _YOUNG_SECONDS else 0
-            if deaths >= _DEATHS and self._folder.has_room():
-                aside = self._folder.set_aside()
-                self._say(
-                    f"the queue can't be read: it was moved to {aside}, and a new one begun. "
-                    "Nothing of it was removed."
-                )
-                deaths = 0
             self._ended.wait(_AGAIN_SECONDS)
         self._relay.end()
+
+    def _await_room(self) -> None:
+        self._say(f"the disk of {self._folder.root} is full: readings are lost until there is room")
+        while not self._folder.has_room() and not self._ended.wait(_LOOK_SECONDS):
+            pass
+        self._say("there is room again")
+
+    def _set_damage_aside(self) -> None:
+        if (why := damage(self._folder.queue)) is not None:
+            aside = self._folder.set_aside()
+            self._say(
+                f"the queue can't be read ({why}): it was moved to {aside}, and a new one begun. "
+                "Nothing of it was removed."
+            )
 
     def _drain(self) -> None:
         """Send what waits: vmagent alone, without the exporter."""
