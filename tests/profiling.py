@@ -25,15 +25,14 @@ READY_SECONDS = 30.0
 class Child:
     """A command of the profiler that runs, and what it said."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "escalade", "profile", *arguments],
+            [*prefix, sys.executable, "-P", "-m", "escalade", "profile", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -21,6 +21,7 @@ COUNTERS = tuple(figure.name for figure in FIGURES if figure.counts)
 _SETTLES = 0.05
 _OPEN_TICKS = 4
 _GAP = 1.5
+_SLIGHT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class Framing:
             self._put(reading)
         yield from self._close(None)
         for node, phase in self._phases.items():
-            self._note_gap(node, phase.last, self._end, at_edge=True)
+            passed = (self._end - phase.last) / self._interval
+            self._note_gap(node, phase.last, self._end, math.ceil(passed - _SLIGHT) - 1)
         self.gaps.sort(key=lambda gap: (gap.start, gap.node))
 
     def _put(self, reading: Reading) -> None:
@@ -122,9 +124,11 @@ class Framing:
         if phase is None:
             tick = max(0, self._ticks_until(reading.time))
             phase = self._phases[reading.node] = _Phase(reading.time, tick, self._interval)
-            self._note_gap(reading.node, self._start, reading.time, at_edge=True)
+            passed = (reading.time - self._start) / self._interval
+            self._note_gap(reading.node, self._start, reading.time, math.floor(passed + _SLIGHT))
         elif reading.time - phase.last > self._interval / 2:
-            self._note_gap(reading.node, phase.last, reading.time)
+            passed = (reading.time - phase.last) / self._interval
+            self._note_gap(reading.node, phase.last, reading.time, round(passed) - 1)
         tick = max(phase.tick_of(reading.time, key), self._done + 1)
         frame = self._open.setdefault(tick, Frame(tick, self._start + tick * self._interval))
         frame.shown.append(self._shown(reading, self._before.get(key)))
@@ -141,10 +145,8 @@ class Framing:
         }
         return Shown(reading, rates, after_gap=seconds > _GAP * self._interval)
 
-    def _note_gap(self, node: str, start: float, end: float, *, at_edge: bool = False) -> None:
-        passed = (end - start) / self._interval
-        missing = math.floor(passed) if at_edge else round(passed) - 1
-        if passed > _GAP and missing > 0:
+    def _note_gap(self, node: str, start: float, end: float, missing: int) -> None:
+        if end - start > _GAP * self._interval and missing > 0:
             self.gaps.append(Gap(node, start, end, missing))
 
     def _close(self, before: int | None) -> Iterator[Frame]:

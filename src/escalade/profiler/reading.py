@@ -95,3 +95,19 @@ def metrics(*, bandwidth: bool, nvlink: bool) -> frozenset[str]:
     """Name the metrics of the exporter that fill the columns which are wanted."""
     left_out = (() if bandwidth else BANDWIDTH) + (() if nvlink else NVLINK)
     return frozenset(figure.metric for figure in FIGURES if figure.name not in left_out)
+
+
+_BY_SAMPLE = {(it.metric, tuple(it.labels.items())): it.name for it in FIGURES}
+
+
+def column_of(metric: str, labels: Mapping[str, str]) -> str | None:
+    """Name the column that a sample of the exporter fills; None when it fills none.
+
+    Parameters
+    ----------
+    metric
+        Its name.
+    labels
+        Those that it has beside its GPU's.
+    """
+    return _BY_SAMPLE.get((metric, tuple(labels.items())))

@@ -6,14 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 from escalade.monitoring.client import PrometheusClient
-from escalade.profiler.reading import FIGURES, Reading
+from escalade.profiler.reading import FIGURES, Reading, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from escalade.monitoring.answers import Samples
 
-_BY_SERIES = {(it.metric, tuple(it.labels.items())): it.name for it in FIGURES}
 _TELLING = ("direction", "clock")
 SELECTOR = '{{__name__=~"{}",node!=""}}'.format("|".join(sorted({it.metric for it in FIGURES})))
 
@@ -54,9 +53,7 @@ def _together(piece: Samples) -> Iterator[Reading]:
     values: dict[tuple[float, str, str], dict[str, float]] = {}
     for track in piece.tracks():
         labels = json.loads(track.labels)
-        name = _BY_SERIES.get(
-            (track.metric, tuple((k, labels[k]) for k in _TELLING if k in labels))
-        )
+        name = column_of(track.metric, {it: labels[it] for it in _TELLING if it in labels})
         if name is None or not {"node", "gpu", "uuid", "name"} <= labels.keys():
             continue
         for at, value in zip(track.times.tolist(), track.values.tolist(), strict=True):

@@ -55,6 +55,14 @@ COMMANDS = {
         "escalade.cli.profile.recovering:recover",
         "List, resume or export the sessions of a head, also of one that died.",
     ),
+    "record": Lazy(
+        "escalade.cli.profile.recording:record",
+        "Read the GPUs of this node into one file, without a head and without other programs.",
+    ),
+    "export": Lazy(
+        "escalade.cli.profile.recording:export",
+        "Write recordings of one node or several as a session's file.",
+    ),
 }
 app = typer.Typer(
     cls=lazy_group(COMMANDS), no_args_is_help=True, add_completion=False, rich_markup_mode=None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escalade.cli.monitor.options import ago, say, warn
+from escalade.cli.profile.moments import moment
 from escalade.cli.profile.options import Head, Json, TokenFile, client_of
 from escalade.cli.tables import print_rows
 from escalade.errors import InputError
@@ -46,11 +47,11 @@ def profile(
     """
     if last is not None and from_time is not None:
         raise InputError("--last and --from: expected one of them.")
-    start = _moment("--from", from_time)
+    start = moment("--from", from_time)
     if last is not None:
         start = time.time() - _seconds(last)
     with client_of(head, token_file) as client:
-        session = client.start(name, start, _moment("--to", to_time))
+        session = client.start(name, start, moment("--to", to_time))
     if as_json:
         typer.echo(session.model_dump_json(indent=1))
         return
@@ -171,19 +172,6 @@ def _fetched(client: object, stopped: list[Output], out: Path) -> list[Path]:
             client.fetch(output.session.name, kind, path)
             paths.append(path)
     return paths
-
-
-def _moment(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(
-            f"{option} {text!r}: expected an ISO time, as in 2026-05-04T14:30:00+02:00 (without a "
-            "zone it is local)."
-        ) from None
-    return found.timestamp()
 
 
 def _seconds(text: str) -> float:
