@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ["pyproject.toml", "envs/bootstrap.in"]
 OPTIONS = [
     "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate",
-    "--no-header", "--quiet",
+    "--no-header", "--quiet", "--extra", "campaign",
 ]  # fmt: skip
 
 

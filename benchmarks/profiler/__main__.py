@@ -19,6 +19,7 @@ sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE)]
 
 from claims import CLAIMS, measured  # noqa: E402 - lies beside
 from field import Field  # noqa: E402
+from install import installed  # noqa: E402
 from many import head_share  # noqa: E402
 
 from escalade.provenance import host_facts  # noqa: E402
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
             )
             found = measured(field, scale)
         found["many"] = head_share(folder / "many", 30 * scale)
+        found["install"] = installed(folder / "installed")
     print("| claim | aim | measured | gswarm 0.4.3 |")
     print("|---|---|---|---|")
     kept = True

@@ -48,6 +48,7 @@ CLAIMS = {
     "term": Claim("SIGTERM in a cut, queue drained: readings lost", "0", lambda x: x == 0, "its buffer"),
     "memory": Claim("resident memory of a node: agent and vmagent", "under 60 MB", lambda x: x < 60e6, "617 MB"),
     "cpu": Claim("CPU of a node at 100 ms, 8 GPUs", "(no aim)", lambda _: True, "1.1 to 2.6 %"),
+    "install": Claim("install on a node: node extra and vmagent", "under 150 MB", lambda x: x < 150e6, "5.9 GB"),
     "command": Claim("one command", "under 1 s", lambda x: x < 1, "5 to 14 s"),
     "many": Claim("64 nodes of 8 GPUs at 1 s: CPU of the head", "under half a core", lambda x: x < 0.5, "stop blocks 14 s"),
 }  # fmt: skip

@@ -151,6 +151,15 @@ def run() -> None:
             f"escalade: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "escalade").partition(".")[0] == "escalade":
+            raise
+        sys.stderr.write(
+            f"escalade: this command needs more than is installed here (there is no {error.name}): "
+            "pip install 'escalade[campaign]'. For report, compare, history and replay "
+            "'escalade[analysis]' is enough, for a node of the profiler 'escalade[node]'.\n"
+        )
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
