@@ -31,6 +31,10 @@ COMMANDS = {
         "escalade.cli.profile.sessions:status",
         "Tell how the head is: its nodes, its sessions.",
     ),
+    "top": Lazy(
+        "escalade.cli.profile.watching:top",
+        "Show all GPUs of all nodes as they are now, until Ctrl-C.",
+    ),
     "stop": Lazy(
         "escalade.cli.profile.sessions:stop",
         "End one session or all, and write their files.",
