@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COUNTERS = tuple(figure.name for figure in FIGURES if figure.counts)
 _SETTLES = 0.05
 _OPEN_TICKS = 4
+_AHEAD = 1
 _GAP = 1.5
 _SLIGHT = 1e-6
 
@@ -52,7 +53,8 @@ class Frame:
     ----------
     tick
         Number of the tick, from the start of the session on; ticks without any reading have no
-        frame.
+        frame. Where a GPU has more readings than ticks, its further ones are in further frames of
+        the same tick, which name nobody as missing.
     time
         Of the tick's begin, in Unix seconds.
     shown
@@ -102,7 +104,7 @@ class Framing:
         self._start, self._end, self._interval = start, end, interval
         self._phases: dict[str, _Phase] = {}
         self._before: dict[tuple[str, str], Reading] = {}
-        self._open: dict[int, Frame] = {}
+        self._open: dict[tuple[int, int], Frame] = {}
         self._done = -1
         self.gaps: list[Gap] = []
         """Of all nodes, complete when all frames were given."""
@@ -129,8 +131,12 @@ class Framing:
         elif reading.time - phase.last > self._interval / 2:
             passed = (reading.time - phase.last) / self._interval
             self._note_gap(reading.node, phase.last, reading.time, round(passed) - 1)
-        tick = max(phase.tick_of(reading.time, key), self._done + 1)
-        frame = self._open.setdefault(tick, Frame(tick, self._start + tick * self._interval))
+        now = self._ticks_until(reading.time)
+        least = max(self._done + 1, now - _OPEN_TICKS)
+        place = phase.place_of(reading.time, key, least, now + _AHEAD)
+        frame = self._open.setdefault(
+            place, Frame(place[0], self._start + place[0] * self._interval)
+        )
         frame.shown.append(self._shown(reading, self._before.get(key)))
         self._before[key] = reading
 
@@ -150,12 +156,12 @@ class Framing:
             self.gaps.append(Gap(node, start, end, missing))
 
     def _close(self, before: int | None) -> Iterator[Frame]:
-        for tick in sorted(tick for tick in self._open if before is None or tick < before):
-            frame = self._open.pop(tick)
-            self._done = tick
+        for place in sorted(it for it in self._open if before is None or it[0] < before):
+            frame = self._open.pop(place)
+            self._done, further = place
             frame.shown.sort(key=lambda it: (it.reading.node, it.reading.gpu, it.reading.uuid))
             there = {it.reading.node for it in frame.shown}
-            frame.missing = sorted(self._phases.keys() - there)
+            frame.missing = [] if further else sorted(self._phases.keys() - there)
             yield frame
 
     def _ticks_until(self, at: float) -> int:
@@ -167,19 +173,24 @@ class _Phase:
 
     def __init__(self, at: float, tick: int, interval: float) -> None:
         self._anchor, self._tick, self._interval = at, tick, interval
-        self._last: dict[tuple[str, str], int] = {}
+        self._places: dict[tuple[str, str], tuple[int, int]] = {}
         self.last = at
 
-    def tick_of(self, at: float, key: tuple[str, str]) -> int:
-        """Give the tick of a reading of that GPU; no two readings of one share a tick."""
+    def place_of(self, at: float, key: tuple[str, str], least: int, most: int) -> tuple[int, int]:
+        """Give the tick of a reading of that GPU, and which of its readings in that tick it is.
+
+        Ticks below `least` are closed. One beyond `most` is too far ahead of the reading: a node
+        that reads more often than the session's interval has more readings than ticks.
+        """
         self.last = max(self.last, at)
         passed = (at - self._anchor) / self._interval
         tick = self._tick + round(passed)
-        taken = self._last.get(key)
-        if taken is not None and tick <= taken:  # the agent was started again at another phase
-            tick = taken + 1
-            self._anchor, self._tick = at, tick
-        else:
+        taken, further = self._places.get(key, (least - 1, 0))
+        wanted = min(max(tick, least, taken + 1), most)
+        place = (wanted, 0) if wanted > taken else (taken, further + 1)
+        if place == (tick, 0):
             self._anchor += _SETTLES * (passed - round(passed)) * self._interval
-        self._last[key] = tick
-        return tick
+        else:  # the agent was started again at another phase, or its clock is another
+            self._anchor, self._tick = at, place[0]
+        self._places[key] = place
+        return place
