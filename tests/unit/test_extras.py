@@ -31,10 +31,13 @@ PROMISED = {
     "analysis": [
         "escalade.cli.comparisons",
         "escalade.cli.history",
+        "escalade.cli.profile.stat",
         "escalade.cli.reports",
         "escalade.campaign.reporting",
         "escalade.campaign.comparing",
         "escalade.profiler.outputs",
+        "escalade.profiler.stat.plot",
+        "escalade.profiler.stat.reckoned",
         "escalade.replay",
         "escalade.report.page",
     ],

@@ -156,7 +156,7 @@ def run() -> None:
             raise
         sys.stderr.write(
             f"escalade: this command needs more than is installed here (there is no {error.name}): "
-            "pip install 'escalade[campaign]'. For report, compare, history and replay "
+            "pip install 'escalade[campaign]'. For report, compare, history, replay and profile stat "
             "'escalade[analysis]' is enough, for a node of the profiler 'escalade[node]'.\n"
         )
         sys.exit(3)
