@@ -178,7 +178,7 @@ class _ParquetProfile:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            self._file = pq.ParquetFile(path)
             stored = self._file.metadata.metadata or {}
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} is broken Parquet: {error}.") from error
@@ -197,10 +197,11 @@ class _ParquetProfile:
         if missing := [name for name in ("frame_id", "timestamp", "gpu_id") if name not in there]:
             raise InputError(f"{self._path} lacks the column(s) {', '.join(missing)}.")
         try:
-            for batch in self._file.iter_batches(
-                BATCH, columns=["frame_id", "timestamp", "gpu_id", *columns]
-            ):
-                yield self._rows(batch, columns)
+            for group in range(self._file.num_row_groups):  # of all at once it reads ahead
+                for batch in self._file.iter_batches(
+                    BATCH, [group], columns=["frame_id", "timestamp", "gpu_id", *columns]
+                ):
+                    yield self._rows(batch, columns)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{self._path} is broken Parquet: {error}.") from error
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from escalade.errors import InputError
 from escalade.files import replacing
-from escalade.profiler.stat.rows import node_of
+from escalade.profiler.stat.rows import node_of, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +158,7 @@ class _Shown:
 
 def _groups(devices: Sequence[str]) -> list[_Group]:
     """Give the lines: GPUs, nodes or the whole, as many as can be told apart."""
-    order = sorted(range(len(devices)), key=lambda place: _key(devices[place]))
+    order = sorted(range(len(devices)), key=lambda place: order_of(devices[place]))
     if len(devices) <= _LINES:
         return [_Group(_short(devices[place]), [place]) for place in order]
     nodes: dict[str, list[int]] = {}
@@ -243,7 +243,7 @@ def _shade(axes: Axes, times: np.ndarray, empty: np.ndarray) -> None:
 def _map(figure: Figure, axes: Axes, shown: _Shown) -> None:
     """Draw the use of each GPU as a row of colours, nodes parted by lines."""
     devices, times, step = shown.devices, shown.times, shown.step
-    order = sorted(range(len(devices)), key=lambda place: _key(devices[place]))
+    order = sorted(range(len(devices)), key=lambda place: order_of(devices[place]))
     values = np.vstack([shown.buckets.of("gpu_util", [place])[0] for place in order])
     extent = (times[0] - step / 2, times[-1] + step / 2, len(order) - 0.5, -0.5)
     axes.set_facecolor("white")
@@ -329,12 +329,6 @@ def _caption(buckets: Buckets, groups: Sequence[_Group]) -> str:
     if buckets.empty.any():
         words.append("Hatched: no GPU has any.")
     return " ".join(words)
-
-
-def _key(device: str) -> tuple[str, int, str]:
-    parts = device.split(":", 2)
-    index = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
-    return parts[0], index, device
 
 
 def _short(device: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,6 +113,11 @@ class Profile(Protocol):
 def node_of(device: str) -> str:
     """Give the node of a GPU that is named `host:index:name`."""
     return device.split(":", 1)[0]
+
+
+def order_of(text: str) -> list[tuple[int, str]]:
+    """Give what to sort names by, so that node2 stands before node10."""
+    return [(int(it), "") if it.isdecimal() else (-1, it) for it in re.split(r"(\d+)", text)]
 
 
 def unix(text: Any, path: Path, what: str) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from escalade.profiler.stat.rows import node_of
+from escalade.profiler.stat.rows import node_of, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,8 +66,10 @@ class Statistics:
             Of the GPUs, in the order of their places.
         """
         expected = self._facts.expected or self._frames
+        places = {name: place for place, name in enumerate(names)}
         told: dict[str, dict[str, Any]] = {}
-        for name, place in sorted((name, place) for place, name in enumerate(names)):
+        for name in sorted(names, key=order_of):
+            place = places[name]
             samples = int(self._samples[place]) if place < len(self._samples) else 0
             told[name] = {
                 "samples": samples,
@@ -86,7 +88,7 @@ class Statistics:
         """Give for each node its GPUs and readings, the mean use, and the energy where all tell it."""
         devices = self.by_device(names)
         told: dict[str, dict[str, Any]] = {}
-        for node in sorted({node_of(name) for name in names}):
+        for node in dict.fromkeys(map(node_of, devices)):
             its = [it for name, it in devices.items() if node_of(name) == node]
             use = [(it["avg_gpu_util"], it["samples"]) for it in its if "avg_gpu_util" in it]
             energy = [it["energy_joules"] for it in its if "energy_joules" in it]

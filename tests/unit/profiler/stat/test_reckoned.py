@@ -44,6 +44,7 @@ def test_both_files_tell_the_same_and_what_the_writer_told(
 
     told = json.loads(files[0].read_bytes())
     assert list(by_json["summary_by_device"]) == list(by_parquet["summary_by_device"])
+    assert by_json["summary_by_device"].keys() == told["summary_by_device"].keys()
     assert by_json["frames"] == by_parquet["frames"] == len(told["frames"])
     for key in ("session_name", "start_time", "end_time", "units", "gaps"):
         assert by_json[key] == by_parquet[key] == told[key]
@@ -157,3 +158,10 @@ def test_any_layout_of_the_json_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_bytes()), indent=4), "utf-8")
 
     assert reckoned(path, drawn=False).to_json() == before
+
+
+def test_nodes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    found = reckoned(Recorded(nodes=11, gpus=1, count=2).write(tmp_path).files[1], drawn=False)
+
+    assert list(found.by_node) == [f"node{number}" for number in range(11)]
+    assert list(found.by_device) == [f"node{number}:0:{MODEL}" for number in range(11)]
