@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from escalade.profiler.frames import Shown
+    from escalade.profiler.frames import Frame, Shown
 
 GIGA = 1e9
+Cells = dict[str, list[float | None]]
+"""The values of a frame: by column, one for each GPU that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,8 @@ def columns(*, bandwidth: bool, nvlink: bool) -> dict[str, Column]:
     """Give the columns of a session."""
     left_out = {*(() if bandwidth else _BANDWIDTH), *(() if nvlink else _NVLINK)}
     return {name: column for name, column in COLUMNS.items() if name not in left_out}
+
+
+def cells_of(frame: Frame) -> Cells:
+    """Give all values of a frame."""
+    return {name: [column.of(it) for it in frame.shown] for name, column in COLUMNS.items()}

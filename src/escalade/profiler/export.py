@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,9 +18,11 @@ from escalade import __version__
 from escalade.profiler.columns import columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import IO
 
+    from escalade.profiler.columns import Cells
     from escalade.profiler.frames import Frame, Gap
     from escalade.profiler.sessions import Session
     from escalade.profiler.summary import Summary
@@ -33,8 +36,8 @@ _ROWS = 50_000
 class Writer(Protocol):
     """Takes frames in the order of time, and what is known at the end."""
 
-    def add(self, frame: Frame) -> None:
-        """Take a frame."""
+    def add(self, frame: Frame, cells: Cells) -> None:
+        """Take a frame, and what `cells_of` gives of it."""
         ...
 
     def close(self, summary: Summary, gaps: list[Gap]) -> None:
@@ -81,21 +84,23 @@ class JsonWriter:
         self._opened.write(facts.removesuffix("\n}") + ',\n "frames": [')
         self._first = True
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame, cells: Cells) -> None:
         """Write one line."""
-        content: dict[str, Any] = {
+        shown = frame.shown
+        head: dict[str, Any] = {
             "frame_id": frame.tick,
             "time": iso(frame.time),
-            "gpu_id": [it.reading.device for it in frame.shown],
-            "timestamp": [round(it.reading.time, 3) for it in frame.shown],
+            "gpu_id": [it.reading.device for it in shown],
+            "timestamp": [round(it.reading.time, 3) for it in shown],
         }
-        for name, column in self._columns.items():
-            content[name] = [_number(column.of(it)) for it in frame.shown]
-        content["after_gap"] = [it.reading.device for it in frame.shown if it.after_gap]
-        content["missing"] = frame.missing
-        self._opened.write("\n" if self._first else ",\n")
+        end: dict[str, Any] = {
+            "after_gap": [it.reading.device for it in shown if it.after_gap],
+            "missing": frame.missing,
+        }
+        columns = "".join(f',"{name}":[{_texts(cells[name])}]' for name in self._columns)
+        before, after = _compact(head)[:-1], _compact(end)[1:]
+        self._opened.write(f"{'' if self._first else ','}\n{before}{columns},{after}")
         self._first = False
-        self._opened.write(json.dumps(content, separators=(",", ":"), allow_nan=False))
 
     def close(self, summary: Summary, gaps: list[Gap]) -> None:
         """Write summaries and gaps."""
@@ -123,26 +128,21 @@ class ParquetWriter:
             ]
         )
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: dict[str, list[Any]] = {name: [] for name in self._schema.names}
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame, cells: Cells) -> None:
         """Take the rows of a frame."""
-        begin = round(frame.time * 1000)
-        for it in frame.shown:
-            reading = it.reading
-            self._rows.append(
-                (
-                    frame.tick,
-                    begin,
-                    round(reading.time * 1000),
-                    reading.node,
-                    reading.gpu,
-                    reading.device,
-                    *(column.of(it) for column in self._columns.values()),
-                    it.after_gap,
-                )
-            )
-        if len(self._rows) >= _ROWS:
+        rows, readings = self._rows, [it.reading for it in frame.shown]
+        rows["frame_id"] += [frame.tick] * len(readings)
+        rows["time"] += [round(frame.time * 1000)] * len(readings)
+        rows["timestamp"] += [round(reading.time * 1000) for reading in readings]
+        rows["node"] += [reading.node for reading in readings]
+        rows["gpu"] += [reading.gpu for reading in readings]
+        rows["gpu_id"] += [reading.device for reading in readings]
+        for name in self._columns:
+            rows[name] += cells[name]
+        rows["after_gap"] += [it.after_gap for it in frame.shown]
+        if len(rows["frame_id"]) >= _ROWS:
             self._flush()
 
     def close(self, summary: Summary, gaps: list[Gap]) -> None:
@@ -153,13 +153,11 @@ class ParquetWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        if self._rows:
-            arrays = [
-                pa.array(values, field.type)
-                for values, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
-            ]
+        if self._rows["frame_id"]:
+            arrays = [pa.array(self._rows[field.name], field.type) for field in self._schema]
             self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._rows = []
+        for column in self._rows.values():
+            column.clear()
 
 
 def iso(at: float) -> str:
@@ -183,6 +181,21 @@ def _rounded(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         key: {name: _number(it) if isinstance(it, float) else it for name, it in entry.items()}
         for key, entry in told.items()
     }
+
+
+def _compact(content: dict[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+
+def _texts(values: Sequence[float | None]) -> str:
+    """Write numbers with twelve significant digits; no number of NVML's has more."""
+    texts = ",".join(["null" if value is None else f"{value:.12g}" for value in values])
+    if "n" in texts.replace("null", ""):  # inf and nan are no JSON
+        return ",".join(
+            "null" if value is None or not math.isfinite(value) else f"{value:.12g}"
+            for value in values
+        )
+    return texts
 
 
 def _number(value: float | None) -> float | int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from escalade.files import replacing
+from escalade.profiler.columns import cells_of
 from escalade.profiler.export import JsonWriter, ParquetWriter
 from escalade.profiler.frames import Framing
 from escalade.profiler.summary import Summary
@@ -85,9 +86,10 @@ def write_files(session: Session, source: Source, wanted: Sequence[tuple[Format,
             for kind, path in wanted
         ]
         for frame in framing.frames(source.readings(session.start, end)):
-            summary.add(frame)
+            cells = cells_of(frame)
+            summary.add(frame, cells)
             for writer in writers:
-                writer.add(frame)
+                writer.add(frame, cells)
         for writer in writers:
             writer.close(summary, framing.gaps)
     return Written(tuple(path for _, path in wanted), summary.frames, summary.gpus)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from escalade.profiler.columns import COLUMNS, GIGA
+from escalade.profiler.columns import GIGA
 
 if TYPE_CHECKING:
+    from escalade.profiler.columns import Cells
     from escalade.profiler.frames import Frame, Shown
 
 _TOLD = ("gpu_util", "gpu_memory", "power", "temperature", "dram_bandwidth", "gpu_bandwidth")
 _GROWN = {
-    "energy_joules": ("energy_joules",),
-    "pcie_gigabytes": ("pcie_sent_bytes", "pcie_received_bytes"),
-    "nvlink_gigabytes": ("nvlink_sent_bytes", "nvlink_received_bytes"),
+    "energy_joules": (1.0, ("energy_joules",)),
+    "pcie_gigabytes": (1 / GIGA, ("pcie_sent_bytes", "pcie_received_bytes")),
+    "nvlink_gigabytes": (1 / GIGA, ("nvlink_sent_bytes", "nvlink_received_bytes")),
 }
 
 
@@ -30,7 +31,8 @@ class _Spread:
     def add(self, value: float) -> None:
         self.count += 1
         self.total += value
-        self.least, self.most = min(self.least, value), max(self.most, value)
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
 
 
 @dataclass(slots=True)
@@ -41,6 +43,12 @@ class _Device:
     grown: dict[str, float] = field(default_factory=dict)
     first: float = 0.0
     last: float = 0.0
+
+    def spread(self, name: str) -> _Spread:
+        found = self.spreads.get(name)
+        if found is None:
+            found = self.spreads[name] = _Spread()
+        return found
 
 
 class Summary:
@@ -62,11 +70,14 @@ class Summary:
         """How many GPUs were seen."""
         return len(self._devices)
 
-    def add(self, frame: Frame) -> None:
-        """Take a frame in."""
+    def add(self, frame: Frame, cells: Cells) -> None:
+        """Take a frame in, and what `cells_of` gives of it."""
         self.frames += 1
-        for shown in frame.shown:
-            self._add(shown)
+        devices = [self._read(shown) for shown in frame.shown]
+        for name in _TOLD:
+            for device, value in zip(devices, cells[name], strict=True):
+                if value is not None:
+                    device.spread(name).add(value)
 
     def by_device(self) -> dict[str, dict[str, Any]]:
         """Give for each GPU: avg, min and max of what is told, totals of what counts, samples."""
@@ -88,23 +99,22 @@ class Summary:
             }
         return told
 
-    def _add(self, shown: Shown) -> None:
-        reading = shown.reading
+    def _read(self, shown: Shown) -> _Device:
+        """Count a reading, and add what has grown since the one before."""
+        reading, rates = shown.reading, shown.rates
         device = self._devices.get(reading.device)
         if device is None:
             device = self._devices[reading.device] = _Device(reading.node, first=reading.time)
         seconds = reading.time - device.last
         device.samples += 1
         device.last = reading.time
-        for name in _TOLD:
-            value = COLUMNS[name].of(shown)
-            if value is not None:
-                device.spreads.setdefault(name, _Spread()).add(value)
-        for name, counters in _GROWN.items():
-            if any(counter in shown.rates for counter in counters):
-                grown = sum(shown.rates.get(counter, 0.0) for counter in counters) * seconds
-                factor = 1.0 if name == "energy_joules" else 1 / GIGA
-                device.grown[name] = device.grown.get(name, 0.0) + grown * factor
+        if rates:
+            for name, (factor, counters) in _GROWN.items():
+                found = [rates[counter] for counter in counters if counter in rates]
+                if found:
+                    grown = sum(found) * seconds * factor
+                    device.grown[name] = device.grown.get(name, 0.0) + grown
+        return device
 
     def _told(self, device: _Device) -> dict[str, Any]:
         told: dict[str, Any] = {

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from escalade.profiler.columns import cells_of
 from escalade.profiler.frames import Framing
 from escalade.profiler.reading import Reading
 from escalade.profiler.summary import Summary
@@ -121,7 +122,7 @@ def test_the_summary_of_a_gpu_is_what_one_works_out_by_hand() -> None:
     frames, _ = framed(readings, end=0.5)
     summary = Summary(expected=5)
     for frame in frames:
-        summary.add(frame)
+        summary.add(frame, cells_of(frame))
 
     (told,) = summary.by_device().values()
     assert told["avg_gpu_util"] == pytest.approx(50)

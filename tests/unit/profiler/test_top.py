@@ -88,7 +88,7 @@ def test_a_look_without_a_new_reading_leaves_a_blank_and_a_stale_gpu_its_age() -
 
 def test_silent_nodes_and_a_lost_head_come_first_by_a_word() -> None:
     view = View()
-    silent = client("beta", healthy=False, last=NOW - 200)
+    silent = client("beta", healthy=False, last=time.time() - 185)
     view.show(status(), [client("alpha"), silent], Latest(time=NOW, gpus=[gpu()]))
     view.lose("Connection refused", now=time.time() - 7)
 

@@ -134,7 +134,7 @@ class Document:
 
     def _fail(self, why: str, at: int) -> NoReturn:
         line = self._lines_before + self._text.count("\n", 0, at) + 1
-        if at >= len(self._text.rstrip()):
+        if at >= len(self._text.rstrip()) or why.startswith("unterminated string"):
             why += "; here the file ends: it was cut off"
         raise InputError(
             f"{self._path}, line {line}: broken JSON: {why}. "

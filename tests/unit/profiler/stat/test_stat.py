@@ -136,6 +136,7 @@ def test_what_can_not_be_used_ends_with_one_message(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text("".join([*lines[:40], lines[40][:100], "\n", *lines[41:]]), "utf-8")
     (tmp_path / "cut.json").write_bytes(text.read_bytes()[:20_000])
+    (tmp_path / "name.json").write_text("".join(lines[:40]) + '{"frame_', "utf-8")
     (tmp_path / "cut.parquet").write_bytes(packed.read_bytes()[:2_000])
     (tmp_path / "other.json").write_text('{"a": 1}', "utf-8")
     (tmp_path / "noise.json").write_bytes(b"\xff\xfe\x00\x81")
@@ -147,6 +148,7 @@ def test_what_can_not_be_used_ends_with_one_message(tmp_path: Path) -> None:
         (["--data", tmp_path], "can't be read"),
         (["--data", bad], "bad.json, line 41: broken JSON"),
         (["--data", tmp_path / "cut.json"], "it was cut off"),
+        (["--data", tmp_path / "name.json"], "it was cut off"),
         (["--data", tmp_path / "cut.parquet"], "is broken Parquet"),
         (["--data", tmp_path / "other.json"], "not of a session"),
         (["--data", tmp_path / "noise.json"], "no text in UTF-8"),
