@@ -15,6 +15,7 @@ from escalade.campaign import dcgm_series, events
 from escalade.campaign.accounted import note_energy
 from escalade.campaign.deploy import release_allocation
 from escalade.campaign.measure import read_outcomes, steps_of
+from escalade.campaign.profiling import take_profile
 from escalade.campaign.state import (
     UNMONITORED,
     read_allocation,
@@ -55,6 +56,7 @@ def query_windows(here: CellRun) -> None:
         "schema": 1,
         "cell": here.cell.name,
         "scrape_interval_seconds": interval if here.cell.monitored else None,
+        **take_profile(here, outcomes),
         "steps": outcomes,
     }
     write_json(here.folder.windows, windows)

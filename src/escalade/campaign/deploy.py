@@ -11,6 +11,7 @@ from escalade.campaign import events
 from escalade.campaign.bound_inputs import collect_bound_inputs
 from escalade.campaign.cluster import of_the_same_lane, request_for, seconds_of
 from escalade.campaign.configuration import beside, recipes_of
+from escalade.campaign.profiling import start_recorders
 from escalade.campaign.site import load_site
 from escalade.campaign.state import (
     ALLOCATION,
@@ -156,10 +157,12 @@ def deploy_exporters(here: CellRun) -> None:
                 commands["gpu"] = own_exporter_command("gpu.exporter")
         targets += [_start_exporter(here, place, name, commands[name], labels) for name in commands]
     live, target = _live_metrics(here)
+    recorders = start_recorders(here) if found else {}
     content = {
         "targets": [*targets, *target],
         "live": live,
         "versions": {"node": {"version": node_exporter.version}},
+        **recorders,
         **known,
     }
     write_json(here.state / EXPORTERS, content)

@@ -74,6 +74,11 @@ class CellFolder:
         return self.path / "energy.json"
 
     @property
+    def profile(self) -> Path:
+        """Fine readings of the GPUs; only where the campaign asks for them."""
+        return self.path / "profile.parquet"
+
+    @property
     def calibrating(self) -> Path:
         """Folder of what the calibration stands on: its schedule, request log, null server's log."""
         return self.path / "calibration"

@@ -36,7 +36,7 @@ from escalade.suites.components import Component, refuse_same_names
 
 _WHERE_GIVEN = (
     *("suite", "standards", "failure", "stability", "targets"),
-    *("components", "pairs", "comparison"),
+    *("components", "pairs", "comparison", "profiling"),
 )
 """Sections of a campaign that are left out of what is written down where they say nothing."""
 
@@ -114,6 +114,13 @@ class Monitoring(Section):
         ):  # cells keep the hash that they had before this key
             del content["dcgm_port"]
         return content
+
+
+class Profiling(Section):
+    """Read the GPUs of each cell finely, beside the scrapes; docs/profiler.md."""
+
+    interval_ms: Annotated[int, Field(ge=50, le=60_000)] = 250
+    """Between two readings of a GPU."""
 
 
 class Execution(Section):
@@ -198,6 +205,8 @@ class Campaign(Section):
     """What decides when the campaign is compared with another one; no part of what is measured."""
     monitoring: Monitoring = Monitoring()
     """What Prometheus does."""
+    profiling: Profiling | None = None
+    """Read the GPUs finely, for the timelines of the report; by default only the scrapes do."""
     execution: Execution = Execution()
     """How the campaign is carried out."""
     bounds: Bounds = Bounds()

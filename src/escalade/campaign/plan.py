@@ -298,6 +298,7 @@ def _common(campaign: Campaign, steps: tuple[StepPlan, ...]) -> dict[str, Any]:
         "monitoring": campaign.monitoring.model_dump(mode="json"),
         **_resources(campaign),
         **({"failure": campaign.failure.model_dump(mode="json")} if campaign.failure else {}),
+        **({"profiling": campaign.profiling.model_dump()} if campaign.profiling else {}),
     }
 
 

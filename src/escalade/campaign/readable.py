@@ -16,6 +16,7 @@ from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import read_configuration
 from escalade.campaign.defaults import chosen
 from escalade.campaign.measured import SCHEMAS
+from escalade.campaign.profile_file import read_profile
 from escalade.campaign.results import read_resolved
 from escalade.campaign.stored import StoredCell
 from escalade.errors import InputError
@@ -166,6 +167,7 @@ class Reading:
             if folder.search.exists()
             else {},
             "bounds": self.bounds(folder),
+            "profile": self.part(lambda: read_profile(folder.profile), None),
         }
         return self.part(
             lambda: _whole(folder, content), CellData(requests=pd.DataFrame(), **content)

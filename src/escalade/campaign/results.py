@@ -31,6 +31,7 @@ from escalade.campaign.bounds_file import read_bound_inputs
 from escalade.campaign.configuration import parse_campaign, read_configuration
 from escalade.campaign.holdings import holdings_of
 from escalade.campaign.objectives import judged_slos
+from escalade.campaign.profile_file import read_profile
 from escalade.campaign.question import question_of
 from escalade.campaign.stored import StoredCell
 from escalade.campaign.stress import unstressed
@@ -81,6 +82,7 @@ def read_cell(folder: CellFolder) -> CellData:
         else None,
         search=read_json(folder.search, "search of a cell") if folder.search.exists() else {},
         bounds=read_bound_inputs(folder.bounds),
+        profile=read_profile(folder.profile),
     )
 
 

@@ -152,7 +152,7 @@ def _record(options: argparse.Namespace, ended: threading.Event) -> None:
     }
     path = Path(options.file)
     try:
-        file = RecordingFile(path, facts)
+        file = RecordingFile(path, facts, exclusive=options.exclusive)
     except (sqlite3.Error, OSError) as error:
         raise InfrastructureError(
             f"{path} can't be written: {error}. Name a file on another disk by --out."
@@ -182,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("interval_ms", type=int)
     parser.add_argument("--bandwidth", action="store_true")
     parser.add_argument("--nvlink", action="store_true")
+    parser.add_argument(
+        "--exclusive", action="store_true", help="no other process reads meanwhile: any file system"
+    )
     parser.add_argument("--seconds", type=float)
     return parser
 

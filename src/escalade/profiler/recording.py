@@ -155,6 +155,9 @@ class RecordingFile:
         Made where it is missing; else the recording goes on.
     facts
         `node`, `interval_ms`, `bandwidth`, `nvlink`.
+    exclusive
+        Whether nobody reads it meanwhile: then it may lie on a file system of several machines,
+        which can't share the memory that readers and writer need.
 
     Raises
     ------
@@ -164,7 +167,7 @@ class RecordingFile:
         When it can't be written now.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, facts: Mapping[str, Any], *, exclusive: bool = False) -> None:
         there = path.exists() and path.stat().st_size > 0
         if there and (known := Recording(path)).node != facts["node"]:
             raise InputError(
@@ -172,6 +175,8 @@ class RecordingFile:
                 "another file by --out."
             )
         self._base = sqlite3.connect(path, timeout=10, isolation_level=None)
+        if exclusive:
+            self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = NORMAL")
         if not there:

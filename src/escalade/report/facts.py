@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from escalade.analysis.kpis.steps import GIVEN_UP
@@ -78,6 +78,10 @@ class CellFacts:
     scrape_interval_seconds: float
     search: Mapping[str, Any]
     """What search.json says; empty for a ladder."""
+    profile: pd.DataFrame | None = None
+    """Fine readings of the GPUs, where there are any."""
+    profiling: Mapping[str, Any] = field(default_factory=dict)
+    """What windows.json says of them."""
 
     @property
     def anchor(self) -> str:
@@ -119,6 +123,8 @@ def facts_of(number: int, cell: CellData, gates: ByStep, slos: ByStep) -> CellFa
         started_at=min(began, default=math.nan),
         scrape_interval_seconds=_or(known(cell.windows.get("scrape_interval_seconds")), 1.0),
         search=cell.search,
+        profile=cell.profile,
+        profiling=cell.windows.get("profiling") or {},
     )
 
 

@@ -17,6 +17,7 @@ from escalade.report.charts.front import front_charts
 from escalade.report.charts.heat import heat_charts
 from escalade.report.charts.interactivity import interactivity_charts
 from escalade.report.charts.latency import latency_charts
+from escalade.report.charts.profile import profile_charts, profile_notes
 from escalade.report.charts.throughput import throughput_charts
 from escalade.report.charts.timelines import timeline_charts
 from escalade.report.contents import sections_of
@@ -209,7 +210,8 @@ def content_of(data: ReportData) -> dict[str, Any]:
         "bottlenecks": bottleneck_groups(data),
         "bounds": bounds_shown(data, marks),
         "spreads": _by_cell(data, [*distribution_charts(data), *heat_charts(data)]),
-        "timelines": _by_cell(data, timeline_charts(data)),
+        "timelines": _by_cell(data, [*timeline_charts(data), *profile_charts(data)]),
+        "profile_notes": profile_notes(data),
         "kpis": kpis,
         "capacity": capacity_table(data, marks),
         "gates": gate_table(data),

@@ -33,6 +33,8 @@ class CellData:
         Content of search.json; empty for a ladder.
     bounds
         Content of bounds.json; empty for a cell of an earlier release.
+    profile
+        profile.parquet: fine readings of the GPUs; None where there are none.
     """
 
     cell: Mapping[str, Any]
@@ -43,6 +45,7 @@ class CellData:
     calibration: Mapping[str, Any] | None = None
     search: Mapping[str, Any] = field(default_factory=dict)
     bounds: Mapping[str, Any] = field(default_factory=dict)
+    profile: pd.DataFrame | None = None
 
     def at(self, step: int) -> CellData:
         """Give the cell with the requests of one step alone, in the order in which they are stored."""

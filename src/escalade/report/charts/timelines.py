@@ -39,18 +39,6 @@ def _chart(cell: CellFacts) -> Chart:
     made = panels(cell)
     # without any figure of all, the empty panel of the load says why
     shown = [panel for panel in made if not panel.missing] or made[:1]
-    key = f"timeline-{cell.number}"
-    height = _ABOVE + _BELOW + _PANEL_HEIGHT * len(shown)
-    named = words.listed([panel.title.lower() for panel in shown])
-    ladder = words.listed([short(step.level) for step in cell.steps])
-    svg = drawing.picture(
-        key,
-        f"Timelines of {cell.name}",
-        f"Over the steps of {ladder}, on one clock: {named}. "
-        "The table below the figure has a mean of each per step.",
-        (WIDTH, height),
-        lambda figure: _draw(figure, cell, shown, height),
-    )
     caption = " ".join(
         [
             "Seconds since the first step began. Warm-up and drain are shaded; only what is between counts.",
@@ -59,7 +47,46 @@ def _chart(cell: CellFacts) -> Chart:
             *_missing([panel for panel in made if panel.missing]),
         ]
     )
-    return Chart(key, "Load, queue and resources", svg, caption, _table(cell, shown), wide=True)
+    return chart_of(
+        cell,
+        shown,
+        key=f"timeline-{cell.number}",
+        name="Timelines",
+        title="Load, queue and resources",
+        caption=caption,
+    )
+
+
+def chart_of(
+    cell: CellFacts, shown: Sequence[Panel], *, key: str, name: str, title: str, caption: str
+) -> Chart:
+    """Draw panels over the steps of a cell, on one clock.
+
+    Parameters
+    ----------
+    cell
+        Whose steps.
+    shown
+        The panels, each with something to draw.
+    key
+        Of the figure.
+    name
+        What it is, as in "Timelines", for who does not see it.
+    title, caption
+        Of the figure.
+    """
+    height = _ABOVE + _BELOW + _PANEL_HEIGHT * len(shown)
+    named = words.listed([panel.title.lower() for panel in shown])
+    ladder = words.listed([short(step.level) for step in cell.steps])
+    svg = drawing.picture(
+        key,
+        f"{name} of {cell.name}",
+        f"Over the steps of {ladder}, on one clock: {named}. "
+        "The table below the figure has a mean of each per step.",
+        (WIDTH, height),
+        lambda figure: _draw(figure, cell, shown, height),
+    )
+    return Chart(key, title, svg, caption, _table(cell, shown), wide=True)
 
 
 def _gaps(shown: Sequence[Panel]) -> list[str]:

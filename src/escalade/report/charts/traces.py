@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GAP_SECONDS = 3.0
 """Samples further apart than this (or than three scrapes) have a gap between them."""
-_MOST_POINTS = 600
+MOST_POINTS = 600
 """Of a sampled line, which has about twice as many pixels to lie on."""
 NO_SAMPLES = "no samples were stored"
 _LOOKS = (
@@ -92,8 +92,9 @@ def sampled(
     mine = mine.drop_duplicates(["metric", "labels", "timestamp"])
     lines = reduce(mine) if len(mine) else {}
     known = {label: values[np.isfinite(values)] for label, values in lines.items()}
+    limit = max(GAP_SECONDS, 3 * cell.scrape_interval_seconds)
     traces = tuple(
-        _trace(cell, label or title, values, place)
+        traced(cell, label or title, values, place, limit=limit)
         for place, (label, values) in enumerate(
             (label, values) for label, values in known.items() if len(values)
         )
@@ -102,11 +103,35 @@ def sampled(
     return Panel(title, unit, traces, missing, ceiling)
 
 
-def _trace(cell: CellFacts, label: str, values: pd.Series, place: int) -> Trace:
-    limit = max(GAP_SECONDS, 3 * cell.scrape_interval_seconds)
+def traced(
+    cell: CellFacts,
+    label: str,
+    values: pd.Series,
+    place: int,
+    *,
+    limit: float,
+    most: int = MOST_POINTS,
+) -> Trace:
+    """Make a line of samples, broken where neighbours are more than `limit` seconds apart.
+
+    Parameters
+    ----------
+    cell
+        Whose samples.
+    label
+        Of the line.
+    values
+        By Unix time, ascending.
+    place
+        Of the line in its panel: gives its looks.
+    limit
+        In seconds.
+    most
+        Points to keep: of every small span its lowest and its highest.
+    """
     points, gaps = broken(values, limit)
-    if len(values) > _MOST_POINTS:  # what is broken where samples are missing is so when thinned
-        kept = _thinned(values)
+    if len(values) > most:  # what is broken where samples are missing is so when thinned
+        kept = _thinned(values, most)
         breaks = pd.Series(math.nan, index=[start for start, _ in gaps], dtype=float)
         both = pd.concat([kept, breaks]).sort_index(kind="stable")
         points = list(zip(both.index.tolist(), both.tolist(), strict=True))
@@ -145,12 +170,12 @@ def broken(values: pd.Series, limit: float) -> tuple[Points, list[tuple[float, f
     return points, gaps
 
 
-def _thinned(values: pd.Series[float]) -> pd.Series[float]:
+def _thinned(values: pd.Series[float], most: int = MOST_POINTS) -> pd.Series[float]:
     """Keep of every small span its lowest and its highest sample, so that no peak is lost."""
-    if len(values) <= _MOST_POINTS:
+    if len(values) <= most:
         return values
     times = values.index.to_numpy(dtype=float)
-    place = ((times - times[0]) * (_MOST_POINTS // 2 / (times[-1] - times[0]))).astype(int)
+    place = ((times - times[0]) * (max(1, most // 2) / (times[-1] - times[0]))).astype(int)
     by_place = pd.Series(values.to_numpy(), index=np.arange(len(values))).groupby(place)
     kept = np.union1d(by_place.idxmin().to_numpy(), by_place.idxmax().to_numpy())
     return values.iloc[kept]
