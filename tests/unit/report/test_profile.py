@@ -127,7 +127,9 @@ def test_without_a_profile_there_is_no_figure_and_a_reason_where_one_was_wanted(
 
 def test_a_page_of_many_cells_keeps_fewer_points_of_each() -> None:
     found = data(
-        readings({f"n1:{gpu}:H100": [float(k * 37 % 90) for k in range(5000)] for gpu in (0, 1)}, 0.004)
+        readings(
+            {f"n1:{gpu}:H100": [float(k * 37 % 90) for k in range(5000)] for gpu in (0, 1)}, 0.004
+        )
     )
     (cell,) = found.facts
     assert cell.profile is not None
