@@ -62,7 +62,7 @@ def stat(data: DataFile, *, plot: Picture = None, as_json: Json = False) -> None
 
 def _print(found: Reckoned) -> None:
     facts = found.facts
-    every = f", a reading every {facts.interval * 1000:.6g} ms" if facts.interval else ""
+    every = f", {facts.every}" if facts.every else ""
     frames = f"{found.frames} frame{'' if found.frames == 1 else 's'}"
     say(f"{facts.name}: {frames} with readings{every} ({facts.tool})")
     models = Counter(_model(name) for name in found.by_device)

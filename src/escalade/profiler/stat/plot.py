@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import HOURLY, MINUTELY, SECONDLY, AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from escalade.errors import InputError
+from escalade.errors import InputError, NoDataError
 from escalade.files import replacing
 from escalade.profiler.stat.rows import node_of, order_of
 
@@ -117,10 +117,14 @@ def plot(facts: Facts, devices: Sequence[str], buckets: Buckets, path: Path) -> 
 
     Raises
     ------
+    NoDataError
+        When the GPUs offer nothing that could be drawn.
     InfrastructureError
         When it can't be written.
     """
     kind = kind_of(path)
+    if not buckets.columns:
+        raise NoDataError(f"--plot {path}: no GPU offers any of what is drawn.")
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcdefaults()
@@ -278,7 +282,7 @@ def _clock(panels: Sequence[Axes], shown: _Shown) -> None:
         dates = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
         dates.formats = ["%Y", "%m", "%m-%d", "%H:%M", "%H:%M", "%H:%M:%S.%f"]
         dates.zero_formats = ["", "%Y", "%m-%d", "%m-%d", "%H:%M", "%H:%M"]
-        dates.offset_formats = ["", "%Y", "%Y-%m", *["%Y-%m-%d"] * 3]
+        dates.offset_formats = ["", "%Y", "%Y", *["%Y-%m-%d"] * 3]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(dates)
         if axes is not panels[-1]:
@@ -297,8 +301,8 @@ def _words(figure: Figure, height: float, shown: _Shown) -> None:
         f"from {begin:%Y-%m-%d %H:%M:%S} ({facts.zone})",
         f"{_counted(nodes, 'node')}, {_counted(len(devices), 'GPU')}",
     ]
-    if facts.interval:
-        told.append(f"a reading every {facts.interval * 1000:.6g} ms")
+    if facts.every:
+        told.append(facts.every)
     figure.text(left, 1 - 0.58 / height, " · ".join(told), color="#55626f", va="center")
     handles = [
         mpl.lines.Line2D([], [], color=colour, lw=2, label=group.label)

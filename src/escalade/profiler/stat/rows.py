@@ -51,6 +51,15 @@ class Facts:
     notes: tuple[str, ...] = ()
 
     @property
+    def every(self) -> str:
+        """Say how often each GPU was read, or nothing."""
+        if not self.interval:
+            return ""
+        short = self.interval < 1
+        amount = f"{self.interval * 1000:.6g} ms" if short else f"{self.interval:.6g} s"
+        return f"a reading every {amount}"
+
+    @property
     def expected(self) -> int | None:
         """Readings of each GPU that the session has room for."""
         if self.start is None or self.end is None or not self.interval:

@@ -129,6 +129,21 @@ def test_one_reading_is_drawn(tmp_path: Path) -> None:
     assert stat("--data", data, "--plot", tmp_path / "one.png").returncode == 0
 
 
+def test_gpus_that_offer_nothing_are_told_of_and_not_drawn(tmp_path: Path) -> None:
+    path = Recorded(nodes=1, gpus=1, count=3).write(tmp_path).files[0]
+    bare = {"frame_id": 0, "time": "", "gpu_id": ["node0:0:H100"], "timestamp": [1746369001.0]}
+    content = {**json.loads(path.read_bytes()), "frames": [bare]}
+    path.write_text(json.dumps(content), "utf-8")
+
+    told, refused = stat("--data", path), stat("--data", path, "--plot", tmp_path / "a.png")
+
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[-1].split() == ["node0:0", "2"]
+    assert refused.returncode == 2
+    assert "no GPU offers" in refused.stderr
+    assert not (tmp_path / "a.png").exists()
+
+
 def test_what_can_not_be_used_ends_with_one_message(tmp_path: Path) -> None:
     whole = Recorded().write(tmp_path)
     text, packed = whole.files
