@@ -39,6 +39,7 @@ def attach(
     """
     from escalade.profiler.attached import step_of  # noqa: PLC0415
     from escalade.profiler.head.folder import HeadFolder  # noqa: PLC0415
+    from escalade.runtime import tools  # noqa: PLC0415
 
     folder = HeadFolder(data)
     address = head or folder.address()
@@ -50,6 +51,7 @@ def attach(
         *(address, str((queue or data / "nodes").resolve())),
         *([] if file is None else [str(file.resolve())]),
     ]
+    tools.ensure("vmagent", lambda text: typer.echo(text, err=True))  # nodes may have no network
     argv, environment, nodes = step_of(job, command)
     typer.echo(f"Job {job}: {', '.join(nodes)}", err=True)
     os.execvpe(argv[0], argv, environment)  # noqa: S606 - no shell is wanted

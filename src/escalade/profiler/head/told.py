@@ -20,7 +20,9 @@ class Told(BaseModel):
 class Wanted(BaseModel):
     """What all requests share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
 
 class About(Told):
