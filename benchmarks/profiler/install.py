@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def installed(folder: Path) -> tuple[float, str]:
     """Install into a folder; give the bytes of all files, vmagent's included."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-qq"]
     subprocess.run([*pip, "--disable-pip-version-check", f"{ROOT}[node]"], check=True)
     python = sum(it.stat().st_size for it in folder.rglob("*") if it.is_file())
     vmagent = tools.ensure("vmagent").path.stat().st_size

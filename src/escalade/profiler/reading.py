@@ -76,8 +76,9 @@ class Reading:
 
     @property
     def device(self) -> str:
-        """Name the GPU as the output does: `host:index:name`."""
-        return f"{self.node}:{self.gpu}:{self.name}"
+        """Name the GPU as the output does: `host:index:name`, of a part of a GPU with its UUID."""
+        part = f" {self.uuid}" if self.uuid.startswith("MIG-") else ""
+        return f"{self.node}:{self.gpu}:{self.name}{part}"
 
 
 class Source(Protocol):

@@ -20,3 +20,9 @@ def test_a_gpu_is_named_by_host_index_and_model() -> None:
     reading = Reading(1.0, "node3", 2, "NVIDIA H100 80GB HBM3", "GPU-1", {})
 
     assert reading.device == "node3:2:NVIDIA H100 80GB HBM3"
+
+
+def test_parts_of_one_gpu_have_names_of_their_own() -> None:
+    parts = [Reading(1.0, "node3", 0, "NVIDIA A100 MIG 1g.5gb", f"MIG-{it}", {}) for it in "ab"]
+
+    assert len({part.device for part in parts}) == 2

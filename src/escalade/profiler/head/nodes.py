@@ -33,8 +33,10 @@ class Node:
         Of its agent: the same again when the agent was started again on its queue.
     gpus
         How many it reads.
+    greeted
+        Unix seconds by the clock of the head: when its agent last spoke, if only to say who it is.
     last_seen
-        Unix seconds by the clock of the head: when it last sent something.
+        When it last sent something; 0: never.
     clock_offset_seconds
         How far its clock is ahead of the head's; None: not measured.
     queue_bytes
@@ -48,7 +50,8 @@ class Node:
     name: str
     instance: str
     gpus: int
-    last_seen: float
+    greeted: float
+    last_seen: float = 0.0
     clock_offset_seconds: float | None = None
     queue_bytes: int | None = None
     rejected: int = 0
@@ -93,16 +96,20 @@ class Nodes:
         now = time.time()
         with self._lock:
             known = self._nodes.get(name)
-            alive = known is not None and not known.left and now - known.last_seen < _TAKEN_SECONDS
+            alive = known is not None and not known.left and now - known.greeted < _TAKEN_SECONDS
             if known is not None and alive and known.instance != instance:
                 raise ConflictError(
-                    f"Another agent sends as node {name!r} (last {now - known.last_seen:.0f} s ago). "
+                    f"Another agent sends as node {name!r} (last {now - known.greeted:.0f} s ago). "
                     "End it, or connect by another name (`--name`)."
                 )
-            self._nodes[name] = Node(
-                name, instance, gpus, now, offset, rejected=known.rejected if known else 0
+            self._nodes[name] = dataclasses.replace(
+                known or Node(name, instance, gpus, now),
+                instance=instance,
+                gpus=gpus,
+                greeted=now,
+                clock_offset_seconds=offset,
+                left=False,
             )
-            self._silent.discard(name)
             self._write()
         if gpus and not (alive and known is not None and known.gpus == gpus):
             self._say(f"{name}: connected, {gpus} GPUs, clock {offset:+.3f} s")
@@ -120,11 +127,13 @@ class Nodes:
     def sent(self, name: str, offset: float | None, queue: int | None, *, taken: bool) -> None:
         """Take note that something came from a node."""
         with self._lock:
-            known = self._nodes.get(name) or Node(name, "", 0, 0.0)
+            now = time.time()
+            known = self._nodes.get(name) or Node(name, "", 0, now)
             rejected = known.rejected + (not taken)
             self._nodes[name] = dataclasses.replace(
                 known,
-                last_seen=time.time(),
+                greeted=now,
+                last_seen=now,
                 clock_offset_seconds=known.clock_offset_seconds if offset is None else offset,
                 queue_bytes=queue,
                 rejected=rejected,
@@ -141,7 +150,11 @@ class Nodes:
         """Notice nodes that have fallen silent; to be called every few seconds."""
         now = time.time()
         with self._lock:
-            silent = {it.name for it in self._nodes.values() if not it.left and not it.healthy(now)}
+            silent = {
+                it.name
+                for it in self._nodes.values()
+                if not it.left and now - it.greeted > PATIENCE_SECONDS
+            }
             new, self._silent = silent - self._silent, silent
             self._write()
         for name in sorted(new):
