@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from escalade.runtime import tools
 from gpus import Machine, build_library
 from profiling import Rig, Wire
+from workplace import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fetched_tools() -> None:
+    """Have what head and nodes run before a test waits for it."""
+    os.environ.setdefault("ESCALADE_TOOLS", str(ROOT / ".tools"))
+    for name in ("prometheus", "vmagent"):
+        tools.ensure(name)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from profiling import Rig, until
+from support import usual_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ def in_terminal(rig: Rig, ready: Callable[[str], bool]) -> tuple[int, str]:
     """Run top in a terminal of 100 × 30 until `ready` likes what it drew; give code and output."""
     pid, terminal = pty.fork()
     if pid == 0:
+        usual_signals()
         os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
         command = [sys.executable, "-P", "-m", "escalade", "profile", "top", rig.address]
         os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
